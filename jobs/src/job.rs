@@ -1,0 +1,334 @@
+//! A job: what it is in Rust, its options, and the envelope that travels.
+//!
+//! The envelope's wire form is JSON with short keys; what equals the default is left out, because a waiting job's
+//! bytes are Redis memory. The id and the queue are not in it: the store keys by them.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+
+use crate::id::{JobId, Kind, QueueName};
+use crate::outcome;
+use crate::retry::Backoff;
+
+/// The most bytes that the arguments of a job may have.
+pub const MAX_ARGS_BYTES: usize = 256 * 1024;
+
+/// A kind of job: its arguments are the fields of the type, and it knows how to run.
+pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The name on the wire, `subject.verb`. It never changes while jobs of it exist.
+    const KIND: &'static str;
+
+    /// What the handler needs beside its arguments: services, clients.
+    type Context: Clone + Send + Sync + 'static;
+
+    /// Returns how this job is to be run; it may depend on the arguments, as a unique key does.
+    fn options(&self) -> Options {
+        Options::default()
+    }
+
+    /// Runs one attempt.
+    fn run(self, context: Self::Context, run: Run) -> impl Future<Output = outcome::Result> + Send;
+}
+
+/// What a handler knows of the attempt it is.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The job.
+    pub id: JobId,
+    /// 1 for the first attempt; hand-backs and recoveries do not count.
+    pub attempt: u32,
+    /// The attempt after whose failure the job is dead.
+    pub max_attempts: u32,
+    /// Whose job it is, if it is somebody's.
+    pub tenant: Option<String>,
+    /// Trace context and what else the enqueuer passed along.
+    pub headers: BTreeMap<String, String>,
+    /// Fires when the job is cancelled, its time is up, or its lease is lost.
+    pub cancelled: CancellationToken,
+}
+
+/// How urgent a job is within its queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Before everything else.
+    Critical,
+    /// Before normal.
+    High,
+    /// The default.
+    #[default]
+    Normal,
+    /// When nothing else waits.
+    Low,
+}
+
+impl Priority {
+    /// All, the most urgent first; the index is the number that stores keep.
+    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Normal, Self::Low];
+
+    /// Returns the number that stores keep: 0 is the most urgent.
+    pub fn rank(self) -> u8 {
+        self as u8
+    }
+
+    /// Reads the number that stores keep.
+    pub fn from_rank(rank: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(rank)).copied()
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
+    fn is_normal(&self) -> bool {
+        *self == Self::Normal
+    }
+}
+
+/// Until when another job with the same key is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UniqueUntil {
+    /// Until an attempt of the job has started.
+    Started,
+    /// Until the job has succeeded, died or been cancelled.
+    Finished,
+}
+
+/// Makes a job the only one of its key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unique {
+    /// The key, within the queue.
+    pub key: String,
+    /// How long it holds.
+    pub until: UniqueUntil,
+}
+
+/// How a job is to be run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// The queue.
+    pub queue: QueueName,
+    /// The place within the queue.
+    pub priority: Priority,
+    /// The failures after which the job is dead; at least 1.
+    pub max_attempts: u32,
+    /// The longest one attempt may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// The waits between failed attempts.
+    pub backoff: Backoff,
+    /// Set if no second job of the key may exist.
+    pub unique: Option<Unique>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            queue: QueueName::default(),
+            priority: Priority::Normal,
+            max_attempts: 10,
+            timeout_ms: 60_000,
+            backoff: Backoff::default(),
+            unique: None,
+        }
+    }
+}
+
+/// One job as it travels: who it is, what to do, and how.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// The id: the idempotency key of the push.
+    pub id: JobId,
+    /// What to do.
+    pub kind: Kind,
+    /// The arguments, as JSON text.
+    pub args: Box<RawValue>,
+    /// How to run it.
+    pub options: Options,
+    /// Not before this instant, in milliseconds since 1970 by the store's clock; `None` is now.
+    pub run_at_ms: Option<i64>,
+    /// Whose job it is.
+    pub tenant: Option<String>,
+    /// Trace context and what else travels along.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// Why an envelope cannot be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum EnvelopeError {
+    /// The arguments are too large.
+    #[error(
+        "arguments of {kind} are {size_bytes} bytes, more than the {MAX_ARGS_BYTES} allowed: keep large data elsewhere and pass a reference"
+    )]
+    TooLarge {
+        /// The kind.
+        kind: Kind,
+        /// The size of the JSON text.
+        size_bytes: usize,
+    },
+    /// The job cannot be written as JSON.
+    #[error("cannot write the arguments of {kind} as JSON")]
+    Encode {
+        /// The kind.
+        kind: Kind,
+        /// What serde said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The payload is not an envelope.
+    #[error("the payload is not a job")]
+    Decode(#[from] serde_json::Error),
+}
+
+impl Envelope {
+    /// Wraps a job with its own options, to run now, under a new id.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`] if the arguments are too large or cannot be written as JSON.
+    ///
+    /// # Panics
+    /// If the kind of `J` does not follow the rule of [`Kind`].
+    pub fn new<J: Job>(job: &J) -> Result<Self, EnvelopeError> {
+        let kind = Kind::new(J::KIND).expect("the kind of a job type follows the rule");
+        let args = serde_json::value::to_raw_value(job)
+            .map_err(|source| EnvelopeError::Encode { kind: kind.clone(), source })?;
+        Self::raw(kind, args, job.options())
+    }
+
+    /// Wraps arguments that are JSON already.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::TooLarge`] beyond [`MAX_ARGS_BYTES`].
+    pub fn raw(kind: Kind, args: Box<RawValue>, options: Options) -> Result<Self, EnvelopeError> {
+        let size_bytes = args.get().len();
+        if size_bytes > MAX_ARGS_BYTES {
+            return Err(EnvelopeError::TooLarge { kind, size_bytes });
+        }
+        Ok(Self { id: JobId::new(), kind, args, options, run_at_ms: None, tenant: None, headers: BTreeMap::new() })
+    }
+
+    /// Writes what stores keep beside the id and the queue.
+    ///
+    /// # Panics
+    /// Never: every field has a JSON form.
+    pub fn encode(&self) -> Vec<u8> {
+        let options = &self.options;
+        let defaults = Options::default();
+        serde_json::to_vec(&Wire {
+            kind: std::borrow::Cow::Borrowed(self.kind.as_str()),
+            args: &self.args,
+            priority: options.priority,
+            max_attempts: (options.max_attempts != defaults.max_attempts).then_some(options.max_attempts),
+            timeout_ms: (options.timeout_ms != defaults.timeout_ms).then_some(options.timeout_ms),
+            backoff: (options.backoff != defaults.backoff).then_some(options.backoff),
+            unique: options.unique.clone(),
+            tenant: self.tenant.clone(),
+            headers: self.headers.clone(),
+        })
+        .expect("an envelope has only JSON fields")
+    }
+
+    /// Reads what [`Envelope::encode`] wrote.
+    ///
+    /// # Errors
+    /// [`EnvelopeError::Decode`] if the bytes are anything else.
+    pub fn decode(id: JobId, queue: QueueName, payload: &[u8]) -> Result<Self, EnvelopeError> {
+        let wire: Wire<'_> = serde_json::from_slice(payload)?;
+        let defaults = Options::default();
+        Ok(Self {
+            id,
+            kind: Kind::new(wire.kind).map_err(serde::de::Error::custom).map_err(EnvelopeError::Decode)?,
+            args: wire.args.to_owned(),
+            options: Options {
+                queue,
+                priority: wire.priority,
+                max_attempts: wire.max_attempts.unwrap_or(defaults.max_attempts),
+                timeout_ms: wire.timeout_ms.unwrap_or(defaults.timeout_ms),
+                backoff: wire.backoff.unwrap_or(defaults.backoff),
+                unique: wire.unique,
+            },
+            run_at_ms: None,
+            tenant: wire.tenant,
+            headers: wire.headers,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wire<'a> {
+    #[serde(rename = "k", borrow)]
+    kind: std::borrow::Cow<'a, str>,
+    #[serde(rename = "a", borrow)]
+    args: &'a RawValue,
+    #[serde(rename = "p", default, skip_serializing_if = "Priority::is_normal")]
+    priority: Priority,
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<u32>,
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    timeout_ms: Option<u64>,
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    backoff: Option<Backoff>,
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    unique: Option<Unique>,
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+    #[serde(rename = "h", default, skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).expect("valid JSON")
+    }
+
+    #[test]
+    fn defaults_take_no_room_on_the_wire() {
+        let kind = Kind::new("mail.send").expect("valid");
+        let envelope = Envelope::raw(kind, raw(r#"{"to":1}"#), Options::default()).expect("small");
+        assert_eq!(String::from_utf8_lossy(&envelope.encode()), r#"{"k":"mail.send","a":{"to":1}}"#);
+    }
+
+    #[test]
+    fn oversized_arguments_are_refused_with_the_cure() {
+        let kind = Kind::new("mail.send").expect("valid");
+        let large = raw(&format!("\"{}\"", "x".repeat(MAX_ARGS_BYTES)));
+        let error = Envelope::raw(kind, large, Options::default()).expect_err("too large");
+        assert!(error.to_string().contains("pass a reference"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_an_envelope_is_a_decode_error() {
+        for payload in [&b"\xff\xfe"[..], b"{}", b"{\"k\":\"UPPER\",\"a\":1}", b"[1]"] {
+            assert!(Envelope::decode(JobId::new(), QueueName::default(), payload).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn envelopes_survive_the_wire(
+            n in any::<i64>(), rank in 0u8..4, max_attempts in 1u32..100, timeout_ms in 1u64..1_000_000,
+            key in proptest::option::of("[a-z:\"\\\\]{1,20}"), tenant in proptest::option::of(".{0,10}"),
+        ) {
+            let options = Options {
+                priority: Priority::from_rank(rank).expect("in range"), max_attempts, timeout_ms,
+                unique: key.map(|key| Unique { key, until: UniqueUntil::Finished }),
+                ..Options::default()
+            };
+            let mut sent = Envelope::raw(Kind::new("a.b").expect("valid"), raw(&n.to_string()), options).expect("small");
+            sent.tenant = tenant;
+            let got = Envelope::decode(sent.id, QueueName::default(), &sent.encode()).expect("decodes");
+            prop_assert_eq!(got.args.get(), sent.args.get());
+            prop_assert_eq!(got.options, sent.options);
+            prop_assert_eq!(got.tenant, sent.tenant);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! A durable job queue: leases, retries, dead letters and schedules, over Redis or one SQLite file.
+//!
+//! A [`Job`] is a type with arguments and a handler. A [`Registry`] knows all kinds. A [`Queue`](queue::Queue) is a store of
+//! jobs, with two implementations that behave the same. A [`worker`] runs what a queue holds.
+
+pub mod cron;
+mod id;
+mod job;
+pub mod outcome;
+pub mod queue;
+mod registry;
+pub mod retry;
+pub mod worker;
+
+pub use id::{Invalid, JobId, Kind, QueueName, WorkerId};
+pub use job::{Envelope, EnvelopeError, Job, MAX_ARGS_BYTES, Options, Priority, Run, Unique, UniqueUntil};
+pub use outcome::Outcome;
+pub use registry::{Double, Registry, Rejected};

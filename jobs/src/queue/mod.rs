@@ -1,0 +1,116 @@
+//! The port: what a store of jobs must do. `tests/conformance/` is its definition in code and runs on every store.
+//!
+//! ```text
+//!             push                claim               settle: succeeded
+//!   (new) ───────────▶ ready ───────────▶ running ───────────────────────▶ succeeded
+//!     │                 ▲  ▲                │ │ │  cancelled, discarded
+//!     │ push, later     │  │  hand back,    │ │ └───────────────────────▶ cancelled ◀── cancel (ready, scheduled)
+//!     ▼       promote   │  │  rescue        │ │ dead, poison
+//!   scheduled ──────────┘  └────────────────┘ └─────────────────────────▶ dead ──▶ redrive ──▶ ready
+//!     ▲                                     │                               └────▶ discard ──▶ cancelled
+//!     └────────────── retry, snooze ────────┘
+//! ```
+//!
+//! Rules that hold for every store:
+//!
+//! 1. A job is in exactly one state. Every change is atomic.
+//! 2. Time is the store's own; no client's clock decides anything.
+//! 3. A running job belongs to a [`Lease`]. Only who shows that lease can change it; a stale answer changes nothing and harms
+//!    no other answer of its batch.
+//! 4. A worker is alive while it beats. [`LEASE`] after its last beat its jobs may be rescued, and it can claim no more.
+//! 5. A unique key never outlives its job.
+//! 6. With [`Endings::Keep`] the record of an ended job stays until [`Queue::forget_endings`]; while it is there, pushing its
+//!    id again is a duplicate.
+
+pub mod redis;
+pub mod sqlite;
+mod types;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::id::{JobId, QueueName, WorkerId};
+use crate::job::Envelope;
+
+pub use types::*;
+
+/// How long a worker is believed alive after its last beat.
+pub const LEASE: Duration = Duration::from_secs(12);
+
+/// How often a worker beats. One beat after the lease has run out, its jobs are back: 12 s + 3 s keep the promise of 15 s.
+pub const BEAT: Duration = Duration::from_secs(3);
+
+/// A job recovered more often than this from workers that died is taken for the cause of their deaths.
+pub const MAX_RECOVERIES: u32 = 3;
+
+/// A store of jobs.
+///
+/// All methods fail with [`Error`] only for reasons of the store itself; what the caller asked in vain is part of the answer.
+#[async_trait]
+pub trait Queue: Send + Sync + 'static {
+    /// Accepts jobs, in order, and answers for each in the same order. A job is durable when this returns, as far as the store
+    /// is. An id that the store knows, in whatever state, is [`Pushed::Duplicate`] and changes nothing.
+    async fn push(&self, jobs: &[Envelope]) -> Result<Vec<Pushed>>;
+
+    /// Says that a worker lives, for every queue it serves: registers it if `register`, else renews its leases if they have not
+    /// run out. Answers which of its jobs are asked to stop. Also rescues what dead workers left (see [`Beat::rescued`]).
+    async fn beat(&self, worker: &WorkerInfo, register: bool) -> Result<Beat>;
+
+    /// Takes up to `limit` ready jobs for a worker, from the first queue first, within a queue by priority and then in order of
+    /// arrival. Promotes what is due before. A paused queue gives nothing. A worker without a valid lease gets
+    /// [`Claim::lost`] and no job.
+    async fn claim(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim>;
+
+    /// Ends attempts. Answers for each in the same order.
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>>;
+
+    /// Removes a worker that has settled or handed back all it had; its remaining jobs, if any, are handed back.
+    async fn leave(&self, worker: WorkerId, queues: &[QueueName]) -> Result<()>;
+
+    /// Returns when one of the queues may have something to claim, or after `max_wait`; sleeping costs the store nothing.
+    async fn wait(&self, queues: &[QueueName], max_wait: Duration) -> Result<()>;
+
+    /// Ends a ready or scheduled job at once, asks a running one to stop. A dead job is not cancelled but discarded.
+    async fn cancel(&self, id: JobId) -> Result<Cancelled>;
+
+    /// Makes a scheduled job ready now. `false` if there is no such scheduled job.
+    async fn retry_now(&self, id: JobId) -> Result<bool>;
+
+    /// Makes dead jobs ready again with their counters at zero. Answers with the ids that were dead.
+    async fn redrive(&self, ids: &[JobId]) -> Result<Vec<JobId>>;
+
+    /// Ends dead jobs as cancelled. Answers with the ids that were dead.
+    async fn discard(&self, ids: &[JobId], reason: &str) -> Result<Vec<JobId>>;
+
+    /// Stops handing out jobs of a queue; what runs goes on.
+    async fn pause(&self, queue: &QueueName) -> Result<()>;
+
+    /// Hands out jobs of a queue again.
+    async fn resume(&self, queue: &QueueName) -> Result<()>;
+
+    /// Reads one job, whatever its state.
+    async fn job(&self, id: JobId) -> Result<Option<JobRecord>>;
+
+    /// Reads jobs of one queue in one state: ready in the order of claiming, scheduled by due time, dead and ended by the time of
+    /// the end, latest first. At most `page.size`.
+    async fn list(&self, queue: &QueueName, state: State, page: Page) -> Result<Vec<JobRecord>>;
+
+    /// Tells which of these ids the store knows, in whatever state.
+    async fn known(&self, ids: &[JobId]) -> Result<Vec<JobId>>;
+
+    /// Reads every queue that ever had a job or a worker, with its counts, in O(1) each.
+    async fn queues(&self) -> Result<Vec<QueueInfo>>;
+
+    /// Reads the workers that are believed alive.
+    async fn workers(&self) -> Result<Vec<WorkerInfo>>;
+
+    /// Reads up to `limit` records of ended jobs; empty unless the store keeps them.
+    async fn endings(&self, limit: usize) -> Result<Vec<Ending>>;
+
+    /// Removes records of ended jobs. A dead job stays dead; only its ending record goes.
+    async fn forget_endings(&self, ids: &[JobId]) -> Result<()>;
+
+    /// Proves that the store answers and is fit for use; the error names the cure.
+    async fn check(&self) -> Result<Health>;
+}

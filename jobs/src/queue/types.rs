@@ -1,0 +1,386 @@
+//! The values of the port.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{JobId, QueueName, WorkerId};
+use crate::job::Priority;
+
+/// Shorthand for results of a store.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong with a store itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store cannot be reached or did not answer in time; the same call may succeed later.
+    #[error("the queue at {store} does not answer")]
+    Unavailable {
+        /// Which store, without credentials.
+        store: String,
+        /// What the client said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The store refused the operation; the text names the cause and the cure.
+    #[error("the queue at {store} refused: {message}")]
+    Refused {
+        /// Which store, without credentials.
+        store: String,
+        /// Cause and cure.
+        message: String,
+    },
+    /// The store holds something that this program did not write.
+    #[error("the queue at {store} holds unreadable data: {message}")]
+    Corrupt {
+        /// Which store, without credentials.
+        store: String,
+        /// What was found where.
+        message: String,
+    },
+}
+
+/// Whether records of ended jobs are kept until they are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endings {
+    /// Kept until [`forget_endings`](super::Queue::forget_endings).
+    Keep,
+    /// An ended job leaves no trace, except among the dead.
+    Drop,
+}
+
+/// The states of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Waits for its time.
+    Scheduled,
+    /// Waits for a worker.
+    Ready,
+    /// A worker has it.
+    Running,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly; waits for a person.
+    Dead,
+    /// Ended because somebody wanted so.
+    Cancelled,
+}
+
+impl State {
+    /// All states.
+    pub const ALL: [Self; 6] =
+        [Self::Scheduled, Self::Ready, Self::Running, Self::Succeeded, Self::Dead, Self::Cancelled];
+
+    /// Returns the name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Ready => "ready",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Reads the name on the wire.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The answer to one pushed job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// The job is in the store.
+    Created,
+    /// The store knew the id already.
+    Duplicate,
+    /// Another job holds the unique key; this one was not taken.
+    Conflict {
+        /// Who holds the key.
+        holder: JobId,
+    },
+}
+
+/// The proof of ownership of running jobs: opaque, made by the store at each claim, never the same twice.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Lease(pub(crate) std::sync::Arc<str>);
+
+/// The answer to a claim.
+#[derive(Debug, Clone, Default)]
+pub struct Claim {
+    /// The jobs, in the order in which they should start.
+    pub jobs: Vec<Claimed>,
+    /// How long until the next scheduled job of these queues is due; `None` if there is none.
+    pub next_due_ms: Option<u64>,
+    /// The store does not believe this worker alive: it must stop what it runs and register as a new one.
+    pub lost: bool,
+}
+
+/// A job that a worker has taken.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The job.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: QueueName,
+    /// What to show when settling.
+    pub lease: Lease,
+    /// The encoded [`Envelope`](crate::job::Envelope), undecoded: a bad payload must be an outcome.
+    pub payload: bytes::Bytes,
+    /// What happened to the job before.
+    pub history: History,
+    /// When it was claimed, by the store's clock.
+    pub claimed_at_ms: i64,
+}
+
+/// What happened to a job so far; three counters that are kept apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// Attempts that failed.
+    pub failures: u32,
+    /// Times that it was taken back from a worker that died.
+    pub recoveries: u32,
+    /// Times that a stopping worker gave it back.
+    pub hand_backs: u32,
+    /// Since when it has been set aside because no worker knew its kind.
+    pub aside_since_ms: Option<i64>,
+    /// The last error, or the reason of the end.
+    pub last_error: Option<String>,
+}
+
+/// The end of one attempt, as told to the store.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// The job.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: QueueName,
+    /// The lease from the claim.
+    pub lease: Lease,
+    /// What becomes of it.
+    pub verdict: Verdict,
+}
+
+/// What becomes of a running job.
+///
+/// A job that somebody asked to cancel while it ran becomes cancelled instead of ready or scheduled again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Ended well.
+    Succeeded,
+    /// Failed; scheduled again. One more failure.
+    Retry {
+        /// How far away.
+        delay_ms: u64,
+        /// What went wrong.
+        error: String,
+    },
+    /// Scheduled again; no counter moves.
+    Snooze {
+        /// How far away.
+        delay_ms: u64,
+    },
+    /// No handler here; scheduled again, and the store notes since when. No counter moves.
+    SetAside {
+        /// How far away.
+        delay_ms: u64,
+    },
+    /// Not finished by a worker that stops: ready at once, before others of its priority. One more hand-back.
+    HandBack,
+    /// Ended as not wanted.
+    Cancelled {
+        /// Why.
+        reason: String,
+    },
+    /// Ended badly.
+    Dead {
+        /// Which way.
+        reason: DeadReason,
+        /// What went wrong.
+        error: String,
+    },
+}
+
+/// Why a job is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadReason {
+    /// The last allowed attempt failed.
+    Exhausted,
+    /// The handler said that it cannot succeed.
+    Failed,
+    /// Workers died while running it, too often.
+    Poison,
+    /// The payload or the arguments cannot be read.
+    Decode,
+    /// No worker knew its kind for a day.
+    UnknownKind,
+}
+
+impl DeadReason {
+    /// All reasons.
+    pub const ALL: [Self; 5] = [Self::Exhausted, Self::Failed, Self::Poison, Self::Decode, Self::UnknownKind];
+
+    /// Returns the name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exhausted => "exhausted",
+            Self::Failed => "failed",
+            Self::Poison => "poison",
+            Self::Decode => "decode",
+            Self::UnknownKind => "unknown_kind",
+        }
+    }
+
+    /// Reads the name on the wire.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+
+    /// Says whether the attempt that led here counts as a failure of the job.
+    pub fn counts_as_failure(self) -> bool {
+        matches!(self, Self::Exhausted | Self::Failed)
+    }
+}
+
+/// The answer to one settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Done as asked.
+    Applied,
+    /// The lease was no longer the job's: nothing was changed.
+    Stale,
+}
+
+/// The answer to a beat.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beat {
+    /// The store took this worker for dead: it must stop what it runs and register as a new one.
+    pub lost: bool,
+    /// Running jobs of this worker that somebody asked to stop.
+    pub cancelled: Vec<JobId>,
+    /// How many jobs were taken back from dead workers by this call.
+    pub rescued: usize,
+}
+
+/// The answer to a cancellation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It waited and has ended.
+    Ended,
+    /// It runs and was asked to stop.
+    Asked,
+    /// It is dead or ended already.
+    AlreadyEnded,
+    /// The store does not know it.
+    Unknown,
+}
+
+/// A worker process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerInfo {
+    /// One life of the process.
+    pub id: WorkerId,
+    /// Host and process, for people.
+    pub name: String,
+    /// The queues it serves, the first first.
+    pub queues: Vec<QueueName>,
+    /// How many jobs it runs at once.
+    pub concurrency: usize,
+    /// When it started, by its own clock.
+    pub started_at_ms: i64,
+}
+
+/// A queue and its counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueInfo {
+    /// The queue.
+    pub name: QueueName,
+    /// Whether it hands out nothing.
+    pub paused: bool,
+    /// Jobs that wait for a worker.
+    pub ready: u64,
+    /// Jobs that wait for their time.
+    pub scheduled: u64,
+    /// Jobs that a worker has.
+    pub running: u64,
+    /// Dead jobs.
+    pub dead: u64,
+    /// Since the queue was made: jobs accepted.
+    pub pushed_total: u64,
+    /// Since the queue was made: jobs that succeeded.
+    pub succeeded_total: u64,
+    /// Since the queue was made: failed attempts.
+    pub failed_total: u64,
+    /// Since the queue was made: jobs taken back from dead workers.
+    pub recovered_total: u64,
+}
+
+/// Everything the store knows of a job.
+#[derive(Debug, Clone)]
+pub struct JobRecord {
+    /// The job.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Its state.
+    pub state: State,
+    /// Its place in the queue.
+    pub priority: Priority,
+    /// When it is due, if it is scheduled.
+    pub run_at_ms: Option<i64>,
+    /// Who has it and since when, if it is running.
+    pub running: Option<(WorkerId, i64)>,
+    /// When it ended, if it has.
+    pub ended_at_ms: Option<i64>,
+    /// Why it is dead, if it is.
+    pub dead_reason: Option<DeadReason>,
+    /// What happened to it.
+    pub history: History,
+    /// The encoded envelope; `None` for an ended job of which only the record is left.
+    pub payload: Option<bytes::Bytes>,
+}
+
+/// The record of an ended job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// The job.
+    pub id: JobId,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Succeeded, dead or cancelled.
+    pub state: State,
+    /// Why it is dead, if it is.
+    pub dead_reason: Option<DeadReason>,
+    /// What happened to it.
+    pub history: History,
+    /// Who ran it last and when it was claimed; `None` if it never ran.
+    pub running: Option<(WorkerId, i64)>,
+    /// When it ended, by the store's clock.
+    pub ended_at_ms: i64,
+}
+
+/// A slice of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// How many to pass over.
+    pub offset: u64,
+    /// How many to return.
+    pub size: usize,
+}
+
+/// What a check of a store found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// Product and version.
+    pub version: String,
+    /// How durable an accepted job is.
+    pub durability: String,
+}
