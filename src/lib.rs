@@ -1,1 +1,5 @@
-//! x
+//! Deskhand: the durable job queue behind an IT service desk.
+
+pub mod base;
+pub mod db;
+pub mod dispatch;

@@ -1,1 +1,4 @@
-fn main() {}
+//! All integration tests in one binary: one link, one set of fixtures.
+
+mod fixtures;
+mod store;
