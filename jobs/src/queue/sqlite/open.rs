@@ -206,6 +206,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_a_killed_process_leaves_is_complete() {
+        let fixture = fixture(Endings::Drop).await;
+        let ids = fixture.fill(3).await;
+        // Nobody closes anything: the copies are what the disk holds at this instant.
+        let left = tempfile::tempdir().expect("a directory for the test");
+        for name in ["queue.db", "queue.db-wal"] {
+            std::fs::copy(fixture.path().with_file_name(name), left.path().join(name)).expect("copies");
+        }
+        let store = SqliteQueue::open(&left.path().join("queue.db"), Endings::Drop).await.expect("opens");
+        assert_eq!(store.known(&ids).await.expect("reads"), ids);
+    }
+
+    #[tokio::test]
     async fn the_directory_is_made_and_several_may_open_a_new_file_at_once() {
         let directory = tempfile::tempdir().expect("a directory for the test");
         let path = directory.path().join("deep/down/queue.db");
