@@ -6,13 +6,14 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Sqlite, Transaction};
 
+use super::disk::refuse_remote;
 use super::fault::{Fault, Result, explain, is_busy};
 use super::wake::Bells;
 use crate::queue::{Endings, Error};
 
 const SCHEMA: &str = include_str!("schema.sql");
 
-/// Marks the file as ours: "DskQ".
+/// Marks the file as ours; in a hex dump it reads `DskQ`.
 const APPLICATION_ID: i32 = 0x4473_6b51;
 
 /// The version of `schema.sql`.
@@ -32,9 +33,9 @@ macro_rules! now_ms {
 }
 pub(super) use now_ms;
 
-/// A store of jobs in one SQLite file.
+/// A store of jobs in one `SQLite` file.
 ///
-/// Several processes of one host may open the same file. Not for network file systems: their locks cannot be trusted.
+/// Several processes of one host may open the same file. A network file system is refused: its locks cannot be trusted.
 #[derive(Debug)]
 pub struct SqliteQueue {
     /// Which store, for errors.
@@ -60,12 +61,16 @@ impl SqliteQueue {
     /// [`Error::Unavailable`] if another process holds it for too long.
     pub async fn open(path: &Path, endings: Endings) -> std::result::Result<Self, Error> {
         let store = format!("sqlite://{}", path.display());
-        if let Some(directory) = path.parent() {
+        // The parent of a bare file name is the empty path.
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(directory) = directory {
             tokio::fs::create_dir_all(directory).await.map_err(|error| Error::Refused {
                 store: store.clone(),
                 message: format!("cannot make the directory {}: {error}", directory.display()),
             })?;
         }
+        let explain = |fault| explain(store.clone(), fault);
+        refuse_remote(directory.unwrap_or(Path::new("."))).await.map_err(explain)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -75,7 +80,7 @@ impl SqliteQueue {
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(256)
             .disable_statement_logging();
-        let writer = open_writer(options.clone()).await.map_err(|fault| explain(store.clone(), fault))?;
+        let writer = open_writer(options.clone()).await.map_err(explain)?;
         let readers = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
         Ok(Self { store, writer, readers, endings, bells: Bells::default() })
     }
@@ -174,4 +179,90 @@ async fn install(writer: &SqlitePool) -> Result<()> {
     sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{fixture, job};
+    use super::*;
+    use crate::queue::{Queue, Verdict};
+
+    #[tokio::test]
+    async fn a_restart_keeps_everything() {
+        let before = fixture(Endings::Keep).await;
+        let worker = before.worker().await;
+        before.run(&worker, &job(), Verdict::Succeeded).await;
+        let ids = before.fill(3).await;
+        let held = before.claim(&worker, 1).await;
+        before.store.cancel(ids[2]).await.expect("cancels");
+        let counts = before.counts().await;
+
+        let after = before.restart().await;
+        assert_eq!(after.counts().await, counts);
+        assert_eq!(after.store.workers().await.expect("reads"), std::slice::from_ref(&worker));
+        assert_eq!(after.store.endings(9).await.expect("reads").len(), 2);
+        assert_eq!(after.settle(&held[0], Verdict::Succeeded).await, crate::queue::Settled::Applied);
+        assert_eq!(after.claim(&worker, 9).await[0].id, ids[1]);
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_process_leaves_is_complete() {
+        let fixture = fixture(Endings::Drop).await;
+        let ids = fixture.fill(3).await;
+        // Nobody closes anything: the copies are what the disk holds at this instant.
+        let left = tempfile::tempdir().expect("a directory for the test");
+        for name in ["queue.db", "queue.db-wal"] {
+            std::fs::copy(fixture.path().with_file_name(name), left.path().join(name)).expect("copies");
+        }
+        let store = SqliteQueue::open(&left.path().join("queue.db"), Endings::Drop).await.expect("opens");
+        assert_eq!(store.known(&ids).await.expect("reads"), ids);
+    }
+
+    #[tokio::test]
+    async fn the_directory_is_made_and_several_may_open_a_new_file_at_once() {
+        let directory = tempfile::tempdir().expect("a directory for the test");
+        let path = directory.path().join("deep/down/queue.db");
+        let opened = (0..6).map(|_| SqliteQueue::open(&path, Endings::Drop));
+        for store in futures_util::future::join_all(opened).await {
+            store.expect("opens").push(&[job()]).await.expect("pushes");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_ours_is_refused_with_the_cure() {
+        let directory = tempfile::tempdir().expect("a directory for the test");
+        let path = directory.path().join("other.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let other = SqlitePool::connect_with(options).await.expect("opens");
+        sqlx::query("CREATE TABLE t (x)").execute(&other).await.expect("creates");
+        other.close().await;
+        let error = SqliteQueue::open(&path, Endings::Drop).await.expect_err("refused");
+        assert!(error.to_string().contains("give the queue a file of its own"), "{error}");
+
+        std::fs::write(&path, "not a database, but long enough to be taken for the header of one".repeat(9))
+            .expect("writes");
+        let error = SqliteQueue::open(&path, Endings::Drop).await.expect_err("refused");
+        assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+
+        let error = SqliteQueue::open(&path.join("below/a/file.db"), Endings::Drop).await.expect_err("refused");
+        assert!(error.to_string().contains("cannot make the directory"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_newer_layout_is_refused_with_the_cure() {
+        let fixture = fixture(Endings::Drop).await;
+        sqlx::query("PRAGMA user_version = 99").execute(&fixture.store.writer).await.expect("writes");
+        let error = SqliteQueue::open(&fixture.path(), Endings::Drop).await.expect_err("refused");
+        assert!(error.to_string().contains("start the newer version"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_is_dropped_half_way_leaves_nothing() {
+        let fixture = fixture(Endings::Drop).await;
+        let mut change = fixture.store.begin().await.expect("begins");
+        change.name_queues(&[crate::QueueName::default()]).await.expect("writes");
+        drop(change);
+        assert!(fixture.store.queues().await.expect("reads").is_empty());
+        fixture.fill(1).await;
+    }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::apply::id_list;
-use super::fault::{Fault, Result};
+use super::fault::Result;
 use super::open::{Change, SqliteQueue};
+use super::record::job_id;
 use crate::id::{JobId, QueueName};
 use crate::job::{Envelope, UniqueUntil};
 use crate::queue::Pushed;
@@ -36,10 +37,18 @@ impl SqliteQueue {
             }
             accepted.extend(change.insert(chunk).await?);
         }
+        let refused = jobs.iter().zip(base + 1..).filter(|(_, place)| !accepted.contains(place)).map(|(job, _)| job.id);
+        let duplicates = change.stored(refused).await?;
         let mut answers = Vec::with_capacity(jobs.len());
         for (job, place) in jobs.iter().zip(base + 1..) {
-            let answer = if accepted.contains(&place) { Pushed::Created } else { change.refusal(job).await? };
-            answers.push(answer);
+            answers.push(if accepted.contains(&place) {
+                Pushed::Created
+            } else if duplicates.contains(&job.id) {
+                // Asked before the key: a job that is pushed twice holds its own key.
+                Pushed::Duplicate
+            } else {
+                Pushed::Conflict { holder: change.holder(job).await? }
+            });
         }
         change.commit().await?;
         if !accepted.is_empty() {
@@ -78,20 +87,115 @@ impl Change {
         Ok(insert.build_query_scalar().fetch_all(&mut *self.tx).await?)
     }
 
-    /// Says why a job did not go in.
-    async fn refusal(&mut self, job: &Envelope) -> Result<Pushed> {
-        // The id comes first: a job that is pushed twice holds its own key.
-        if !self.held(&id_list([job.id])).await?.is_empty() {
-            return Ok(Pushed::Duplicate);
+    /// Returns those of the ids that are here.
+    async fn stored(&mut self, ids: impl Iterator<Item = JobId>) -> Result<BTreeSet<JobId>> {
+        let ids: Vec<JobId> = ids.collect();
+        if ids.is_empty() {
+            return Ok(BTreeSet::new());
         }
+        let held = self.held(&id_list(ids.iter().copied())).await?;
+        Ok(held.into_iter().map(|held| ids[held.at as usize]).collect())
+    }
+
+    /// Returns who holds the unique key of a job.
+    async fn holder(&mut self, job: &Envelope) -> Result<JobId> {
         let sql = "SELECT id FROM jobs WHERE queue = ?1 AND unique_key = ?2 AND holds_key = 1";
         let holder: Vec<u8> = sqlx::query_scalar(sql)
             .bind(job.options.queue.as_str())
             .bind(job.options.unique.as_ref().map(|unique| unique.key.as_str()))
             .fetch_one(&mut *self.tx)
             .await?;
-        let holder = JobId::from_slice(&holder)
-            .ok_or_else(|| Fault::Corrupt(format!("a job id of {} bytes", holder.len())))?;
-        Ok(Pushed::Conflict { holder })
+        job_id(&holder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::fixture::{failed, fixture, job, job_with, later, unique};
+    use super::*;
+    use crate::job::Options;
+    use crate::queue::{Endings, Queue, State, Verdict};
+
+    #[tokio::test]
+    async fn the_same_id_is_one_job_in_whatever_state() {
+        let fixture = fixture(Endings::Keep).await;
+        let worker = fixture.worker().await;
+        let twice = job();
+        let answers = fixture.store.push(&[twice.clone(), twice.clone()]).await.expect("pushes");
+        assert_eq!(answers, [Pushed::Created, Pushed::Duplicate]);
+        let claimed = fixture.claim(&worker, 1).await;
+        assert_eq!(fixture.push(&twice).await, Pushed::Duplicate);
+        fixture.settle(&claimed[0], Verdict::Succeeded).await;
+        assert_eq!(fixture.push(&twice).await, Pushed::Duplicate);
+        fixture.store.forget_endings(&[twice.id]).await.expect("forgets");
+        assert_eq!(fixture.push(&twice).await, Pushed::Created);
+        assert_eq!(fixture.counts().await.pushed_total, 2);
+    }
+
+    #[tokio::test]
+    async fn a_large_batch_keeps_its_order() {
+        let fixture = fixture(Endings::Drop).await;
+        let worker = fixture.worker().await;
+        let ids = fixture.fill(250).await;
+        let claimed = fixture.claim(&worker, 1000).await;
+        assert_eq!(super::super::fixture::ids(&claimed), ids);
+        assert_eq!(fixture.store.push(&[]).await.expect("pushes"), []);
+    }
+
+    #[tokio::test]
+    async fn a_unique_key_holds_until_its_end_and_only_in_its_queue() {
+        let fixture = fixture(Endings::Drop).await;
+        let worker = fixture.worker().await;
+        let (first, second) = (unique("k", UniqueUntil::Finished), unique("k", UniqueUntil::Finished));
+        let answers = fixture.store.push(&[first.clone(), second.clone(), first.clone()]).await.expect("pushes");
+        assert_eq!(answers, [Pushed::Created, Pushed::Conflict { holder: first.id }, Pushed::Duplicate]);
+
+        let mut elsewhere = unique("k", UniqueUntil::Finished);
+        elsewhere.options.queue = QueueName::new("other").expect("valid");
+        assert_eq!(fixture.push(&elsewhere).await, Pushed::Created);
+
+        let claimed = fixture.claim(&worker, 1).await;
+        assert_eq!(fixture.push(&second).await, Pushed::Conflict { holder: first.id });
+        fixture.settle(&claimed[0], failed("no")).await;
+        assert_eq!(fixture.push(&second).await, Pushed::Created);
+    }
+
+    #[tokio::test]
+    async fn a_key_held_until_the_start_is_not_taken_back() {
+        let fixture = fixture(Endings::Drop).await;
+        let worker = fixture.worker().await;
+        let (first, second) = (unique("k", UniqueUntil::Started), unique("k", UniqueUntil::Started));
+        fixture.run(&worker, &first, Verdict::HandBack).await;
+        assert_eq!(fixture.push(&second).await, Pushed::Created);
+        let third = unique("k", UniqueUntil::Finished);
+        assert_eq!(fixture.push(&third).await, Pushed::Conflict { holder: second.id });
+    }
+
+    #[tokio::test]
+    async fn a_job_of_the_future_is_scheduled_and_one_of_the_past_ready() {
+        let fixture = fixture(Endings::Drop).await;
+        let future = later(Duration::from_mins(1));
+        let past = Envelope { run_at_ms: Some(1), ..job() };
+        fixture.store.push(&[future.clone(), past.clone()]).await.expect("pushes");
+        let record = fixture.read(future.id).await;
+        assert_eq!((record.state, record.run_at_ms), (State::Scheduled, future.run_at_ms));
+        let record = fixture.read(past.id).await;
+        assert_eq!((record.state, record.run_at_ms), (State::Ready, None));
+        assert_eq!(record.payload.as_deref(), Some(past.encode().as_slice()));
+        let counts = fixture.counts().await;
+        assert_eq!((counts.ready, counts.scheduled, counts.pushed_total), (1, 1, 2));
+    }
+
+    #[tokio::test]
+    async fn queues_are_counted_apart() {
+        let fixture = fixture(Endings::Drop).await;
+        let other = QueueName::new("a-other").expect("valid");
+        let elsewhere = job_with(Options { queue: other.clone(), ..Options::default() });
+        fixture.store.push(&[job(), elsewhere, job()]).await.expect("pushes");
+        let queues = fixture.store.queues().await.expect("reads");
+        let ready: Vec<_> = queues.iter().map(|queue| (queue.name.as_str(), queue.ready)).collect();
+        assert_eq!(ready, [("a-other", 1), ("default", 2)]);
     }
 }
