@@ -1,4 +1,5 @@
 //! Tests of the engine against real stores.
 
 mod conformance;
+mod faults;
 mod fixtures;
