@@ -1,9 +1,10 @@
 //! Records of ended jobs, until somebody has fetched them.
 
 use super::apply::id_list;
+use super::columns::stored;
 use super::fault::Result;
 use super::open::SqliteQueue;
-use super::record::{Stored, stored};
+use super::record::Stored;
 use crate::id::JobId;
 use crate::queue::Ending;
 

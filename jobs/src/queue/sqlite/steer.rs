@@ -16,7 +16,7 @@ impl SqliteQueue {
         };
         let answer = match held.state()? {
             State::Ready | State::Scheduled => {
-                let step = cancelled(held.history(), None);
+                let step = cancelled(held.history.clone(), None);
                 self.apply(&mut change, vec![(held, step)]).await?;
                 Cancelled::Ended
             }
@@ -63,7 +63,7 @@ impl SqliteQueue {
         let mut change = self.begin().await?;
         let (ids, dead): (Vec<_>, Vec<_>) = change.dead(ids).await?.into_iter().unzip();
         let steps = dead.into_iter().map(|held| {
-            let step = cancelled(held.history(), Some(reason));
+            let step = cancelled(held.history.clone(), Some(reason));
             (held, step)
         });
         self.apply(&mut change, steps.collect()).await?;
