@@ -219,7 +219,8 @@ mod tests {
             let worker = fixture.worker().await;
             let dead = job();
             fixture.run(&worker, &dead, failed("no")).await;
-            fixture.store.forget_endings(&[dead.id]).await.expect("forgets");
+            let fetched = fixture.store.endings(9).await.expect("reads");
+            fixture.store.forget_endings(&fetched).await.expect("forgets");
             let waiting = fixture.fill(1).await[0];
             let gone = fixture.store.discard(&[waiting, dead.id], "duplicate of 7").await.expect("discards");
             assert_eq!(gone, [dead.id]);

@@ -65,6 +65,10 @@ for _, n in ipairs(other) do
     elseif what == 'H' then
       history.h = history.h + 1
     end
+    if what == 'S' and history.a then
+      history.a = nil
+      redis.call('HSET', Q .. 'history', id, cjson.encode(history))
+    end
     if what ~= 'S' then redis.call('HSET', Q .. 'history', id, cjson.encode(history)) end
     if asked[n] == 1 then
       bury(id, 'cancelled', leases[n], 'cancelled while running')
