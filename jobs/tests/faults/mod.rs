@@ -90,7 +90,7 @@ impl Running {
 
 /// Waits until the answer is yes; a minute is more than any of these tests needs.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut question: impl FnMut() -> F) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !question().await {
         assert!(Instant::now() < deadline, "it never happened: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
