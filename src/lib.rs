@@ -1,1 +1,4 @@
-//! x
+//! Deskhand: the durable job queue behind an IT service desk.
+#![doc = include_str!("../ARCHITECTURE.md")]
+
+pub mod config;

@@ -1,1 +1,3 @@
-fn main() {}
+//! One integration binary: it links once, and its tests share their servers.
+
+mod house;
