@@ -1,3 +1,5 @@
-//! One integration binary: it links once, and its tests share their servers.
+//! All integration tests in one binary: one link, one set of fixtures.
 
+mod fixtures;
 mod house;
+mod store;

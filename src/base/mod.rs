@@ -1,0 +1,16 @@
+//! Floor 0: what every subject needs and what needs no subject. Ids, the clock, errors, secrets, pages.
+//!
+//! A subject makes its own id with one line, [`id!`](crate::id): `id!(/// Identifies one ticket. TicketId, "ticket");`
+
+pub mod clock;
+pub mod error;
+pub mod id;
+pub mod page;
+pub mod secrets;
+
+pub use crate::id;
+pub use clock::Clock;
+pub use error::{Error, FieldError, Result};
+pub use id::{BadId, TenantId, UserId};
+pub use page::{PageRequest, Paged};
+pub use secrets::{Secret, Vault};

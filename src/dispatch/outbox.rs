@@ -1,0 +1,91 @@
+//! The outbox: a job written beside the business rows, in their transaction.
+
+use std::future::Future;
+
+use chrono::{DateTime, Utc};
+use deskhand_jobs::{Envelope, JobId};
+
+use crate::base::{Error, Result, TenantId};
+use crate::db::{Backend, Text, Tx};
+use crate::on;
+
+/// The channel on which Postgres tells other processes of a commit with jobs.
+pub(crate) const CHANNEL: &str = "deskhand_jobs";
+
+/// Enqueues jobs in a transaction.
+pub trait Enqueue {
+    /// Writes a job that exists if, and only if, the transaction commits. An id that is there already is the same job: nothing
+    /// changes. A job without a tenant belongs to the default tenant.
+    ///
+    /// # Errors
+    /// [`Error`] if the tenant is no tenant or the database refuses.
+    fn enqueue(&mut self, job: &Envelope) -> impl Future<Output = Result<JobId>> + Send;
+}
+
+impl Enqueue for Tx {
+    async fn enqueue(&mut self, job: &Envelope) -> Result<JobId> {
+        insert(self, job, None).await?;
+        Ok(job.id)
+    }
+}
+
+/// What makes a repeated request the same request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Idempotency<'a> {
+    /// The client's key.
+    pub(crate) key: &'a str,
+    /// The hash of what it asked for.
+    pub(crate) hash: &'a str,
+}
+
+/// Writes the row; `false` if the id or the idempotency key is there already.
+pub(crate) async fn insert(tx: &mut Tx, job: &Envelope, idempotency: Option<Idempotency<'_>>) -> Result<bool> {
+    let now = tx.now();
+    let tenant = tenant_of(job)?;
+    let json = |what: serde_json::Result<String>| {
+        what.map_err(|error| Error::internal(format!("cannot write the options of job {}", job.id), error))
+    };
+    let options = json(serde_json::to_string(&job.options))?;
+    let headers = json(serde_json::to_string(&job.headers))?;
+    let sql = "INSERT INTO jobs (id, tenant_id, kind, queue, priority, args, options, headers, run_at, state, created_at, \
+                                 idempotency_key, idempotency_hash) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12) ON CONFLICT DO NOTHING";
+    let written = on!(tx, |c| sqlx::query(sql)
+        .bind(Text(job.id))
+        .bind(tenant)
+        .bind(job.kind.as_str())
+        .bind(job.options.queue.as_str())
+        .bind(i64::from(job.options.priority.rank()))
+        .bind(job.args.get())
+        .bind(options)
+        .bind(headers)
+        .bind(run_at(job, now)?)
+        .bind(now)
+        .bind(idempotency.map(|i| i.key))
+        .bind(idempotency.map(|i| i.hash))
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    announce(tx).await?;
+    Ok(written == 1)
+}
+
+/// Wakes the relays of all processes when the transaction commits.
+pub(crate) async fn announce(tx: &mut Tx) -> Result<()> {
+    // Only Postgres can tell other processes; beside SQLite there is their slow tick.
+    if tx.signal_on_commit() && tx.backend() == Backend::Postgres {
+        on!(tx, |c| sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(c).await.map(|_| ()))?;
+    }
+    Ok(())
+}
+
+/// Returns whose job it is.
+pub(crate) fn tenant_of(job: &Envelope) -> Result<TenantId> {
+    job.tenant.as_ref().map_or_else(|| Ok(TenantId::default()), |tenant| Ok(TenantId::new(tenant.clone())?))
+}
+
+fn run_at(job: &Envelope, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+    let Some(ms) = job.run_at_ms else { return Ok(now) };
+    DateTime::from_timestamp_millis(ms)
+        .ok_or_else(|| Error::field("/run_at", format!("{ms} ms since 1970 is beyond the calendar")))
+}

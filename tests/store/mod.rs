@@ -1,0 +1,4 @@
+//! Store functions and what they rest on, on both databases.
+
+mod outbox;
+mod twins;
