@@ -5,3 +5,4 @@ pub mod base;
 pub mod config;
 pub mod db;
 pub mod dispatch;
+pub mod http;
