@@ -1,6 +1,7 @@
 //! Deskhand: the durable job queue behind an IT service desk.
 #![doc = include_str!("../ARCHITECTURE.md")]
 
+pub mod access;
 pub mod base;
 pub mod config;
 pub mod db;

@@ -109,3 +109,104 @@ impl Change {
 fn info(worker: &WorkerInfo) -> String {
     serde_json::to_string(worker).expect("a worker has only JSON fields")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{fixture, ids, settlement, worker};
+    use super::*;
+    use crate::queue::{DeadReason, Endings, MAX_RECOVERIES, Queue, Settled, State, Verdict};
+
+    #[tokio::test]
+    async fn the_jobs_of_a_dead_worker_come_back_to_the_front() {
+        let fixture = fixture(Endings::Drop).await;
+        let dying = fixture.worker().await;
+        let all = fixture.fill(3).await;
+        let lost = fixture.claim(&dying, 2).await;
+        fixture.outlive_lease().await;
+
+        let other = worker();
+        let beat = fixture.store.beat(&other, true).await.expect("beats");
+        assert_eq!(beat, Beat { lost: false, cancelled: Vec::new(), rescued: 2 });
+        assert_eq!(fixture.store.workers().await.expect("reads"), [other.clone()]);
+        let stale = fixture.store.settle(&[settlement(&lost[0], Verdict::Succeeded)]).await.expect("settles");
+        assert_eq!(stale, [Settled::Stale]);
+        let again = fixture.claim(&other, 9).await;
+        assert_eq!(ids(&again), all);
+        assert_eq!([again[0].history.recoveries, again[2].history.recoveries], [1, 0]);
+        assert_eq!(fixture.counts().await.recovered_total, 2);
+    }
+
+    #[tokio::test]
+    async fn a_beat_renews_and_a_late_one_is_told_so() {
+        let fixture = fixture(Endings::Drop).await;
+        let worker = fixture.worker().await;
+        fixture.fill(1).await;
+        fixture.claim(&worker, 1).await;
+        for _ in 0..3 {
+            fixture.store.shift_clock(LEASE.as_millis() as i64 - 1_000).await.expect("shifts");
+            assert_eq!(fixture.store.beat(&worker, false).await.expect("beats"), Beat::default());
+        }
+        fixture.outlive_lease().await;
+        assert!(fixture.store.workers().await.expect("reads").is_empty());
+        let beat = fixture.store.beat(&worker, false).await.expect("beats");
+        assert_eq!((beat.lost, beat.rescued), (true, 1));
+        assert!(fixture.store.beat(&super::super::fixture::worker(), false).await.expect("beats").lost);
+        let beat = fixture.store.beat(&worker, true).await.expect("beats");
+        assert_eq!((beat.lost, beat.rescued), (false, 0));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_outlives_no_worker_is_poison() {
+        let fixture = fixture(Endings::Keep).await;
+        let id = fixture.fill(1).await[0];
+        for recovery in 1..=MAX_RECOVERIES + 1 {
+            let dying = fixture.worker().await;
+            assert_eq!(fixture.claim(&dying, 1).await[0].history.recoveries, recovery - 1);
+            fixture.outlive_lease().await;
+            assert_eq!(fixture.store.beat(&worker(), true).await.expect("beats").rescued, 1);
+        }
+        let record = fixture.read(id).await;
+        assert_eq!((record.state, record.dead_reason), (State::Dead, Some(DeadReason::Poison)));
+        assert_eq!((record.history.recoveries, record.history.failures), (4, 0));
+        assert!(record.payload.is_some());
+        let counts = fixture.counts().await;
+        assert_eq!((counts.dead, counts.ready, counts.failed_total, counts.recovered_total), (1, 0, 0, 4));
+    }
+
+    #[tokio::test]
+    async fn a_beat_tells_which_jobs_are_to_stop_and_a_rescue_ends_them() {
+        let fixture = fixture(Endings::Keep).await;
+        let worker = fixture.worker().await;
+        let id = fixture.fill(2).await[0];
+        fixture.claim(&worker, 2).await;
+        fixture.store.cancel(id).await.expect("cancels");
+        assert_eq!(fixture.store.beat(&worker, false).await.expect("beats").cancelled, [id]);
+        fixture.outlive_lease().await;
+        assert_eq!(fixture.store.beat(&worker, false).await.expect("beats").rescued, 2);
+        assert_eq!(fixture.read(id).await.state, State::Cancelled);
+        assert_eq!(fixture.counts().await.ready, 1);
+    }
+
+    #[tokio::test]
+    async fn who_leaves_hands_back_what_is_left() {
+        let fixture = fixture(Endings::Drop).await;
+        let (leaving, staying) = (fixture.worker().await, fixture.worker().await);
+        let all = fixture.fill(3).await;
+        let held = fixture.claim(&leaving, 2).await;
+        fixture.store.leave(leaving.id, &leaving.queues).await.expect("leaves");
+        assert_eq!(fixture.store.workers().await.expect("reads"), [staying.clone()]);
+        assert_eq!(fixture.settle(&held[0], Verdict::Succeeded).await, Settled::Stale);
+        let again = fixture.claim(&staying, 9).await;
+        assert_eq!(ids(&again), all);
+        assert_eq!((again[0].history.hand_backs, again[0].history.recoveries), (1, 0));
+        assert!(fixture.store.claim(leaving.id, &leaving.queues, 1).await.expect("claims").lost);
+    }
+
+    #[tokio::test]
+    async fn a_worker_makes_its_queues_known() {
+        let fixture = fixture(Endings::Drop).await;
+        let worker = WorkerInfo { queues: vec![QueueName::new("empty").expect("valid")], ..worker() };
+        fixture.store.beat(&worker, true).await.expect("beats");
+        assert_eq!(fixture.counts().await.name, worker.queues[0]);
+    }
+}

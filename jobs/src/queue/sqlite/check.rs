@@ -23,3 +23,26 @@ impl SqliteQueue {
 
 /// What `PRAGMA synchronous` calls "every commit is on the disk before it returns".
 const FULL: i64 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::fixture;
+    use crate::queue::{Endings, Error, Queue};
+
+    #[tokio::test]
+    async fn a_healthy_file_tells_its_version_and_durability() {
+        let fixture = fixture(Endings::Drop).await;
+        let health = fixture.store.check().await.expect("healthy");
+        assert!(health.version.starts_with("SQLite 3."), "{health:?}");
+        assert_eq!(health.durability, "wal, synchronous=FULL");
+    }
+
+    #[tokio::test]
+    async fn a_value_that_nobody_here_wrote_is_corrupt_not_unavailable() {
+        let fixture = fixture(Endings::Drop).await;
+        let id = fixture.fill(1).await[0];
+        sqlx::query("UPDATE jobs SET state = 'weird'").execute(&fixture.store.writer).await.expect("writes");
+        let error = fixture.store.job(id).await.expect_err("unreadable");
+        assert!(matches!(&error, Error::Corrupt { message, .. } if message.contains("weird")), "{error:?}");
+    }
+}

@@ -148,3 +148,136 @@ impl Change {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::time::Duration;
+
+    use super::super::fixture::{fixture, ids, job, job_with, later, urgent, worker};
+    use super::*;
+    use crate::job::{Options, Priority};
+    use crate::queue::{Endings, Queue, State, Verdict};
+
+    #[tokio::test]
+    async fn two_workers_never_get_the_same_job() {
+        let fixture = fixture(Endings::Drop).await;
+        let all: HashSet<_> = fixture.fill(300).await.into_iter().collect();
+        let second = SqliteQueue::open(&fixture.path(), Endings::Drop).await.expect("opens");
+        let workers = [fixture.worker().await, fixture.worker().await];
+        let drain = async |store: &SqliteQueue, worker: &crate::queue::WorkerInfo| {
+            let mut got = Vec::new();
+            loop {
+                let claim = store.claim(worker.id, &worker.queues, 7).await.expect("claims");
+                if claim.jobs.is_empty() {
+                    return got;
+                }
+                got.extend(claim.jobs);
+            }
+        };
+        let (mut got, rest) = tokio::join!(drain(&fixture.store, &workers[0]), drain(&second, &workers[1]));
+        got.extend(rest);
+        assert_eq!(got.len(), 300);
+        assert_eq!(ids(&got).into_iter().collect::<HashSet<_>>(), all);
+        assert_eq!(fixture.counts().await.running, 300);
+    }
+
+    #[tokio::test]
+    async fn the_first_queue_comes_first_then_priority_then_arrival() {
+        let fixture = fixture(Endings::Drop).await;
+        let first = QueueName::new("first").expect("valid");
+        let jobs = [
+            urgent(Priority::Low),
+            urgent(Priority::Normal),
+            urgent(Priority::Critical),
+            urgent(Priority::Normal),
+            job_with(Options { queue: first.clone(), priority: Priority::Low, ..Options::default() }),
+        ];
+        fixture.store.push(&jobs).await.expect("pushes");
+        let worker = fixture.worker().await;
+        let queues = [first, QueueName::new("unknown").expect("valid"), QueueName::default()];
+        let claim = fixture.store.claim(worker.id, &queues, 9).await.expect("claims");
+        assert_eq!(ids(&claim.jobs), [4, 2, 1, 3, 0].map(|at| jobs[at].id));
+        assert_eq!(claim.jobs[0].lease, claim.jobs[4].lease);
+        assert_eq!(claim.jobs[1].payload, jobs[2].encode());
+        assert_eq!(claim.next_due_ms, None);
+    }
+
+    #[tokio::test]
+    async fn a_worker_without_a_lease_gets_nothing() {
+        let fixture = fixture(Endings::Drop).await;
+        fixture.fill(1).await;
+        let stranger = worker();
+        let claim = fixture.store.claim(stranger.id, &stranger.queues, 1).await.expect("claims");
+        assert!(claim.lost && claim.jobs.is_empty());
+        let late = fixture.worker().await;
+        fixture.outlive_lease().await;
+        let claim = fixture.store.claim(late.id, &late.queues, 1).await.expect("claims");
+        assert!(claim.lost && claim.jobs.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_due_is_handed_out_in_the_order_of_its_time() {
+        let fixture = fixture(Endings::Drop).await;
+        let jobs = [later(Duration::from_secs(9)), later(Duration::from_secs(5)), later(Duration::from_secs(600))];
+        fixture.store.push(&jobs).await.expect("pushes");
+        let worker = fixture.worker().await;
+        let claim = fixture.store.claim(worker.id, &worker.queues, 9).await.expect("claims");
+        assert!(claim.jobs.is_empty());
+        assert!(claim.next_due_ms.is_some_and(|ms| (4_000..=5_000).contains(&ms)), "{:?}", claim.next_due_ms);
+
+        fixture.store.shift_clock(10_000).await.expect("shifts");
+        let claim = fixture.store.claim(worker.id, &worker.queues, 9).await.expect("claims");
+        assert_eq!(ids(&claim.jobs), [jobs[1].id, jobs[0].id]);
+        assert!(claim.next_due_ms.is_some_and(|ms| ms > 580_000));
+        let counts = fixture.counts().await;
+        assert_eq!((counts.ready, counts.scheduled, counts.running), (0, 1, 2));
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_due_jobs_comes_in_slices() {
+        let fixture = fixture(Endings::Drop).await;
+        let jobs: Vec<_> = (0..600).map(|_| later(Duration::from_secs(1))).collect();
+        fixture.store.push(&jobs).await.expect("pushes");
+        fixture.store.shift_clock(2_000).await.expect("shifts");
+        let worker = fixture.worker().await;
+        let claim = fixture.store.claim(worker.id, &worker.queues, 1000).await.expect("claims");
+        assert_eq!((claim.jobs.len(), claim.next_due_ms), (500, Some(0)));
+        assert_eq!(fixture.claim(&worker, 1000).await.len(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_paused_queue_gives_nothing_until_it_is_resumed() {
+        let fixture = fixture(Endings::Drop).await;
+        let worker = fixture.worker().await;
+        fixture.store.push(&[job(), later(Duration::from_secs(1))]).await.expect("pushes");
+        fixture.store.pause(&worker.queues[0]).await.expect("pauses");
+        assert!(fixture.counts().await.paused);
+        fixture.store.shift_clock(2_000).await.expect("shifts");
+        let claim = fixture.store.claim(worker.id, &worker.queues, 9).await.expect("claims");
+        assert!(claim.jobs.is_empty() && claim.next_due_ms.is_none());
+        fixture.store.resume(&worker.queues[0]).await.expect("resumes");
+        assert_eq!(fixture.claim(&worker, 9).await.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_handed_back_comes_before_its_equals() {
+        let fixture = fixture(Endings::Drop).await;
+        let worker = fixture.worker().await;
+        let all = fixture.fill(3).await;
+        let held = fixture.claim(&worker, 2).await;
+        for job in held.iter().rev() {
+            fixture.settle(job, Verdict::HandBack).await;
+        }
+        let high = urgent(Priority::High);
+        fixture.push(&high).await;
+        let listed =
+            fixture.store.list(&worker.queues[0], State::Ready, crate::queue::Page { offset: 0, size: 9 }).await;
+        let listed: Vec<_> = listed.expect("reads").iter().map(|job| job.id).collect();
+        let again = fixture.claim(&worker, 9).await;
+        assert_eq!(ids(&again), [high.id, all[0], all[1], all[2]]);
+        assert_eq!(listed, ids(&again));
+        assert_eq!(again[1].history.hand_backs, 1);
+        assert_ne!(again[1].lease, held[0].lease);
+    }
+}

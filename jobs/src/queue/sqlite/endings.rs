@@ -36,3 +36,40 @@ impl SqliteQueue {
         change.commit().await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{failed, fixture, job};
+    use crate::queue::{DeadReason, Endings, Queue, State, Verdict};
+
+    #[tokio::test]
+    async fn endings_wait_until_they_are_forgotten_and_the_dead_stay_dead() {
+        let fixture = fixture(Endings::Keep).await;
+        let worker = fixture.worker().await;
+        let (good, bad) = (job(), job());
+        let held = fixture.run(&worker, &good, Verdict::Succeeded).await;
+        fixture.store.shift_clock(5).await.expect("shifts");
+        fixture.run(&worker, &bad, failed("no")).await;
+
+        let records = fixture.store.endings(9).await.expect("reads");
+        assert_eq!([records[0].id, records[1].id], [good.id, bad.id]);
+        assert_eq!(records[0].running, Some((worker.id, held.claimed_at_ms)));
+        assert_eq!([records[0].dead_reason, records[1].dead_reason], [None, Some(DeadReason::Failed)]);
+        assert_eq!(fixture.store.endings(1).await.expect("reads"), records[..1]);
+
+        fixture.store.forget_endings(&[good.id, bad.id]).await.expect("forgets");
+        assert!(fixture.store.endings(9).await.expect("reads").is_empty());
+        assert!(fixture.store.job(good.id).await.expect("reads").is_none());
+        let record = fixture.read(bad.id).await;
+        assert_eq!((record.state, record.payload.is_some()), (State::Dead, true));
+        assert_eq!(fixture.counts().await.dead, 1);
+    }
+
+    #[tokio::test]
+    async fn forgetting_touches_no_job_that_lives() {
+        let fixture = fixture(Endings::Keep).await;
+        let id = fixture.fill(1).await[0];
+        fixture.store.forget_endings(&[id]).await.expect("forgets");
+        assert_eq!(fixture.read(id).await.state, State::Ready);
+    }
+}

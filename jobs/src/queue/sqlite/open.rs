@@ -175,3 +175,76 @@ async fn install(writer: &SqlitePool) -> Result<()> {
     tx.commit().await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{fixture, job};
+    use super::*;
+    use crate::queue::{Queue, Verdict};
+
+    #[tokio::test]
+    async fn a_restart_keeps_everything() {
+        let before = fixture(Endings::Keep).await;
+        let worker = before.worker().await;
+        before.run(&worker, &job(), Verdict::Succeeded).await;
+        let ids = before.fill(3).await;
+        let held = before.claim(&worker, 1).await;
+        before.store.cancel(ids[2]).await.expect("cancels");
+        let counts = before.counts().await;
+
+        let after = before.restart().await;
+        assert_eq!(after.counts().await, counts);
+        assert_eq!(after.store.workers().await.expect("reads"), [worker.clone()]);
+        assert_eq!(after.store.endings(9).await.expect("reads").len(), 2);
+        assert_eq!(after.settle(&held[0], Verdict::Succeeded).await, crate::queue::Settled::Applied);
+        assert_eq!(after.claim(&worker, 9).await[0].id, ids[1]);
+    }
+
+    #[tokio::test]
+    async fn the_directory_is_made_and_several_may_open_a_new_file_at_once() {
+        let directory = tempfile::tempdir().expect("a directory for the test");
+        let path = directory.path().join("deep/down/queue.db");
+        let opened = (0..6).map(|_| SqliteQueue::open(&path, Endings::Drop));
+        for store in futures_util::future::join_all(opened).await {
+            store.expect("opens").push(&[job()]).await.expect("pushes");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_ours_is_refused_with_the_cure() {
+        let directory = tempfile::tempdir().expect("a directory for the test");
+        let path = directory.path().join("other.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let other = SqlitePool::connect_with(options).await.expect("opens");
+        sqlx::query("CREATE TABLE t (x)").execute(&other).await.expect("creates");
+        other.close().await;
+        let error = SqliteQueue::open(&path, Endings::Drop).await.expect_err("refused");
+        assert!(error.to_string().contains("give the queue a file of its own"), "{error}");
+
+        std::fs::write(&path, "not a database, but long enough to be taken for the header of one".repeat(9))
+            .expect("writes");
+        let error = SqliteQueue::open(&path, Endings::Drop).await.expect_err("refused");
+        assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+
+        let error = SqliteQueue::open(&path.join("below/a/file.db"), Endings::Drop).await.expect_err("refused");
+        assert!(error.to_string().contains("cannot make the directory"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_newer_layout_is_refused_with_the_cure() {
+        let fixture = fixture(Endings::Drop).await;
+        sqlx::query("PRAGMA user_version = 99").execute(&fixture.store.writer).await.expect("writes");
+        let error = SqliteQueue::open(&fixture.path(), Endings::Drop).await.expect_err("refused");
+        assert!(error.to_string().contains("start the newer version"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_is_dropped_half_way_leaves_nothing() {
+        let fixture = fixture(Endings::Drop).await;
+        let mut change = fixture.store.begin().await.expect("begins");
+        change.name_queues(&[crate::QueueName::default()]).await.expect("writes");
+        drop(change);
+        assert!(fixture.store.queues().await.expect("reads").is_empty());
+        fixture.fill(1).await;
+    }
+}

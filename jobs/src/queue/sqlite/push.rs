@@ -90,8 +90,99 @@ impl Change {
             .bind(job.options.unique.as_ref().map(|unique| unique.key.as_str()))
             .fetch_one(&mut *self.tx)
             .await?;
-        let holder = JobId::from_slice(&holder)
-            .ok_or_else(|| Fault::Corrupt(format!("a job id of {} bytes", holder.len())))?;
+        let holder =
+            JobId::from_slice(&holder).ok_or_else(|| Fault::Corrupt(format!("a job id of {} bytes", holder.len())))?;
         Ok(Pushed::Conflict { holder })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::fixture::{failed, fixture, job, job_with, later, unique};
+    use super::*;
+    use crate::job::Options;
+    use crate::queue::{Endings, Queue, State, Verdict};
+
+    #[tokio::test]
+    async fn the_same_id_is_one_job_in_whatever_state() {
+        let fixture = fixture(Endings::Keep).await;
+        let worker = fixture.worker().await;
+        let twice = job();
+        let answers = fixture.store.push(&[twice.clone(), twice.clone()]).await.expect("pushes");
+        assert_eq!(answers, [Pushed::Created, Pushed::Duplicate]);
+        let claimed = fixture.claim(&worker, 1).await;
+        assert_eq!(fixture.push(&twice).await, Pushed::Duplicate);
+        fixture.settle(&claimed[0], Verdict::Succeeded).await;
+        assert_eq!(fixture.push(&twice).await, Pushed::Duplicate);
+        fixture.store.forget_endings(&[twice.id]).await.expect("forgets");
+        assert_eq!(fixture.push(&twice).await, Pushed::Created);
+        assert_eq!(fixture.counts().await.pushed_total, 2);
+    }
+
+    #[tokio::test]
+    async fn a_large_batch_keeps_its_order() {
+        let fixture = fixture(Endings::Drop).await;
+        let worker = fixture.worker().await;
+        let ids = fixture.fill(250).await;
+        let claimed = fixture.claim(&worker, 1000).await;
+        assert_eq!(super::super::fixture::ids(&claimed), ids);
+        assert_eq!(fixture.store.push(&[]).await.expect("pushes"), []);
+    }
+
+    #[tokio::test]
+    async fn a_unique_key_holds_until_its_end_and_only_in_its_queue() {
+        let fixture = fixture(Endings::Drop).await;
+        let worker = fixture.worker().await;
+        let (first, second) = (unique("k", UniqueUntil::Finished), unique("k", UniqueUntil::Finished));
+        let answers = fixture.store.push(&[first.clone(), second.clone(), first.clone()]).await.expect("pushes");
+        assert_eq!(answers, [Pushed::Created, Pushed::Conflict { holder: first.id }, Pushed::Duplicate]);
+
+        let mut elsewhere = unique("k", UniqueUntil::Finished);
+        elsewhere.options.queue = QueueName::new("other").expect("valid");
+        assert_eq!(fixture.push(&elsewhere).await, Pushed::Created);
+
+        let claimed = fixture.claim(&worker, 1).await;
+        assert_eq!(fixture.push(&second).await, Pushed::Conflict { holder: first.id });
+        fixture.settle(&claimed[0], failed("no")).await;
+        assert_eq!(fixture.push(&second).await, Pushed::Created);
+    }
+
+    #[tokio::test]
+    async fn a_key_held_until_the_start_is_not_taken_back() {
+        let fixture = fixture(Endings::Drop).await;
+        let worker = fixture.worker().await;
+        let (first, second) = (unique("k", UniqueUntil::Started), unique("k", UniqueUntil::Started));
+        fixture.run(&worker, &first, Verdict::HandBack).await;
+        assert_eq!(fixture.push(&second).await, Pushed::Created);
+        let third = unique("k", UniqueUntil::Finished);
+        assert_eq!(fixture.push(&third).await, Pushed::Conflict { holder: second.id });
+    }
+
+    #[tokio::test]
+    async fn a_job_of_the_future_is_scheduled_and_one_of_the_past_ready() {
+        let fixture = fixture(Endings::Drop).await;
+        let future = later(Duration::from_secs(60));
+        let past = Envelope { run_at_ms: Some(1), ..job() };
+        fixture.store.push(&[future.clone(), past.clone()]).await.expect("pushes");
+        let record = fixture.read(future.id).await;
+        assert_eq!((record.state, record.run_at_ms), (State::Scheduled, future.run_at_ms));
+        let record = fixture.read(past.id).await;
+        assert_eq!((record.state, record.run_at_ms), (State::Ready, None));
+        assert_eq!(record.payload.as_deref(), Some(past.encode().as_slice()));
+        let counts = fixture.counts().await;
+        assert_eq!((counts.ready, counts.scheduled, counts.pushed_total), (1, 1, 2));
+    }
+
+    #[tokio::test]
+    async fn queues_are_counted_apart() {
+        let fixture = fixture(Endings::Drop).await;
+        let other = QueueName::new("a-other").expect("valid");
+        let elsewhere = job_with(Options { queue: other.clone(), ..Options::default() });
+        fixture.store.push(&[job(), elsewhere, job()]).await.expect("pushes");
+        let queues = fixture.store.queues().await.expect("reads");
+        let ready: Vec<_> = queues.iter().map(|queue| (queue.name.as_str(), queue.ready)).collect();
+        assert_eq!(ready, [("a-other", 1), ("default", 2)]);
     }
 }

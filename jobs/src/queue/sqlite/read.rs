@@ -69,7 +69,8 @@ impl SqliteQueue {
     }
 
     pub(super) async fn read_queues(&self) -> Result<Vec<QueueInfo>> {
-        let counted: Vec<Counted> = sqlx::query_as("SELECT * FROM queues ORDER BY name").fetch_all(&self.readers).await?;
+        let counted: Vec<Counted> =
+            sqlx::query_as("SELECT * FROM queues ORDER BY name").fetch_all(&self.readers).await?;
         counted.into_iter().map(Counted::info).collect()
     }
 
@@ -111,5 +112,88 @@ impl Counted {
             failed_total: self.failed_total as u64,
             recovered_total: self.recovered_total as u64,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::fixture::{failed, fixture, job, later};
+    use super::*;
+    use crate::queue::{Endings, Queue, Verdict};
+
+    #[tokio::test]
+    async fn lists_have_the_order_of_their_state() {
+        let fixture = fixture(Endings::Keep).await;
+        let worker = fixture.worker().await;
+        let mut ended = Vec::new();
+        for verdict in [failed("a"), Verdict::Succeeded, failed("b"), failed("c")] {
+            let job = job();
+            fixture.run(&worker, &job, verdict.clone()).await;
+            fixture.store.shift_clock(10).await.expect("shifts");
+            if verdict != Verdict::Succeeded {
+                ended.insert(0, job.id);
+            }
+        }
+        let scheduled = [later(Duration::from_secs(90)), later(Duration::from_secs(60))];
+        fixture.store.push(&scheduled).await.expect("pushes");
+        let running = fixture.fill(1).await;
+        fixture.claim(&worker, 1).await;
+        let ready = fixture.fill(3).await;
+
+        let list = async |state, offset, size| {
+            let page = Page { offset, size };
+            let jobs = fixture.store.list(&worker.queues[0], state, page).await.expect("reads");
+            assert!(jobs.iter().all(|job| job.state == state));
+            jobs.iter().map(|job| job.id).collect::<Vec<_>>()
+        };
+        assert_eq!(list(State::Dead, 0, 9).await, ended);
+        assert_eq!(list(State::Dead, 1, 1).await, ended[1..2]);
+        assert_eq!(list(State::Succeeded, 0, 9).await.len(), 1);
+        assert_eq!(list(State::Cancelled, 0, 9).await, []);
+        assert_eq!(list(State::Scheduled, 0, 9).await, [scheduled[1].id, scheduled[0].id]);
+        assert_eq!(list(State::Running, 0, 9).await, running);
+        assert_eq!(list(State::Ready, 1, 9).await, ready[1..]);
+    }
+
+    #[tokio::test]
+    async fn a_running_job_names_who_has_it() {
+        let fixture = fixture(Endings::Drop).await;
+        let worker = fixture.worker().await;
+        let id = fixture.fill(1).await[0];
+        let held = fixture.claim(&worker, 1).await;
+        assert_eq!(fixture.read(id).await.running, Some((worker.id, held[0].claimed_at_ms)));
+    }
+
+    #[tokio::test]
+    async fn known_ids_are_told_from_strangers() {
+        let fixture = fixture(Endings::Drop).await;
+        let ids = fixture.fill(2).await;
+        let asked = [ids[1], JobId::new(), ids[0]];
+        assert_eq!(fixture.store.known(&asked).await.expect("reads"), [ids[1], ids[0]]);
+        assert_eq!(fixture.store.known(&[]).await.expect("reads"), []);
+        assert!(fixture.store.job(JobId::new()).await.expect("reads").is_none());
+    }
+
+    #[tokio::test]
+    async fn hot_questions_use_their_index() {
+        let fixture = fixture(Endings::Drop).await;
+        let plans = [
+            (listed!("ready", "priority, place"), "jobs_ready"),
+            (listed!("scheduled", "run_at_ms, place"), "jobs_scheduled"),
+            (ended!("dead"), "jobs_ended"),
+        ];
+        for (sql, index) in plans {
+            let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+            let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql)
+                .bind("default")
+                .bind(9)
+                .bind(0)
+                .fetch_all(&fixture.store.readers)
+                .await
+                .expect("explains");
+            assert!(plan.len() == 1 && plan[0].3.contains(index), "{plan:?}");
+        }
     }
 }

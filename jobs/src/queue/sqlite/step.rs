@@ -112,11 +112,7 @@ mod tests {
             (Verdict::Succeeded, Goal::Succeeded, zero.clone()),
             (Verdict::Retry { delay_ms: 5, error: error() }, scheduled(5), failed.clone()),
             (Verdict::Snooze { delay_ms: 6 }, scheduled(6), zero.clone()),
-            (
-                Verdict::SetAside { delay_ms: 7 },
-                scheduled(7),
-                History { aside_since_ms: Some(NOW_MS), ..zero.clone() },
-            ),
+            (Verdict::SetAside { delay_ms: 7 }, scheduled(7), History { aside_since_ms: Some(NOW_MS), ..zero.clone() }),
             (Verdict::HandBack, Goal::Ready, History { hand_backs: 1, ..zero.clone() }),
             (
                 Verdict::Cancelled { reason: error() },

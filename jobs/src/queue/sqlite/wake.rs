@@ -81,8 +81,98 @@ impl SqliteQueue {
             now_ms!(),
             ") END) FROM json_each(?1) AS asked CROSS JOIN queues ON queues.name = asked.value WHERE NOT paused"
         );
-        let due_ms: Option<i64> =
-            sqlx::query_scalar(sql).bind(name_list(queues)).fetch_one(&self.readers).await?;
+        let due_ms: Option<i64> = sqlx::query_scalar(sql).bind(name_list(queues)).fetch_one(&self.readers).await?;
         Ok(due_ms.map(|due_ms| Duration::from_millis(due_ms as u64)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{fixture, job, job_with, later};
+    use super::*;
+    use crate::job::Options;
+    use crate::queue::{Endings, Queue, Verdict};
+
+    /// Far beyond what a wait that works takes; a test that gets here has failed.
+    const LONG: Duration = Duration::from_secs(30);
+
+    fn queues() -> Vec<QueueName> {
+        vec![QueueName::default()]
+    }
+
+    #[tokio::test]
+    async fn what_came_before_the_wait_is_not_missed() {
+        let fixture = fixture(Endings::Drop).await;
+        fixture.fill(1).await;
+        let start = Instant::now();
+        fixture.store.wait(&queues(), LONG).await.expect("waits");
+        assert!(start.elapsed() < LONG / 2);
+    }
+
+    #[tokio::test]
+    async fn a_push_wakes_who_waits_and_only_for_its_queue() {
+        let fixture = fixture(Endings::Drop).await;
+        let other = QueueName::new("other").expect("valid");
+        let elsewhere = job_with(Options { queue: other.clone(), ..Options::default() });
+        let both = [QueueName::default(), other];
+        let start = Instant::now();
+        let (woken, unmoved, ()) = tokio::join!(
+            fixture.store.wait(&both, LONG),
+            fixture.store.wait(&both[..1], Duration::from_millis(300)),
+            async { assert_eq!(fixture.push(&elsewhere).await, crate::queue::Pushed::Created) },
+        );
+        woken.expect("waits");
+        unmoved.expect("waits");
+        assert!(start.elapsed() >= Duration::from_millis(300) && start.elapsed() < LONG);
+    }
+
+    #[tokio::test]
+    async fn the_wait_ends_when_the_next_job_is_due() {
+        let fixture = fixture(Endings::Drop).await;
+        let worker = fixture.worker().await;
+        fixture.push(&later(Duration::from_millis(150))).await;
+        fixture.store.wait(&queues(), LONG).await.expect("waits");
+        assert_eq!(fixture.claim(&worker, 1).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_another_process_brings_is_found_by_the_tick() {
+        let fixture = fixture(Endings::Drop).await;
+        let other = SqliteQueue::open(&fixture.path(), Endings::Drop).await.expect("opens");
+        let (jobs, names) = ([job()], queues());
+        let start = Instant::now();
+        let (waited, pushed) = tokio::join!(fixture.store.wait(&names, LONG), other.push(&jobs));
+        waited.expect("waits");
+        pushed.expect("pushes");
+        assert!(start.elapsed() < LONG / 2);
+    }
+
+    #[tokio::test]
+    async fn hand_backs_and_resumed_queues_wake_and_paused_ones_do_not() {
+        let fixture = fixture(Endings::Drop).await;
+        let worker = fixture.worker().await;
+        fixture.fill(1).await;
+        let held = fixture.claim(&worker, 1).await;
+        let names = queues();
+        let (waited, _) = tokio::join!(fixture.store.wait(&names, LONG), fixture.settle(&held[0], Verdict::HandBack));
+        waited.expect("waits");
+
+        fixture.store.pause(&names[0]).await.expect("pauses");
+        let start = Instant::now();
+        fixture.store.wait(&names, Duration::from_millis(100)).await.expect("waits");
+        assert!(start.elapsed() >= Duration::from_millis(100));
+        let (waited, resumed) = tokio::join!(fixture.store.wait(&names, LONG), fixture.store.resume(&names[0]));
+        waited.expect("waits");
+        resumed.expect("resumes");
+    }
+
+    #[tokio::test]
+    async fn a_moved_clock_wakes_who_waits_for_a_due_time() {
+        let fixture = fixture(Endings::Drop).await;
+        fixture.push(&later(Duration::from_secs(3_600))).await;
+        let names = queues();
+        let (waited, shifted) = tokio::join!(fixture.store.wait(&names, LONG), fixture.store.shift_clock(3_600_000));
+        waited.expect("waits");
+        shifted.expect("shifts");
     }
 }
