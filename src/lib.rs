@@ -2,7 +2,9 @@
 #![doc = include_str!("../ARCHITECTURE.md")]
 
 pub mod access;
+pub mod app;
 pub mod base;
+pub mod cli;
 pub mod config;
 pub mod db;
 pub mod dispatch;

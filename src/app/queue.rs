@@ -28,6 +28,18 @@ pub async fn open_queue(url: &str) -> Result<Arc<dyn Queue>> {
     }
 }
 
+/// Blanks the password of a URL.
+pub fn shown(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) if parsed.password().is_some() => {
+            // Fails only for a URL without a host, which has no password.
+            let _ = parsed.set_password(Some("***"));
+            parsed.to_string()
+        }
+        _ => url.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

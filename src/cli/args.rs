@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::{api, dead, doctor, enqueue, jobs, logging, migrate, queues, schedules, serve, sync, token, workers};
+use super::{api, dead, doctor, enqueue, jobs, logging, migrate, queues, serve, token, workers};
 use crate::app::App;
 use crate::config::{self, Config};
 
@@ -13,7 +13,7 @@ use crate::config::{self, Config};
 #[command(name = "deskhand", version, propagate_version = true)]
 pub struct Args {
     /// A file with settings; what it leaves out keeps its default.
-    #[arg(long, global = true, value_name = "FILE", env = "DESKHAND_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 
     /// How the log is written, on standard error.
@@ -47,14 +47,9 @@ enum Command {
     /// Work through the dead letters.
     #[command(subcommand)]
     Dead(dead::Dead),
-    /// Look at schedules and steer them.
-    #[command(subcommand)]
-    Schedules(schedules::Schedules),
     /// Look at the workers.
     #[command(subcommand)]
     Workers(workers::Workers),
-    /// Sync external systems now, or tell how they stand.
-    Sync(sync::Sync),
     /// Make API tokens.
     #[command(subcommand)]
     Token(token::Token),
@@ -68,10 +63,8 @@ enum Command {
 /// One clear sentence with the cure.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let config = config::load(args.config.as_deref(), std::env::vars())?;
-    let serves = matches!(
-        args.command,
-        Command::Serve(_) | Command::Api(_) | Command::Scheduler(_) | Command::Worker(_)
-    );
+    let serves =
+        matches!(args.command, Command::Serve(_) | Command::Api(_) | Command::Scheduler(_) | Command::Worker(_));
     logging::start(&config.log, args.log_format, serves)?;
     match args.command {
         Command::Serve(command) => serve::serve(command, config).await,
@@ -92,9 +85,7 @@ async fn once(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Jobs(command) => jobs::run(command, &app).await,
         Command::Queues(command) => queues::run(command, &app).await,
         Command::Dead(command) => dead::run(command, &app).await,
-        Command::Schedules(command) => schedules::run(command, &app).await,
         Command::Workers(command) => workers::run(command, &app).await,
-        Command::Sync(command) => sync::run(command, &app).await,
         Command::Token(command) => token::run(command, &app).await,
         Command::Serve(_) | Command::Api(_) | Command::Scheduler(_) | Command::Worker(_) | Command::Doctor(_) => {
             unreachable!("`run` has taken the commands that open the app themselves")

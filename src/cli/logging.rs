@@ -20,7 +20,9 @@ const DEFAULT: &str = "info";
 pub(super) fn start(filter: &str, format: Format, serves: bool) -> anyhow::Result<()> {
     let filter = if !serves && filter == DEFAULT { QUIET } else { filter };
     let filter = EnvFilter::try_new(filter).map_err(|error| {
-        anyhow::anyhow!("log is {filter:?}: {error}; give it a level such as info, or a list such as info,deskhand=debug")
+        anyhow::anyhow!(
+            "log is {filter:?}: {error}; give it a level such as info, or a list such as info,deskhand=debug"
+        )
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());

@@ -12,9 +12,7 @@ mod logging;
 mod migrate;
 mod print;
 mod queues;
-mod schedules;
 mod serve;
-mod sync;
 mod token;
 mod workers;
 

@@ -6,12 +6,22 @@ use super::load::Error;
 use super::settings::Config;
 
 /// Shorter tokens can be guessed.
-const MIN_TOKEN_CHARS: usize = 24;
+const MIN_TOKEN_CHARS: usize = 16;
 
 const DATABASES: [&str; 3] = ["sqlite", "postgres", "postgresql"];
 const QUEUES: [&str; 3] = ["sqlite", "redis", "rediss"];
 
-pub(super) fn check(config: &Config) -> Result<(), Error> {
+impl Config {
+    /// Checks what the types of the settings cannot say.
+    ///
+    /// # Errors
+    /// [`Error`] names the key, what was given and the cure.
+    pub fn check(&self) -> Result<(), Error> {
+        check(self)
+    }
+}
+
+fn check(config: &Config) -> Result<(), Error> {
     scheme("database.url", &config.database.url, &DATABASES)?;
     scheme("queue.url", &config.queue.url, &QUEUES)?;
     demand(config.database.url != config.queue.url, || {
@@ -68,7 +78,7 @@ mod tests {
             ),
             ("DESKHAND_QUEUE__URL", "queue.db", "queue.url has no scheme"),
             ("DESKHAND_QUEUE__URL", "sqlite://./data/deskhand.db", "a file of its own"),
-            ("DESKHAND_ADMIN_TOKEN", "short", "at least 24"),
+            ("DESKHAND_ADMIN_TOKEN", "short", "at least 16"),
             ("DESKHAND_WORKER__CONCURRENCY", "0", "from 1 to 10000"),
             ("DESKHAND_WORKER__QUEUES", "", "worker.queues is empty"),
             ("DESKHAND_WORKER__QUEUES", "a,a", "names a twice"),

@@ -6,7 +6,6 @@ use figment::error::Kind;
 use figment::providers::{Format, Toml};
 use figment::{Figment, Provider};
 
-use super::check::check;
 use super::environment::Environment;
 use super::settings::Config;
 
@@ -37,7 +36,7 @@ pub fn load(file: Option<&Path>, environment: impl IntoIterator<Item = (String, 
     let mut config: Config =
         layers.merge(Environment::new(environment, shape)).extract().map_err(|error| explain(error, file))?;
     fill(&mut config);
-    check(&config)?;
+    config.check()?;
     Ok(config)
 }
 

@@ -24,8 +24,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 /// Lets in who shows a token, and notes who it is.
 pub(super) async fn check(State(app): State<App>, mut request: Request, next: Next) -> Answer<Response> {
     let token = bearer(request.headers())?;
-    let caller =
-        service::authenticate(&app.db, token).await?.ok_or_else(|| unauthorized("the token is unknown or has ended"))?;
+    let caller = service::authenticate(&app.db, token)
+        .await?
+        .ok_or_else(|| unauthorized("the token is unknown or has ended"))?;
     if let Some(tenant) = request.headers().get(TENANT)
         && tenant.as_bytes() != caller.tenant.as_str().as_bytes()
     {
@@ -50,7 +51,8 @@ fn bearer(headers: &HeaderMap) -> Answer<&str> {
 }
 
 fn unauthorized(what: &str) -> Problem {
-    let cure = "send Authorization: Bearer TOKEN, with the token that the first start printed or `deskhand token create` made";
+    let cure =
+        "send Authorization: Bearer TOKEN, with the token that the first start printed or `deskhand token create` made";
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", format!("{what}: {cure}"))
 }
 

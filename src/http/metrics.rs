@@ -41,7 +41,11 @@ pub fn record() -> Result<()> {
     metrics::describe_gauge!(QUEUE_JOBS, "Jobs in the queue, by queue and state");
     metrics::describe_gauge!(QUEUE_PAUSED, "1 if the queue hands out nothing");
     metrics::describe_gauge!(READY, "1 while the process serves");
-    metrics::describe_histogram!("deskhand_http_request_seconds", metrics::Unit::Seconds, "Requests, by route and status");
+    metrics::describe_histogram!(
+        "deskhand_http_request_seconds",
+        metrics::Unit::Seconds,
+        "Requests, by route and status"
+    );
     let _ = RECORDER.set(handle);
     Ok(())
 }
