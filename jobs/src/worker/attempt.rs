@@ -108,13 +108,11 @@ impl Attempts {
             Some(Cause::Stopping) => self.pace.stop_grace,
             Some(Cause::Lost) => Duration::ZERO, // another worker may run it in a moment
         };
-        match tokio::time::timeout(grace, &mut handler).await {
-            Ok(end) => (returned(end), cause),
-            Err(_) => {
-                discard(handler);
-                (Ending::Stopped, cause)
-            }
+        if let Ok(end) = tokio::time::timeout(grace, &mut handler).await {
+            return (returned(end), cause);
         }
+        discard(handler);
+        (Ending::Stopped, cause)
     }
 }
 

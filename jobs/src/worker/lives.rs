@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -115,7 +114,7 @@ impl Lives {
         {
             life.done.cancel();
             // It leaves by itself.
-            let _: JoinHandle<()> = keeper.detach();
+            drop(keeper.detach());
         }
     }
 }
