@@ -9,9 +9,10 @@ use deskhand_jobs::worker::HealthHandle;
 use super::jobs::registry;
 use super::queue::open_queue;
 use crate::access;
-use crate::base::{Clock, Result, Secret, TenantId, Vault};
+use crate::base::{Clock, Error, FieldError, Result, Secret, TenantId, Vault};
 use crate::config::Config;
 use crate::db::Db;
+use crate::dispatch::schedules;
 use crate::dispatch::service::Service as Jobs;
 
 /// What every door stands on; clones share it.
@@ -61,10 +62,26 @@ impl App {
     /// Sees to it that somebody can come in; returns the token if one was made, to be shown once.
     ///
     /// # Errors
-    /// [`Error`](crate::base::Error) of the database.
+    /// [`Error`] of the database.
     pub async fn bootstrap(&self) -> Result<Option<Secret>> {
         let given = Some(&self.config.admin_token).filter(|token| !token.is_empty()).map(Secret::new);
         access::service::bootstrap(&self.db, given.as_ref()).await
+    }
+
+    /// Brings the schedules of the settings into the database.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names every schedule that is wrong.
+    pub async fn declare_schedules(&self) -> Result<()> {
+        let declared = self.config.declared_schedules();
+        let named = |field: FieldError| match declared.get(place(&field.pointer)) {
+            Some(schedule) => FieldError { pointer: format!("schedules.{:?}", schedule.name), ..field },
+            None => field,
+        };
+        match schedules::sync_declared(&self.db, &self.registry, &declared).await {
+            Err(Error::Invalid(fields)) => Err(Error::Invalid(fields.into_iter().map(named).collect())),
+            other => other,
+        }
     }
 
     /// Returns the tenant that the command line and the schedules act for.
@@ -81,4 +98,9 @@ impl App {
     pub async fn close(&self) {
         self.db.close().await;
     }
+}
+
+/// Reads the number in `/schedules/3/cron`; the settings know schedules by name.
+fn place(pointer: &str) -> usize {
+    pointer.split('/').nth(2).and_then(|number| number.parse().ok()).unwrap_or(usize::MAX)
 }

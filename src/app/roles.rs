@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::open::App;
 use crate::base::{Error, Result};
+use crate::dispatch::schedules::Scheduler;
 use crate::dispatch::{Keeper, Reconciler, Relay};
 use crate::http;
 
@@ -62,6 +63,9 @@ impl Running {
             running.spawn("relay", stop, async move |stop| relay.run(stop).await);
         }
         if has(Role::Scheduler) {
+            app.declare_schedules().await?;
+            let scheduler = Scheduler::new(app.db.clone(), Arc::clone(&app.registry));
+            running.spawn("scheduler", stop, async move |stop| scheduler.run(stop).await);
             let reconciler = Reconciler::new(app.db.clone(), Arc::clone(&app.queue), app.clock.clone());
             running.spawn("reconciler", stop, async move |stop| reconciler.run(stop).await);
         }

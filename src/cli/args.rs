@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::{api, dead, doctor, enqueue, jobs, logging, migrate, queues, serve, token, workers};
+use super::{api, dead, doctor, enqueue, jobs, logging, migrate, queues, schedules, serve, token, workers};
 use crate::app::App;
 use crate::config::{self, Config};
 
@@ -47,6 +47,9 @@ enum Command {
     /// Work through the dead letters.
     #[command(subcommand)]
     Dead(dead::Dead),
+    /// Look at schedules and steer them.
+    #[command(subcommand)]
+    Schedules(schedules::Schedules),
     /// Look at the workers.
     #[command(subcommand)]
     Workers(workers::Workers),
@@ -85,6 +88,7 @@ async fn once(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Jobs(command) => jobs::run(command, &app).await,
         Command::Queues(command) => queues::run(command, &app).await,
         Command::Dead(command) => dead::run(command, &app).await,
+        Command::Schedules(command) => schedules::run(command, &app).await,
         Command::Workers(command) => workers::run(command, &app).await,
         Command::Token(command) => token::run(command, &app).await,
         Command::Serve(_) | Command::Api(_) | Command::Scheduler(_) | Command::Worker(_) | Command::Doctor(_) => {

@@ -12,6 +12,7 @@ mod logging;
 mod migrate;
 mod print;
 mod queues;
+mod schedules;
 mod serve;
 mod token;
 mod workers;

@@ -2,8 +2,9 @@
 
 use clap::Subcommand;
 
-use super::print::{Output, instant};
+use super::print::{Output, at, or_dash};
 use crate::app::App;
+use crate::http::WorkerView;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Workers {
@@ -16,13 +17,14 @@ pub(super) enum Workers {
 
 pub(super) async fn run(command: Workers, app: &App) -> anyhow::Result<()> {
     let Workers::List { output } = command;
-    output.rows(&app.queue.workers().await?, ["WORKER", "NAME", "QUEUES", "CONCURRENCY", "STARTED"], |worker| {
+    let workers: Vec<WorkerView> = app.queue.workers().await?.into_iter().map(WorkerView::from).collect();
+    output.rows(&workers, ["WORKER", "NAME", "QUEUES", "CONCURRENCY", "STARTED"], |worker| {
         [
             worker.id.to_string(),
             worker.name.clone(),
             worker.queues.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             worker.concurrency.to_string(),
-            instant(worker.started_at_ms),
+            or_dash(worker.started_at.map(at)),
         ]
     })
 }

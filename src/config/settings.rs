@@ -5,8 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use deskhand_jobs::{Kind, QueueName};
+use deskhand_jobs::QueueName;
 use serde::Deserialize;
+
+use crate::base::TenantId;
+use crate::dispatch::schedules::{CatchUp, Declared, Overlap};
 
 /// Everything that can be set. Not `Debug`: it holds passwords.
 #[derive(Clone, Deserialize)]
@@ -100,17 +103,68 @@ pub struct Secrets {
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// The job that a slot enqueues.
-    pub kind: Kind,
+    pub kind: String,
     /// The arguments of that job.
     #[serde(default)]
     pub args: serde_json::Map<String, serde_json::Value>,
     /// Five fields or `@every 5m`.
     pub cron: String,
-    /// `false` takes the schedule out.
-    #[serde(default = "enabled")]
+    /// The time zone of the line.
+    #[serde(default = "utc")]
+    pub zone: String,
+    /// How long at most a slot is delayed, in milliseconds.
+    #[serde(default)]
+    pub jitter_ms: u32,
+    /// What happens while the last job runs.
+    #[serde(default = "skip")]
+    pub overlap: Overlap,
+    /// What happens to missed slots.
+    #[serde(default = "latest")]
+    pub catch_up: CatchUp,
+    /// How many missed slots fire at most with `catch_up = "all"`.
+    #[serde(default = "ten")]
+    pub catch_up_max: u32,
+    /// `false` switches it off.
+    #[serde(default = "yes")]
     pub enabled: bool,
 }
 
-fn enabled() -> bool {
+impl Config {
+    /// Returns the schedules as the scheduler takes them, by name.
+    pub fn declared_schedules(&self) -> Vec<Declared> {
+        let declare = |(name, schedule): (&String, &Schedule)| Declared {
+            name: name.clone(),
+            kind: schedule.kind.clone(),
+            args: serde_json::Value::Object(schedule.args.clone()),
+            cron: schedule.cron.clone(),
+            zone: schedule.zone.clone(),
+            jitter_ms: schedule.jitter_ms,
+            overlap: schedule.overlap,
+            catch_up: schedule.catch_up,
+            catch_up_max: schedule.catch_up_max,
+            enabled: schedule.enabled,
+            tenant: TenantId::default(),
+        };
+        self.schedules.iter().map(declare).collect()
+    }
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+fn skip() -> Overlap {
+    Overlap::Skip
+}
+
+fn latest() -> CatchUp {
+    CatchUp::Latest
+}
+
+fn ten() -> u32 {
+    10
+}
+
+fn yes() -> bool {
     true
 }

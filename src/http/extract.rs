@@ -67,7 +67,10 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match axum::extract::Path::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(path)) => Ok(Self(path)),
-            Err(rejection) => Err(Problem::field("", format!("the path does not fit: {}", rejection.body_text()))),
+            Err(rejection) => Err(Problem::field(
+                "",
+                format!("the path does not fit: {}", rejection.body_text().trim_start_matches("Invalid URL: ")),
+            )),
         }
     }
 }
@@ -106,7 +109,7 @@ pub(super) fn too_large() -> Problem {
 }
 
 /// Reads JSON; a refusal says where it went wrong.
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let pointer = pointer(error.path());

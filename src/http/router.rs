@@ -28,7 +28,8 @@ pub fn router(app: App) -> Router {
         .merge(routes::jobs::router())
         .merge(routes::dead::router())
         .merge(routes::queues::router())
-        .merge(routes::workers::router());
+        .merge(routes::workers::router())
+        .merge(routes::schedules::router());
     if app.config.metrics.public {
         open = open.merge(figures);
     } else {

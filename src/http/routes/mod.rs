@@ -3,4 +3,5 @@
 pub(super) mod dead;
 pub(super) mod jobs;
 pub(super) mod queues;
+pub(super) mod schedules;
 pub(super) mod workers;
