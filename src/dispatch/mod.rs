@@ -12,6 +12,7 @@ mod outage;
 mod outbox;
 mod reconciler;
 mod relay;
+pub mod schedules;
 pub mod service;
 mod steer;
 
@@ -21,3 +22,4 @@ pub use model::{LedgerState, NoState};
 pub use outbox::Enqueue;
 pub use reconciler::Reconciler;
 pub use relay::Relay;
+pub use service::Service;

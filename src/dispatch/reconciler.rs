@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::outage::Outage;
 use super::outbox::announce;
-use crate::base::{Clock, Result};
+use crate::base::Result;
 use crate::db::{Build, Db, Text, Tx};
 use crate::on;
 
@@ -29,7 +29,6 @@ const GRACE: TimeDelta = TimeDelta::seconds(60);
 pub struct Reconciler {
     db: Db,
     queue: Arc<dyn Queue>,
-    clock: Clock,
 }
 
 impl std::fmt::Debug for Reconciler {
@@ -40,8 +39,8 @@ impl std::fmt::Debug for Reconciler {
 
 impl Reconciler {
     /// Makes a reconciler between a database and a queue.
-    pub fn new(db: Db, queue: Arc<dyn Queue>, clock: Clock) -> Self {
-        Self { db, queue, clock }
+    pub fn new(db: Db, queue: Arc<dyn Queue>) -> Self {
+        Self { db, queue }
     }
 
     /// Compares all rows that were pushed more than a minute ago; returns how many jobs the queue had lost.
@@ -49,7 +48,7 @@ impl Reconciler {
     /// # Errors
     /// [`Error`](crate::base::Error) if the database or the queue does not answer; what was found until then is sent again.
     pub async fn recover_lost(&self) -> Result<usize> {
-        let before = self.clock.now() - GRACE;
+        let before = self.db.clock().now() - GRACE;
         let (mut after, mut lost_total) = ((DateTime::<Utc>::UNIX_EPOCH, String::new()), 0);
         loop {
             let mut tx = self.db.read().await?;

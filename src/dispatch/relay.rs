@@ -14,7 +14,7 @@ use super::listener::Listener;
 use super::outage::Outage;
 use crate::base::clock::later;
 use crate::base::error::BoxError;
-use crate::base::{Clock, Error, Result};
+use crate::base::{Error, Result};
 use crate::db::{Backend, Build, Db, Text, Tx};
 use crate::on;
 
@@ -32,7 +32,6 @@ const PUSH_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Relay {
     db: Db,
     queue: Arc<dyn Queue>,
-    clock: Clock,
     ahead: Duration,
 }
 
@@ -44,8 +43,8 @@ impl std::fmt::Debug for Relay {
 
 impl Relay {
     /// Makes a relay from a database into a queue.
-    pub fn new(db: Db, queue: Arc<dyn Queue>, clock: Clock) -> Self {
-        Self { db, queue, clock, ahead: AHEAD }
+    pub fn new(db: Db, queue: Arc<dyn Queue>) -> Self {
+        Self { db, queue, ahead: AHEAD }
     }
 
     /// Changes how long before its time a job is pushed; zero for tests, whose clock is not the queue's.
@@ -59,9 +58,9 @@ impl Relay {
     /// # Errors
     /// [`Error`] if the database or the queue does not answer; then the rows wait on.
     pub async fn push_due(&self) -> Result<usize> {
-        let now = self.clock.now();
         // The rows stay locked while the queue takes them: nobody can cancel in the database what is on its way into the queue.
         let mut tx = self.db.begin().await?;
+        let now = tx.now();
         let rows = due(&mut tx, later(now, self.ahead)).await?;
         if rows.is_empty() {
             return Ok(0);
@@ -113,7 +112,7 @@ impl Relay {
                         () = stop.cancelled() => break,
                         _ = enqueued.changed() => {}
                         () = listener.heard() => {}
-                        () = self.clock.sleep_until(due) => {}
+                        () = self.db.clock().sleep_until(due) => {}
                         () = tokio::time::sleep(TICK) => {}
                     }
                 }

@@ -3,15 +3,10 @@
 use deskhand::db::{Db, Text};
 use deskhand::dispatch::Enqueue;
 use deskhand::on;
-use deskhand_jobs::{Envelope, JobId, Kind, Options};
-use serde_json::value::RawValue;
+use deskhand_jobs::JobId;
 
 use crate::fixtures::databases::on_both;
-
-fn job() -> Envelope {
-    let args = RawValue::from_string(r#"{"to":"é"}"#.to_owned()).expect("valid JSON");
-    Envelope::raw(Kind::new("mail.send").expect("valid"), args, Options::default()).expect("small")
-}
+use crate::fixtures::jobs::mail;
 
 async fn ids(db: &Db) -> Vec<JobId> {
     let mut tx = db.read().await.expect("begins");
@@ -25,7 +20,7 @@ async fn a_rollback_takes_the_job_along() {
     on_both(async |fresh| {
         let enqueued = fresh.db.enqueued();
         let mut tx = fresh.db.begin().await.expect("begins");
-        tx.enqueue(&job()).await.expect("enqueues");
+        tx.enqueue(&mail("é")).await.expect("enqueues");
         drop(tx);
         assert_eq!(ids(&fresh.db).await, []);
         assert!(!enqueued.has_changed().expect("the database is open"));
@@ -37,7 +32,7 @@ async fn a_rollback_takes_the_job_along() {
 async fn a_commit_keeps_the_job_once_and_wakes_the_relay() {
     on_both(async |fresh| {
         let enqueued = fresh.db.enqueued();
-        let job = job();
+        let job = mail("é");
         let mut tx = fresh.db.begin().await.expect("begins");
         tx.enqueue(&job).await.expect("enqueues");
         tx.enqueue(&job).await.expect("the same id is the same job");

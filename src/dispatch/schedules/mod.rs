@@ -1,0 +1,17 @@
+//! Schedules: jobs that are enqueued again and again.
+//!
+//! A slot is an instant at which a schedule is due. Whoever inserts its row enqueues its job, in one transaction: any number of
+//! schedulers may run, none leads, and no slot fires twice. To add a schedule, declare it in the configuration.
+
+mod declare;
+mod model;
+mod plan;
+mod scheduler;
+pub mod service;
+mod store;
+mod times;
+
+pub use declare::{Declared, sync_declared};
+pub use model::{CatchUp, Overlap, Schedule, ScheduleId, Slot, SlotOutcome};
+pub use scheduler::Scheduler;
+pub use store::prune_slots;

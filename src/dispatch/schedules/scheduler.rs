@@ -1,0 +1,194 @@
+//! The scheduler: fires what is due. Any number may run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use deskhand_jobs::outcome::chain;
+use deskhand_jobs::{Envelope, Registry};
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+
+use super::model::{Overlap, Schedule, Slot};
+use super::plan::{Decision, decide};
+use super::store;
+use super::times::Times;
+use crate::base::error::BoxError;
+use crate::base::{Error, Result};
+use crate::db::{Db, Tx};
+use crate::dispatch::Enqueue;
+use crate::dispatch::outage::Outage;
+
+/// How many schedules one round takes.
+const BATCH: u64 = 200;
+/// How soon a schedule is noticed that another process changed.
+const TICK: Duration = Duration::from_secs(5);
+
+/// Fires schedules whose kinds it knows. A schedule of a kind that is unknown here waits for a scheduler of a newer program.
+#[derive(Clone)]
+pub struct Scheduler {
+    db: Db,
+    registry: Arc<Registry>,
+}
+
+impl std::fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scheduler").field("db", &self.db.url()).finish_non_exhaustive()
+    }
+}
+
+impl Scheduler {
+    /// Makes a scheduler over a database and the kinds that exist; time is the database's clock.
+    pub fn new(db: Db, registry: Arc<Registry>) -> Self {
+        Self { db, registry }
+    }
+
+    /// Fires every slot that is due; returns how many jobs it enqueued.
+    ///
+    /// # Errors
+    /// [`Error`] if the database does not answer. What is wrong with one schedule is noted there and harms no other.
+    pub async fn fire_due(&self) -> Result<usize> {
+        let mut fired = 0;
+        loop {
+            let mut tx = self.db.read().await?;
+            let now = tx.now();
+            let due = store::due(&mut tx, &self.kinds(), now, BATCH).await?;
+            drop(tx);
+            for schedule in &due {
+                fired += self.fire(schedule).await?;
+            }
+            if (due.len() as u64) < BATCH {
+                return Ok(fired);
+            }
+        }
+    }
+
+    /// Fires until it is told to stop. Whatever fails, it goes on.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut outage = Outage::new("the scheduler");
+        loop {
+            let round = tokio::select! {
+                () = stop.cancelled() => break,
+                round = self.round() => round,
+            };
+            let next = match round {
+                Ok(next) => {
+                    outage.over();
+                    next
+                }
+                Err(error) => {
+                    let wait = outage.failed(&error);
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        () = tokio::time::sleep(wait) => continue,
+                    }
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.db.clock().sleep_until(next) => {}
+                () = tokio::time::sleep(TICK) => {}
+            }
+        }
+    }
+
+    async fn round(&self) -> Result<DateTime<Utc>> {
+        self.fire_due().await?;
+        let mut tx = self.db.read().await?;
+        Ok(store::next_due(&mut tx, &self.kinds()).await?.unwrap_or(DateTime::<Utc>::MAX_UTC))
+    }
+
+    fn kinds(&self) -> Vec<String> {
+        self.registry.kinds().map(ToString::to_string).collect()
+    }
+
+    /// Settles all slots of one schedule that are due, in one transaction.
+    async fn fire(&self, schedule: &Schedule) -> Result<usize> {
+        let mut tx = self.db.begin().await?;
+        let now = tx.now();
+        let mut after = schedule.clone();
+        after.updated_at = now;
+        if let Some(end) = schedule.paused_until.filter(|_| schedule.paused) {
+            // The pause is over. What was due in it was not missed, but unwanted.
+            after.last_slot_at = end.max(schedule.last_slot_at);
+            (after.paused, after.paused_until, after.pause_reason) = (false, None, None);
+        }
+        let times = match Times::read(&after.cron, &after.zone, &after.name, after.jitter_ms) {
+            Ok(times) => times,
+            Err(error) => return self.give_up(tx, after, &error).await,
+        };
+        // From here the row is ours: another scheduler waits, and then finds that the version has moved on.
+        if !store::update(&mut tx, &after).await? {
+            return Ok(0);
+        }
+        after.version += 1;
+        let fired = self.settle(&mut tx, &mut after, &times, now).await?;
+        after.next_at = times.next_after(after.last_slot_at).map(|due| due.fire_at);
+        store::update(&mut tx, &after).await?;
+        tx.commit().await?;
+        Ok(fired)
+    }
+
+    async fn settle(&self, tx: &mut Tx, schedule: &mut Schedule, times: &Times, now: DateTime<Utc>) -> Result<usize> {
+        let due = times.due(schedule.last_slot_at, now);
+        let running = match schedule.last_job_id {
+            Some(job) if schedule.overlap == Overlap::Skip && store::runs(tx, job.0).await? => Some(job.to_string()),
+            _ => None,
+        };
+        let decisions =
+            decide(&due, now, (schedule.catch_up, schedule.catch_up_max), (schedule.overlap, running.as_deref()));
+        let mut fired = 0;
+        for (due, decision) in due.iter().zip(decisions) {
+            schedule.last_slot_at = due.slot_at;
+            let job = match decision {
+                Decision::Fire => self.job(schedule, due.slot_at).inspect_err(|error| {
+                    let name = &schedule.name;
+                    tracing::error!(schedule = name, error = %error, "schedule {name} cannot fire");
+                    schedule.last_error = Some(error.to_string());
+                }),
+                Decision::Skip(reason) => Err(reason.into()),
+            };
+            let slot = match &job {
+                Ok(job) => Slot::fired(due.slot_at, job.id, now),
+                Err(reason) => Slot::skipped(due.slot_at, reason.to_string(), now),
+            };
+            let is_ours = store::insert_slot(tx, schedule, &slot).await?;
+            if let Ok(job) = job
+                && is_ours
+            {
+                tx.enqueue(&job).await?;
+                schedule.last_job_id = slot.job_id;
+                schedule.last_error = None;
+                fired += 1;
+            }
+        }
+        Ok(fired)
+    }
+
+    /// Makes the job of a slot.
+    fn job(&self, schedule: &Schedule, slot_at: DateTime<Utc>) -> Result<Envelope, BoxError> {
+        let mut job = self.registry.envelope(&schedule.kind, RawValue::from_string(schedule.args.clone())?)?;
+        job.tenant = Some(schedule.tenant_id.to_string());
+        job.headers = BTreeMap::from([
+            ("schedule".to_owned(), schedule.name.clone()),
+            ("slot_at".to_owned(), slot_at.to_rfc3339()),
+        ]);
+        Ok(job)
+    }
+
+    /// Takes a schedule that cannot be read out of the rounds until somebody corrects it.
+    async fn give_up(&self, mut tx: Tx, mut schedule: Schedule, error: &Error) -> Result<usize> {
+        let name = &schedule.name;
+        tracing::error!(
+            schedule = name,
+            error = chain(error),
+            "schedule {name} cannot be read and waits for correction"
+        );
+        schedule.next_at = None;
+        schedule.last_error = Some(error.to_string());
+        store::update(&mut tx, &schedule).await?;
+        tx.commit().await?;
+        Ok(0)
+    }
+}

@@ -1,0 +1,193 @@
+//! The SQL of schedules.
+
+use chrono::{DateTime, Utc};
+use deskhand_jobs::JobId;
+use sea_query::{Alias, Asterisk, Expr, ExprTrait, Order, Query};
+
+use super::model::{Schedule, Slot, SlotOutcome};
+use crate::base::{PageRequest, Paged, Result, TenantId};
+use crate::db::{Build, Text, Tx};
+use crate::dispatch::LedgerState;
+use crate::on;
+
+/// Reads schedules of these kinds that are due, the longest due first.
+pub(super) async fn due(tx: &mut Tx, kinds: &[String], now: DateTime<Utc>, limit: u64) -> Result<Vec<Schedule>> {
+    let col = Alias::new;
+    let mut select = Query::select();
+    select
+        .column(Asterisk)
+        .from(col("schedules"))
+        .and_where(Expr::col(col("enabled")))
+        .and_where(Expr::col(col("next_at")).lte(now))
+        .and_where(Expr::col(col("paused")).not().or(Expr::col(col("paused_until")).lte(now)))
+        .and_where(Expr::col(col("kind")).is_in(kinds))
+        .order_by(col("next_at"), Order::Asc)
+        .limit(limit);
+    Ok(on!(tx, |c| {
+        let (sql, values) = c.build(&select);
+        sqlx::query_as_with(sql, values).fetch_all(c).await
+    })?)
+}
+
+/// Tells when the next schedule is due.
+pub(super) async fn next_due(tx: &mut Tx, kinds: &[String]) -> Result<Option<DateTime<Utc>>> {
+    let col = Alias::new;
+    let mut select = Query::select();
+    let instant =
+        Expr::case(Expr::col(col("paused")), Expr::col(col("paused_until"))).finally(Expr::col(col("next_at")));
+    select
+        .expr(sea_query::Func::min(instant))
+        .from(col("schedules"))
+        .and_where(Expr::col(col("enabled")))
+        .and_where(Expr::col(col("kind")).is_in(kinds));
+    Ok(on!(tx, |c| {
+        let (sql, values) = c.build(&select);
+        sqlx::query_scalar_with(sql, values).fetch_one(c).await
+    })?)
+}
+
+pub(super) async fn by_name(tx: &mut Tx, tenant: &TenantId, name: &str) -> Result<Option<Schedule>> {
+    let sql = "SELECT * FROM schedules WHERE tenant_id = $1 AND name = $2";
+    Ok(on!(tx, |c| sqlx::query_as(sql).bind(tenant).bind(name).fetch_optional(c).await)?)
+}
+
+pub(super) async fn list(tx: &mut Tx, tenant: &TenantId) -> Result<Vec<Schedule>> {
+    let sql = "SELECT * FROM schedules WHERE tenant_id = $1 ORDER BY name";
+    Ok(on!(tx, |c| sqlx::query_as(sql).bind(tenant).fetch_all(c).await)?)
+}
+
+pub(super) async fn declared(tx: &mut Tx) -> Result<Vec<Schedule>> {
+    let sql = "SELECT * FROM schedules WHERE declared";
+    Ok(on!(tx, |c| sqlx::query_as(sql).fetch_all(c).await)?)
+}
+
+/// Writes a new schedule; `false` if the tenant has one of this name.
+pub(super) async fn insert(tx: &mut Tx, s: &Schedule) -> Result<bool> {
+    let sql = "INSERT INTO schedules (id, tenant_id, name, kind, args, cron, zone, jitter_ms, overlap, catch_up, catch_up_max, \
+               enabled, paused, declared, edited, last_slot_at, next_at, created_at, updated_at, version) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
+               ON CONFLICT DO NOTHING";
+    let written = on!(tx, |c| sqlx::query(sql)
+        .bind(s.id)
+        .bind(&s.tenant_id)
+        .bind(&s.name)
+        .bind(&s.kind)
+        .bind(&s.args)
+        .bind(&s.cron)
+        .bind(&s.zone)
+        .bind(s.jitter_ms)
+        .bind(s.overlap)
+        .bind(s.catch_up)
+        .bind(s.catch_up_max)
+        .bind(s.enabled)
+        .bind(s.paused)
+        .bind(s.declared)
+        .bind(s.edited)
+        .bind(s.last_slot_at)
+        .bind(s.next_at)
+        .bind(s.created_at)
+        .bind(s.updated_at)
+        .bind(s.version)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(written == 1)
+}
+
+/// Writes a schedule back if nobody changed it since it was read, and holds its row until the end of the transaction; `false`
+/// if somebody was first.
+pub(super) async fn update(tx: &mut Tx, s: &Schedule) -> Result<bool> {
+    let sql = "UPDATE schedules SET kind = $3, args = $4, cron = $5, zone = $6, jitter_ms = $7, overlap = $8, catch_up = $9, \
+               catch_up_max = $10, enabled = $11, paused = $12, paused_until = $13, pause_reason = $14, declared = $15, \
+               edited = $16, last_slot_at = $17, next_at = $18, last_job_id = $19, last_error = $20, updated_at = $21, \
+               version = version + 1 WHERE id = $1 AND version = $2";
+    let written = on!(tx, |c| sqlx::query(sql)
+        .bind(s.id)
+        .bind(s.version)
+        .bind(&s.kind)
+        .bind(&s.args)
+        .bind(&s.cron)
+        .bind(&s.zone)
+        .bind(s.jitter_ms)
+        .bind(s.overlap)
+        .bind(s.catch_up)
+        .bind(s.catch_up_max)
+        .bind(s.enabled)
+        .bind(s.paused)
+        .bind(s.paused_until)
+        .bind(&s.pause_reason)
+        .bind(s.declared)
+        .bind(s.edited)
+        .bind(s.last_slot_at)
+        .bind(s.next_at)
+        .bind(s.last_job_id)
+        .bind(&s.last_error)
+        .bind(s.updated_at)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(written == 1)
+}
+
+/// Writes what becomes of a slot; `false` if that is settled already.
+pub(super) async fn insert_slot(tx: &mut Tx, s: &Schedule, slot: &Slot) -> Result<bool> {
+    let sql = "INSERT INTO schedule_slots (tenant_id, schedule_id, slot_at, outcome, reason, job_id, created_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    let written = on!(tx, |c| sqlx::query(sql)
+        .bind(&s.tenant_id)
+        .bind(s.id)
+        .bind(slot.slot_at)
+        .bind(slot.outcome)
+        .bind(&slot.reason)
+        .bind(slot.job_id)
+        .bind(slot.created_at)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(written == 1)
+}
+
+/// Lists the slots of a schedule, latest first.
+pub(super) async fn slots(tx: &mut Tx, s: &Schedule, page: PageRequest) -> Result<Paged<Slot>> {
+    let sql = "SELECT count(*) FROM schedule_slots WHERE tenant_id = $1 AND schedule_id = $2";
+    let total: i64 = on!(tx, |c| sqlx::query_scalar(sql).bind(&s.tenant_id).bind(s.id).fetch_one(c).await)?;
+    let sql = "SELECT slot_at, outcome, reason, job_id, created_at FROM schedule_slots \
+               WHERE tenant_id = $1 AND schedule_id = $2 ORDER BY slot_at DESC LIMIT $3 OFFSET $4";
+    let slots = on!(tx, |c| sqlx::query_as(sql)
+        .bind(&s.tenant_id)
+        .bind(s.id)
+        .bind(page.size() as i64)
+        .bind(page.offset() as i64)
+        .fetch_all(c)
+        .await)?;
+    Ok(Paged::new(slots, total as u64, page))
+}
+
+/// Says whether the job of a schedule's last slot still waits or runs.
+pub(super) async fn runs(tx: &mut Tx, job: JobId) -> Result<bool> {
+    let sql = "SELECT state FROM jobs WHERE id = $1";
+    let state: Option<LedgerState> = on!(tx, |c| sqlx::query_scalar(sql).bind(Text(job)).fetch_optional(c).await)?;
+    Ok(state.is_some_and(|state| !state.is_end()))
+}
+
+/// Removes up to `limit` fired slots, and passed-over ones, that were dealt with before an instant.
+///
+/// # Errors
+/// [`Error`](crate::base::Error) of the database.
+pub async fn prune_slots(tx: &mut Tx, before: DateTime<Utc>, limit: i64) -> Result<u64> {
+    let sql = "DELETE FROM schedule_slots WHERE (tenant_id, schedule_id, slot_at) IN \
+               (SELECT tenant_id, schedule_id, slot_at FROM schedule_slots WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
+    Ok(on!(tx, |c| sqlx::query(sql).bind(before).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
+}
+
+impl Slot {
+    /// Makes the row of a slot that fired.
+    pub(super) fn fired(slot_at: DateTime<Utc>, job: JobId, now: DateTime<Utc>) -> Self {
+        Self { slot_at, outcome: SlotOutcome::Fired, reason: None, job_id: Some(Text(job)), created_at: now }
+    }
+
+    /// Makes the row of a slot that was passed over.
+    pub(super) fn skipped(slot_at: DateTime<Utc>, reason: String, now: DateTime<Utc>) -> Self {
+        Self { slot_at, outcome: SlotOutcome::Skipped, reason: Some(reason), job_id: None, created_at: now }
+    }
+}

@@ -1,0 +1,258 @@
+//! Schedules fire once.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use deskhand::base::{Clock, PageRequest, TenantId};
+use deskhand::db::Db;
+use deskhand::dispatch::schedules::{Declared, Scheduler, SlotOutcome, service, sync_declared};
+use deskhand::on;
+use deskhand_jobs::Registry;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::fixtures::databases::on_both;
+use crate::fixtures::jobs::registry;
+
+fn start() -> DateTime<Utc> {
+    "2026-03-01T12:00:30Z".parse().expect("an instant")
+}
+
+fn declared(extra: serde_json::Value) -> Declared {
+    let mut text = json!({"name": "mails", "kind": "mail.send", "args": {"to": "x"}, "cron": "*/1 * * * *"});
+    for (key, value) in extra.as_object().expect("an object") {
+        text[key] = value.clone();
+    }
+    serde_json::from_value(text).expect("a declaration")
+}
+
+async fn sync(db: &Db, declarations: &[Declared]) {
+    sync_declared(db, &registry(), declarations).await.expect("syncs");
+}
+
+async fn jobs(db: &Db) -> i64 {
+    let mut tx = db.read().await.expect("begins");
+    on!(tx, |c| sqlx::query_scalar("SELECT count(*) FROM jobs").fetch_one(c).await).expect("counts")
+}
+
+async fn end_all_jobs(db: &Db) {
+    let mut tx = db.begin().await.expect("begins");
+    on!(tx, |c| sqlx::query("UPDATE jobs SET state = 'succeeded'").execute(c).await.map(|_| ())).expect("updates");
+    tx.commit().await.expect("commits");
+}
+
+/// The slots of the schedule `mails`, oldest first.
+async fn slots(db: &Db) -> Vec<(DateTime<Utc>, SlotOutcome)> {
+    let page = PageRequest::new(None, Some(200)).expect("in range");
+    let slots = service::slots(db, &TenantId::default(), "mails", page).await.expect("lists").items;
+    slots.into_iter().rev().map(|slot| (slot.slot_at, slot.outcome)).collect()
+}
+
+fn minute(n: i64) -> DateTime<Utc> {
+    start() + TimeDelta::minutes(n) - TimeDelta::seconds(30)
+}
+
+#[tokio::test]
+async fn two_schedulers_fire_every_slot_once_for_ten_minutes() {
+    on_both(async |fresh| {
+        let clock = Clock::manual(start());
+        let (one, two) = (fresh.again().await.with_clock(clock.clone()), fresh.again().await.with_clock(clock.clone()));
+        let db = fresh.db.with_clock(clock.clone());
+        sync(&db, &[declared(json!({"overlap": "allow"}))]).await;
+        let (one, two) = (Scheduler::new(one, registry()), Scheduler::new(two, registry()));
+        for _ in 0..40 {
+            clock.advance(Duration::from_secs(15));
+            let (a, b) = tokio::join!(one.fire_due(), two.fire_due());
+            a.expect("fires");
+            b.expect("fires");
+        }
+        assert_eq!(jobs(&db).await, 10);
+        let expected: Vec<_> = (1..=10).map(|n| (minute(n), SlotOutcome::Fired)).collect();
+        assert_eq!(slots(&db).await, expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn running_schedulers_wake_with_the_clock_and_stop() {
+    on_both(async |fresh| {
+        let clock = Clock::manual(start());
+        let db = fresh.db.with_clock(clock.clone());
+        sync(&db, &[declared(json!({"overlap": "allow"}))]).await;
+        let stop = CancellationToken::new();
+        let run = |stop: CancellationToken| {
+            let scheduler = Scheduler::new(db.clone(), registry());
+            tokio::spawn(async move { scheduler.run(stop).await })
+        };
+        let loops = [run(stop.clone()), run(stop.clone())];
+        for n in 1..=3 {
+            clock.set(minute(n));
+            let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+            while jobs(&db).await < n {
+                assert!(tokio::time::Instant::now() < deadline, "slot {n} never fired");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        stop.cancel();
+        for one in loops {
+            one.await.expect("does not panic");
+        }
+        assert_eq!(jobs(&db).await, 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn after_downtime_the_latest_slot_fires_and_the_others_say_why_not() {
+    on_both(async |fresh| {
+        let clock = Clock::manual(start());
+        let db = fresh.db.with_clock(clock.clone());
+        sync(&db, &[declared(json!({}))]).await;
+        clock.set(minute(5));
+        assert_eq!(Scheduler::new(db.clone(), registry()).fire_due().await.expect("fires"), 1);
+        use SlotOutcome::{Fired, Skipped};
+        let outcomes: Vec<_> = slots(&db).await.into_iter().map(|(_, outcome)| outcome).collect();
+        assert_eq!(outcomes, [Skipped, Skipped, Skipped, Skipped, Fired]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_slot_is_skipped_while_the_last_job_has_not_ended() {
+    on_both(async |fresh| {
+        let clock = Clock::manual(start());
+        let db = fresh.db.with_clock(clock.clone());
+        let scheduler = Scheduler::new(db.clone(), registry());
+        sync(&db, &[declared(json!({}))]).await;
+        for (n, fires) in [(1, 1), (2, 0)] {
+            clock.set(minute(n));
+            assert_eq!(scheduler.fire_due().await.expect("fires"), fires);
+        }
+        end_all_jobs(&db).await;
+        clock.set(minute(3));
+        assert_eq!(scheduler.fire_due().await.expect("fires"), 1);
+        let page = PageRequest::default();
+        let skipped = service::slots(&db, &TenantId::default(), "mails", page).await.expect("lists").items.remove(1);
+        assert!(skipped.reason.expect("has a reason").contains("has not ended"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_paused_schedule_rests_and_makes_up_for_nothing() {
+    on_both(async |fresh| {
+        let clock = Clock::manual(start());
+        let db = fresh.db.with_clock(clock.clone());
+        let (tenant, scheduler) = (TenantId::default(), Scheduler::new(db.clone(), registry()));
+        sync(&db, &[declared(json!({"overlap": "allow"}))]).await;
+        service::pause(&db, &tenant, "mails", "maintenance", None).await.expect("pauses");
+        clock.set(minute(5));
+        assert_eq!(scheduler.fire_due().await.expect("fires"), 0);
+        assert!(service::next_fires(&db, &tenant, "mails", 3).await.expect("tells").is_empty());
+        service::resume(&db, &tenant, "mails").await.expect("resumes");
+        assert_eq!(scheduler.fire_due().await.expect("fires"), 0);
+        assert_eq!(service::next_fires(&db, &tenant, "mails", 2).await.expect("tells"), [minute(6), minute(7)]);
+        clock.set(minute(6));
+        assert_eq!(scheduler.fire_due().await.expect("fires"), 1);
+
+        let end = minute(9) + TimeDelta::seconds(1);
+        service::pause(&db, &tenant, "mails", "maintenance", Some(end)).await.expect("pauses");
+        clock.set(minute(9));
+        assert_eq!(scheduler.fire_due().await.expect("fires"), 0);
+        clock.set(minute(10));
+        assert_eq!(scheduler.fire_due().await.expect("fires"), 1, "the pause ended by itself");
+        assert!(!service::get(&db, &tenant, "mails").await.expect("reads").paused);
+        assert_eq!(service::pause(&db, &tenant, "mails", "", Some(end)).await.expect_err("past").code(), "invalid");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn running_now_disturbs_no_slot() {
+    on_both(async |fresh| {
+        let clock = Clock::manual(start());
+        let db = fresh.db.with_clock(clock.clone());
+        sync(&db, &[declared(json!({}))]).await;
+        let tenant = TenantId::default();
+        service::run_now(&db, &registry(), &tenant, "mails").await.expect("runs");
+        assert_eq!((jobs(&db).await, slots(&db).await.len()), (1, 0));
+        clock.set(minute(1));
+        assert_eq!(Scheduler::new(db.clone(), registry()).fire_due().await.expect("fires"), 1);
+        let nobody = service::run_now(&db, &registry(), &tenant, "nobody").await.expect_err("unknown");
+        assert_eq!(nobody.to_string(), "there is no schedule nobody");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn declarations_come_change_and_go() {
+    on_both(async |fresh| {
+        let clock = Clock::manual(start());
+        let db = fresh.db.with_clock(clock.clone());
+        let tenant = TenantId::default();
+        let mails = async || service::get(&db, &tenant, "mails").await.expect("reads");
+        sync(&db, &[declared(json!({}))]).await;
+        let first = mails().await;
+        assert_eq!(first.next_at, Some(minute(1)));
+        sync(&db, &[declared(json!({}))]).await;
+        assert_eq!(mails().await, first, "what has not changed is not touched");
+        sync(&db, &[declared(json!({"cron": "0 * * * *", "zone": "Asia/Kolkata"}))]).await;
+        assert_eq!(mails().await.next_at, Some(minute(30)));
+        sync(&db, &[]).await;
+        assert!(!mails().await.enabled);
+        sync(&db, &[declared(json!({}))]).await;
+        assert!(mails().await.enabled);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_wrong_declaration_is_named() {
+    let fresh = crate::fixtures::TestDb::sqlite().await;
+    let wrong = [
+        declared(json!({"cron": "61 * * * *"})),
+        declared(json!({"name": "b", "zone": "Mars"})),
+        declared(json!({"name": "c", "kind": "mail.sent"})),
+        declared(json!({"name": "c", "args": {"to": 1}})),
+    ];
+    let error = sync_declared(&fresh.db, &registry(), &wrong).await.expect_err("wrong").to_string();
+    for place in
+        ["/schedules/0/cron", "/schedules/1/zone", "/schedules/2/kind", "/schedules/3/name", "/schedules/3/kind"]
+    {
+        assert!(error.contains(place), "{place} in {error}");
+    }
+    assert_eq!(service::list(&fresh.db, &TenantId::default()).await.expect("lists"), []);
+}
+
+#[tokio::test]
+async fn a_schedule_that_cannot_fire_says_so_and_harms_no_other() {
+    on_both(async |fresh| {
+        let clock = Clock::manual(start());
+        let db = fresh.db.with_clock(clock.clone());
+        let tenant = TenantId::default();
+        let names = ["mails", "args", "line", "newer"];
+        sync(&db, &names.map(|name| declared(json!({ "name": name })))).await;
+        let mut tx = db.begin().await.expect("begins");
+        for sql in [
+            "UPDATE schedules SET args = '{}' WHERE name = 'args'",
+            "UPDATE schedules SET cron = 'never' WHERE name = 'line'",
+            "UPDATE schedules SET kind = 'mail.of_tomorrow' WHERE name = 'newer'",
+        ] {
+            on!(tx, |c| sqlx::query(sql).execute(c).await.map(|_| ())).expect("updates");
+        }
+        tx.commit().await.expect("commits");
+        clock.set(minute(1));
+        assert_eq!(Scheduler::new(db.clone(), registry()).fire_due().await.expect("fires"), 1);
+        for (name, has_error, waits) in [("mails", false, true), ("args", true, true), ("line", true, false)] {
+            let schedule = service::get(&db, &tenant, name).await.expect("reads");
+            assert_eq!((schedule.last_error.is_some(), schedule.next_at.is_some()), (has_error, waits), "{name}");
+        }
+        let newer = service::get(&db, &tenant, "newer").await.expect("reads");
+        assert_eq!(newer.next_at, Some(minute(1)), "a program that knows the kind will fire it");
+        assert_eq!(
+            Scheduler::new(db.clone(), std::sync::Arc::new(Registry::new())).fire_due().await.expect("fires"),
+            0
+        );
+    })
+    .await;
+}
