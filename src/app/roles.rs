@@ -59,14 +59,14 @@ impl Running {
             running.serve(app, stop.clone()).await?;
         }
         if has(Role::Scheduler) || has(Role::Worker) {
-            let relay = Relay::new(app.db.clone(), Arc::clone(&app.queue), app.clock.clone());
+            let relay = Relay::new(app.db.clone(), Arc::clone(&app.queue));
             running.spawn("relay", stop, async move |stop| relay.run(stop).await);
         }
         if has(Role::Scheduler) {
             app.declare_schedules().await?;
             let scheduler = Scheduler::new(app.db.clone(), Arc::clone(&app.registry));
             running.spawn("scheduler", stop, async move |stop| scheduler.run(stop).await);
-            let reconciler = Reconciler::new(app.db.clone(), Arc::clone(&app.queue), app.clock.clone());
+            let reconciler = Reconciler::new(app.db.clone(), Arc::clone(&app.queue));
             running.spawn("reconciler", stop, async move |stop| reconciler.run(stop).await);
         }
         if has(Role::Worker) {

@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Enqueue a job.
 #[derive(Debug, Args)]
 pub(super) struct Enqueue {
-    /// What to do, as in work_orders.sync.
+    /// What to do, as in mail.send.
     kind: String,
     /// The arguments, as JSON.
     #[arg(long, value_name = "JSON", default_value = "{}")]
@@ -96,7 +96,7 @@ pub(super) async fn run(command: Enqueue, app: &App) -> anyhow::Result<()> {
 
 /// Brings the job to the queue at once. The job is accepted already: if this fails, a relay does it later.
 pub(super) async fn send_off(app: &App) {
-    let relay = Relay::new(app.db.clone(), Arc::clone(&app.queue), app.clock.clone());
+    let relay = Relay::new(app.db.clone(), Arc::clone(&app.queue));
     if let Err(error) = relay.push_due().await {
         tracing::warn!(error = outcome::chain(&error), "the job is accepted, but waits until the queue answers");
     }

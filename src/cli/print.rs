@@ -62,11 +62,6 @@ pub(super) fn or_dash<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-/// Shows milliseconds since 1970 as people write an instant.
-pub(super) fn instant(ms: i64) -> String {
-    or_dash(DateTime::from_timestamp_millis(ms).map(at))
-}
-
 /// Shows an instant to the second.
 pub(super) fn at(instant: DateTime<Utc>) -> String {
     instant.format("%Y-%m-%d %H:%M:%SZ").to_string()

@@ -130,7 +130,7 @@ mod tests {
         let variables = [("DESKHAND_WORKER__CONCURRENCY".to_owned(), "4".to_owned())];
         let config = load(Some(file.path()), variables).expect("valid");
         assert_eq!((config.worker.concurrency, config.worker.grace_s), (4, 5));
-        assert_eq!(config.worker.queues.len(), 2);
+        assert_eq!(config.worker.queues.len(), 1);
     }
 
     #[test]

@@ -42,13 +42,14 @@ pub fn router(app: App) -> Router {
         .merge(open)
         .layer(limit)
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT))
-        .layer(CatchPanicLayer::custom(|panic| panicked(panic)))
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(request_id::layer))
         .with_state(app);
     // Around the router, because a path is trimmed before it is matched.
     Router::new().fallback_service(NormalizePath::trim_trailing_slash(all))
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the layer calls it so")]
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text =
         panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
