@@ -1,5 +1,6 @@
 //! All integration tests in one binary: one link, one set of fixtures.
 
+mod doors;
 mod fixtures;
 mod house;
 mod store;

@@ -75,7 +75,7 @@ impl App {
     pub async fn declare_schedules(&self) -> Result<()> {
         let declared = self.config.declared_schedules();
         let named = |field: FieldError| match declared.get(place(&field.pointer)) {
-            Some(schedule) => FieldError { pointer: format!("schedules.{:?}", schedule.name), ..field },
+            Some(schedule) => FieldError { pointer: setting(&schedule.name, &field.pointer), ..field },
             None => field,
         };
         match schedules::sync_declared(&self.db, &self.registry, &declared).await {
@@ -103,4 +103,24 @@ impl App {
 /// Reads the number in `/schedules/3/cron`; the settings know schedules by name.
 fn place(pointer: &str) -> usize {
     pointer.split('/').nth(2).and_then(|number| number.parse().ok()).unwrap_or(usize::MAX)
+}
+
+/// Names a setting of a schedule as the file does.
+fn setting(name: &str, pointer: &str) -> String {
+    let field = pointer.rsplit('/').next().unwrap_or_default();
+    let quote = if name.contains('.') { "\"" } else { "" };
+    format!("schedules.{quote}{name}{quote}.{field}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_schedule_is_named_as_the_settings_name_it() {
+        assert_eq!(place("/schedules/3/cron"), 3);
+        assert_eq!(place("/name"), usize::MAX);
+        assert_eq!(setting("nightly", "/schedules/3/cron"), "schedules.nightly.cron");
+        assert_eq!(setting("a.b", "/schedules/3/kind"), "schedules.\"a.b\".kind");
+    }
 }

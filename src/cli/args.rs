@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::{api, dead, doctor, enqueue, jobs, logging, migrate, queues, schedules, serve, token, workers};
+use super::{
+    api, dead, doctor, enqueue, jobs, logging, migrate, queues, schedules, serve, sync, sync_logs, token, workers,
+};
 use crate::app::App;
 use crate::config::{self, Config};
 
@@ -53,6 +55,11 @@ enum Command {
     /// Look at the workers.
     #[command(subcommand)]
     Workers(workers::Workers),
+    /// Sync external systems now, or tell how they stand.
+    Sync(sync::Sync),
+    /// Clear away the records of runs.
+    #[command(subcommand)]
+    SyncLogs(sync_logs::SyncLogs),
     /// Make API tokens.
     #[command(subcommand)]
     Token(token::Token),
@@ -90,6 +97,8 @@ async fn once(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Dead(command) => dead::run(command, &app).await,
         Command::Schedules(command) => schedules::run(command, &app).await,
         Command::Workers(command) => workers::run(command, &app).await,
+        Command::Sync(command) => sync::run(command, &app).await,
+        Command::SyncLogs(command) => sync_logs::run(command, &app).await,
         Command::Token(command) => token::run(command, &app).await,
         Command::Serve(_) | Command::Api(_) | Command::Scheduler(_) | Command::Worker(_) | Command::Doctor(_) => {
             unreachable!("`run` has taken the commands that open the app themselves")

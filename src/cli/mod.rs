@@ -14,6 +14,8 @@ mod print;
 mod queues;
 mod schedules;
 mod serve;
+mod sync;
+mod sync_logs;
 mod token;
 mod workers;
 

@@ -15,6 +15,11 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// Says whether a program reads.
+    pub(super) fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Prints rows: as JSON the values themselves, else a table of what `cells` makes of each.
     pub(super) fn rows<T: Serialize, const N: usize>(
         self,
