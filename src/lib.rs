@@ -3,3 +3,5 @@
 pub mod base;
 pub mod db;
 pub mod dispatch;
+pub mod outbound;
+pub mod work_orders;

@@ -1,4 +1,6 @@
 //! All integration tests in one binary: one link, one set of fixtures.
 
+mod contracts;
+mod fakes;
 mod fixtures;
 mod store;
