@@ -1,4 +1,5 @@
 -- The outbox row of a job, which stays as its ledger.
+-- ended_through: an ending that is not later than this was seen before, so it says nothing of a job that was redriven.
 -- state: pending (waits here) | pushed (the queue has it) | succeeded | dead | cancelled
 CREATE TABLE jobs (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
@@ -19,6 +20,7 @@ CREATE TABLE jobs (
     worker TEXT,
     started_at TIMESTAMPTZ,
     ended_at TIMESTAMPTZ,
+    ended_through TIMESTAMPTZ,
     duration_ms BIGINT,
     created_at TIMESTAMPTZ NOT NULL,
     pushed_at TIMESTAMPTZ,

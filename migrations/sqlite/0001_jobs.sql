@@ -1,4 +1,5 @@
 -- The outbox row of a job, which stays as its ledger.
+-- ended_through: an ending that is not later than this was seen before, so it says nothing of a job that was redriven.
 -- state: pending (waits here) | pushed (the queue has it) | succeeded | dead | cancelled
 CREATE TABLE jobs (
     id TEXT NOT NULL PRIMARY KEY,
@@ -19,6 +20,7 @@ CREATE TABLE jobs (
     worker TEXT,
     started_at TEXT,
     ended_at TEXT,
+    ended_through TEXT,
     duration_ms INTEGER,
     created_at TEXT NOT NULL,
     pushed_at TEXT,

@@ -1,10 +1,23 @@
 //! Truth lives in SQL; the queue only moves work.
 //!
 //! A use case calls [`tx.enqueue(&envelope)`](Enqueue::enqueue) beside its business rows. After the commit the job is in `jobs`,
-//! and will run.
+//! and will run: the [`Relay`] pushes it, the [`Keeper`] writes its end back, the [`Reconciler`] sends again what the queue lost.
 
+mod entry;
+mod keeper;
+pub mod ledger;
+mod listener;
 mod model;
+mod outage;
 mod outbox;
+mod reconciler;
+mod relay;
+pub mod service;
+mod steer;
 
-pub use model::LedgerState;
+pub use entry::Entry;
+pub use keeper::Keeper;
+pub use model::{LedgerState, NoState};
 pub use outbox::Enqueue;
+pub use reconciler::Reconciler;
+pub use relay::Relay;

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use deskhand_jobs::{Envelope, JobId};
 
 use crate::base::{Error, Result, TenantId};
@@ -86,6 +86,8 @@ pub(crate) fn tenant_of(job: &Envelope) -> Result<TenantId> {
 
 fn run_at(job: &Envelope, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
     let Some(ms) = job.run_at_ms else { return Ok(now) };
+    // Beyond four digits of the year, times in SQLite would no longer sort as text.
     DateTime::from_timestamp_millis(ms)
-        .ok_or_else(|| Error::field("/run_at", format!("{ms} ms since 1970 is beyond the calendar")))
+        .filter(|at| (1970..=9999).contains(&at.year()))
+        .ok_or_else(|| Error::field("/run_at", format!("{ms} ms since 1970 is not between the years 1970 and 9999")))
 }

@@ -1,4 +1,5 @@
 //! Store functions and what they rest on, on both databases.
 
 mod outbox;
+mod tokens;
 mod twins;

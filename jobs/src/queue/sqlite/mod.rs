@@ -1,1 +1,41 @@
-//! tmp
+//! The store in one SQLite file: everything a newcomer needs, and enough for one busy host.
+//!
+//! | file | duty |
+//! |---|---|
+//! | `schema.sql` | the layout; counts are kept by triggers |
+//! | `open.rs` | the file, its connections, its version; transactions and their instant |
+//! | `fault.rs` | what `SQLite` says → [`Error`](super::Error), with the cure |
+//! | `step.rs` | what becomes of a job: pure |
+//! | `apply.rs` | writes those steps, many at once |
+//! | `push.rs` `claim.rs` `settle.rs` `beat.rs` `steer.rs` | the changes, one transaction each |
+//! | `wake.rs` | waiting |
+//! | `record.rs` `read.rs` `endings.rs` `check.rs` | the reads |
+//! | `port.rs` | the trait, in terms of the above |
+//!
+//! All changes go through one connection and begin with `BEGIN IMMEDIATE`, so what a transaction has read stays true until it
+//! commits; other processes queue up at the file's lock. Whatever a call does for many jobs it does in a fixed number of
+//! statements: lists travel as one JSON parameter. A commit reaches the disk before the call returns
+//! (`synchronous=FULL`), hence the calls worth making are the ones with many jobs.
+//!
+//! The place of a ready job is a number drawn when it became ready. It keeps that number while it runs, so a job that is handed
+//! back or rescued stands before every job that came after it.
+
+mod apply;
+mod beat;
+mod check;
+mod claim;
+mod endings;
+mod fault;
+#[cfg(test)]
+mod fixture;
+mod open;
+mod port;
+mod push;
+mod read;
+mod record;
+mod settle;
+mod steer;
+mod step;
+mod wake;
+
+pub use open::SqliteQueue;

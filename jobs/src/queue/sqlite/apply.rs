@@ -1,0 +1,199 @@
+//! Loads jobs that are about to change and writes what became of them, many at once.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::fault::{Fault, Result};
+use super::open::{Change, SqliteQueue};
+use super::step::{Goal, Step};
+use crate::id::{JobId, QueueName};
+use crate::queue::{Endings, History, State};
+
+/// A job as a decision needs it.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Held {
+    /// The position in the list of ids that was asked for.
+    pub(super) at: i64,
+    pub(super) entry: i64,
+    pub(super) queue: String,
+    pub(super) state: String,
+    pub(super) lease: Option<String>,
+    pub(super) cancel_requested: bool,
+    failures: u32,
+    recoveries: u32,
+    hand_backs: u32,
+    aside_since_ms: Option<i64>,
+    last_error: Option<String>,
+}
+
+/// The columns of [`Held`] but `at`, of the table `j`.
+macro_rules! held {
+    () => {
+        "j.entry, j.queue, j.state, j.lease, j.cancel_requested, \
+         j.failures, j.recoveries, j.hand_backs, j.aside_since_ms, j.last_error"
+    };
+}
+pub(super) use held;
+
+impl Held {
+    pub(super) fn state(&self) -> Result<State> {
+        State::from_name(&self.state).ok_or_else(|| Fault::Corrupt(format!("a job in state {:?}", self.state)))
+    }
+
+    pub(super) fn history(&self) -> History {
+        History {
+            failures: self.failures,
+            recoveries: self.recoveries,
+            hand_backs: self.hand_backs,
+            aside_since_ms: self.aside_since_ms,
+            last_error: self.last_error.clone(),
+        }
+    }
+}
+
+/// Writes ids as the one parameter that `unhex(value, '-')` over `json_each` reads.
+pub(super) fn id_list(ids: impl IntoIterator<Item = JobId>) -> String {
+    list(ids)
+}
+
+/// Writes names of queues as one parameter for `json_each`.
+pub(super) fn name_list(names: &[QueueName]) -> String {
+    list(names)
+}
+
+fn list<T: serde::Serialize>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<T> = items.into_iter().collect();
+    serde_json::to_string(&items).expect("ids, numbers and names have a JSON form")
+}
+
+impl Change {
+    /// Loads the jobs of a list of ids, in its order.
+    pub(super) async fn held(&mut self, ids: &str) -> Result<Vec<Held>> {
+        // CROSS JOIN keeps the list outside: one look-up by id for each, in order.
+        let sql = concat!(
+            "SELECT asked.key AS at, ",
+            held!(),
+            " FROM json_each(?1) AS asked CROSS JOIN jobs AS j ON j.id = unhex(asked.value, '-')"
+        );
+        Ok(sqlx::query_as(sql).bind(ids).fetch_all(&mut *self.tx).await?)
+    }
+
+    /// Makes the queues known.
+    pub(super) async fn name_queues(&mut self, names: &[QueueName]) -> Result<()> {
+        sqlx::query("INSERT INTO queues (name) SELECT value FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING")
+            .bind(name_list(names))
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+}
+
+impl SqliteQueue {
+    /// Writes what became of jobs.
+    pub(super) async fn apply(&self, change: &mut Change, steps: Vec<(Held, Step)>) -> Result<()> {
+        let mut totals = BTreeMap::<String, Totals>::new();
+        let (mut gone, mut succeeded, mut moved) = (Vec::new(), Vec::new(), Vec::new());
+        for (held, step) in steps {
+            match step.goal {
+                Goal::Succeeded | Goal::Cancelled if self.endings == Endings::Drop => gone.push(held.entry),
+                Goal::Succeeded => succeeded.push(held.entry),
+                _ => moved.push(row(&held, &step, change.now_ms)),
+            }
+            let total = totals.entry(held.queue).or_default();
+            total.succeeded += i64::from(step.goal == Goal::Succeeded);
+            total.failed += i64::from(step.history.failures - held.failures);
+            total.recovered += i64::from(step.history.recoveries - held.recoveries);
+        }
+        change.delete(gone).await?;
+        change.succeed(succeeded).await?;
+        change.move_on(moved, self.endings).await?;
+        change.add(totals).await
+    }
+}
+
+#[derive(Default)]
+struct Totals {
+    succeeded: i64,
+    failed: i64,
+    recovered: i64,
+}
+
+/// One job as `move_on` reads it.
+fn row(held: &Held, step: &Step, now_ms: i64) -> serde_json::Value {
+    let history = &step.history;
+    let run_at_ms = if let Goal::Scheduled { run_at_ms } = step.goal { Some(run_at_ms) } else { None };
+    let dead_reason = if let Goal::Dead(reason) = step.goal { Some(reason.as_str()) } else { None };
+    json!([
+        held.entry,
+        step.goal.state().as_str(),
+        run_at_ms,
+        history.failures,
+        history.recoveries,
+        history.hand_backs,
+        history.aside_since_ms,
+        history.last_error,
+        dead_reason,
+        step.goal.is_end().then_some(now_ms),
+    ])
+}
+
+impl Change {
+    async fn delete(&mut self, entries: Vec<i64>) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        sqlx::query("DELETE FROM jobs WHERE entry IN (SELECT value FROM json_each(?1))")
+            .bind(list(entries))
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(())
+    }
+
+    /// What most jobs come to, and the only end that changes nothing but the state: worth a statement of its own.
+    async fn succeed(&mut self, entries: Vec<i64>) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let sql = "UPDATE jobs SET state = 'succeeded', lease = NULL, cancel_requested = 0, ended_at_ms = ?2, ending = 1, \
+                   holds_key = 0, payload = NULL WHERE entry IN (SELECT value FROM json_each(?1))";
+        sqlx::query(sql).bind(list(entries)).bind(self.now_ms).execute(&mut *self.tx).await?;
+        Ok(())
+    }
+
+    async fn move_on(&mut self, rows: Vec<serde_json::Value>, endings: Endings) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let sql = "UPDATE jobs SET state = new.state, run_at_ms = new.run_at_ms, lease = NULL, cancel_requested = 0, \
+                   failures = new.failures, recoveries = new.recoveries, hand_backs = new.hand_backs, \
+                   aside_since_ms = new.aside_since_ms, last_error = new.last_error, dead_reason = new.dead_reason, \
+                   ended_at_ms = new.ended_at_ms, ending = new.ended_at_ms IS NOT NULL AND ?2, \
+                   holds_key = holds_key AND new.ended_at_ms IS NULL, \
+                   payload = CASE WHEN new.state <> 'cancelled' THEN payload END \
+                   FROM (SELECT value ->> 0 AS entry, value ->> 1 AS state, value ->> 2 AS run_at_ms, \
+                   value ->> 3 AS failures, value ->> 4 AS recoveries, value ->> 5 AS hand_backs, \
+                   value ->> 6 AS aside_since_ms, value ->> 7 AS last_error, value ->> 8 AS dead_reason, \
+                   value ->> 9 AS ended_at_ms FROM json_each(?1)) AS new WHERE jobs.entry = new.entry";
+        sqlx::query(sql).bind(list(rows)).bind(endings == Endings::Keep).execute(&mut *self.tx).await?;
+        Ok(())
+    }
+
+    async fn add(&mut self, totals: BTreeMap<String, Totals>) -> Result<()> {
+        for (queue, total) in totals {
+            if total.succeeded + total.failed + total.recovered == 0 {
+                continue;
+            }
+            let sql = "UPDATE queues SET succeeded_total = succeeded_total + ?2, failed_total = failed_total + ?3, \
+                       recovered_total = recovered_total + ?4 WHERE name = ?1";
+            sqlx::query(sql)
+                .bind(queue)
+                .bind(total.succeeded)
+                .bind(total.failed)
+                .bind(total.recovered)
+                .execute(&mut *self.tx)
+                .await?;
+        }
+        Ok(())
+    }
+}

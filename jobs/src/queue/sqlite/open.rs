@@ -1,0 +1,250 @@
+//! The file, its connections and its version; the beginning of every transaction.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Sqlite, Transaction};
+
+use super::fault::{Fault, Result, explain, is_busy};
+use super::wake::Bells;
+use crate::queue::{Endings, Error};
+
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// Marks the file as ours: "DskQ".
+const APPLICATION_ID: i32 = 0x4473_6b51;
+
+/// The version of `schema.sql`.
+const VERSION: i32 = 1;
+
+/// How long a call waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads go on beside the writer; more connections than these would only wait for the processor.
+const READERS: u32 = 4;
+
+/// Queries for the store's now: the system's clock, read in one place, plus what a test has added.
+macro_rules! now_ms {
+    () => {
+        "(SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER) + clock_shift_ms FROM store)"
+    };
+}
+pub(super) use now_ms;
+
+/// A store of jobs in one SQLite file.
+///
+/// Several processes of one host may open the same file. Not for network file systems: their locks cannot be trusted.
+#[derive(Debug)]
+pub struct SqliteQueue {
+    /// Which store, for errors.
+    pub(super) store: String,
+    /// One connection: `SQLite` has one writer at a time, and here they queue up fairly.
+    pub(super) writer: SqlitePool,
+    pub(super) readers: SqlitePool,
+    pub(super) endings: Endings,
+    pub(super) bells: Bells,
+}
+
+/// A transaction that nobody else's change can come between, and its instant.
+pub(super) struct Change {
+    pub(super) tx: Transaction<'static, Sqlite>,
+    pub(super) now_ms: i64,
+}
+
+impl SqliteQueue {
+    /// Opens the file, makes it and its directory if they are missing.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if the file or its directory cannot be made or is not fit, or was written by a newer version;
+    /// [`Error::Unavailable`] if another process holds it for too long.
+    pub async fn open(path: &Path, endings: Endings) -> std::result::Result<Self, Error> {
+        let store = format!("sqlite://{}", path.display());
+        if let Some(directory) = path.parent() {
+            tokio::fs::create_dir_all(directory).await.map_err(|error| Error::Refused {
+                store: store.clone(),
+                message: format!("cannot make the directory {}: {error}", directory.display()),
+            })?;
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            .statement_cache_capacity(256)
+            .disable_statement_logging();
+        let writer = open_writer(options.clone()).await.map_err(|fault| explain(store.clone(), fault))?;
+        let readers = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
+        Ok(Self { store, writer, readers, endings, bells: Bells::default() })
+    }
+
+    /// Begins a change: takes the file's write lock and reads the store's clock under it.
+    pub(super) async fn begin(&self) -> Result<Change> {
+        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let now_ms = sqlx::query_scalar(concat!("SELECT ", now_ms!())).fetch_one(&mut *tx).await?;
+        Ok(Change { tx, now_ms })
+    }
+
+    /// For tests: moves this store's idea of now, for every process that uses the file.
+    ///
+    /// # Errors
+    /// [`Error`] if the store does not answer.
+    pub async fn shift_clock(&self, by_ms: i64) -> std::result::Result<(), Error> {
+        sqlx::query("UPDATE store SET clock_shift_ms = clock_shift_ms + ?1")
+            .bind(by_ms)
+            .execute(&self.writer)
+            .await
+            .map_err(|error| self.tell(error.into()))?;
+        self.bells.ring_all();
+        Ok(())
+    }
+
+    /// Closes the connections and waits until they are; what was accepted is on the disk before that.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+impl Change {
+    pub(super) async fn commit(self) -> Result<()> {
+        Ok(self.tx.commit().await?)
+    }
+
+    /// Reserves places at the end of the order of arrival; returns the number before the first.
+    pub(super) async fn places(&mut self, count: i64) -> Result<i64> {
+        let last: i64 = sqlx::query_scalar("UPDATE store SET places = places + ?1 RETURNING places")
+            .bind(count)
+            .fetch_one(&mut *self.tx)
+            .await?;
+        Ok(last - count)
+    }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    // A connection to a file does not go stale, so it is neither tested nor replaced.
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+}
+
+async fn open_writer(options: SqliteConnectOptions) -> Result<SqlitePool> {
+    let options = options.pragma("cache_size", "-32000");
+    let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
+    let writer = loop {
+        match pool(1).connect_with(options.clone()).await.map_err(Fault::from) {
+            Ok(writer) => break writer,
+            // The change to WAL does not obey the busy time-out, and two processes may start at once on a new file.
+            Err(fault) if is_busy(&fault) && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(fault) => return Err(fault),
+        }
+    };
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&writer).await?;
+    if mode != "wal" {
+        return Err(Fault::Unfit(format!("journal mode is {mode}, not wal: put the file on a local disk")));
+    }
+    install(&writer).await?;
+    Ok(writer)
+}
+
+async fn install(writer: &SqlitePool) -> Result<()> {
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let version: i32 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *tx).await?;
+    let application: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *tx).await?;
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master").fetch_one(&mut *tx).await?;
+    match (application, version) {
+        (APPLICATION_ID, VERSION) => return Ok(()),
+        (APPLICATION_ID, newer) if newer > VERSION => {
+            return Err(Fault::Unfit(format!(
+                "the file has layout {newer}, this program knows {VERSION}: start the newer version of the program"
+            )));
+        }
+        (0, 0) if tables == 0 => {}
+        _ => return Err(Fault::Unfit("the file belongs to another program: give the queue a file of its own".into())),
+    }
+    sqlx::raw_sql(SCHEMA).execute(&mut *tx).await?;
+    // Pragmas take no parameters.
+    let mark = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{fixture, job};
+    use super::*;
+    use crate::queue::{Queue, Verdict};
+
+    #[tokio::test]
+    async fn a_restart_keeps_everything() {
+        let before = fixture(Endings::Keep).await;
+        let worker = before.worker().await;
+        before.run(&worker, &job(), Verdict::Succeeded).await;
+        let ids = before.fill(3).await;
+        let held = before.claim(&worker, 1).await;
+        before.store.cancel(ids[2]).await.expect("cancels");
+        let counts = before.counts().await;
+
+        let after = before.restart().await;
+        assert_eq!(after.counts().await, counts);
+        assert_eq!(after.store.workers().await.expect("reads"), [worker.clone()]);
+        assert_eq!(after.store.endings(9).await.expect("reads").len(), 2);
+        assert_eq!(after.settle(&held[0], Verdict::Succeeded).await, crate::queue::Settled::Applied);
+        assert_eq!(after.claim(&worker, 9).await[0].id, ids[1]);
+    }
+
+    #[tokio::test]
+    async fn the_directory_is_made_and_several_may_open_a_new_file_at_once() {
+        let directory = tempfile::tempdir().expect("a directory for the test");
+        let path = directory.path().join("deep/down/queue.db");
+        let opened = (0..6).map(|_| SqliteQueue::open(&path, Endings::Drop));
+        for store in futures_util::future::join_all(opened).await {
+            store.expect("opens").push(&[job()]).await.expect("pushes");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_ours_is_refused_with_the_cure() {
+        let directory = tempfile::tempdir().expect("a directory for the test");
+        let path = directory.path().join("other.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let other = SqlitePool::connect_with(options).await.expect("opens");
+        sqlx::query("CREATE TABLE t (x)").execute(&other).await.expect("creates");
+        other.close().await;
+        let error = SqliteQueue::open(&path, Endings::Drop).await.expect_err("refused");
+        assert!(error.to_string().contains("give the queue a file of its own"), "{error}");
+
+        std::fs::write(&path, "not a database, but long enough to be taken for the header of one".repeat(9))
+            .expect("writes");
+        let error = SqliteQueue::open(&path, Endings::Drop).await.expect_err("refused");
+        assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+
+        let error = SqliteQueue::open(&path.join("below/a/file.db"), Endings::Drop).await.expect_err("refused");
+        assert!(error.to_string().contains("cannot make the directory"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_newer_layout_is_refused_with_the_cure() {
+        let fixture = fixture(Endings::Drop).await;
+        sqlx::query("PRAGMA user_version = 99").execute(&fixture.store.writer).await.expect("writes");
+        let error = SqliteQueue::open(&fixture.path(), Endings::Drop).await.expect_err("refused");
+        assert!(error.to_string().contains("start the newer version"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_change_that_is_dropped_half_way_leaves_nothing() {
+        let fixture = fixture(Endings::Drop).await;
+        let mut change = fixture.store.begin().await.expect("begins");
+        change.name_queues(&[crate::QueueName::default()]).await.expect("writes");
+        drop(change);
+        assert!(fixture.store.queues().await.expect("reads").is_empty());
+        fixture.fill(1).await;
+    }
+}

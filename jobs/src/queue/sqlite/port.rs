@@ -1,0 +1,96 @@
+//! The port, in terms of the files beside this one.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::SqliteQueue;
+use crate::id::{JobId, QueueName, WorkerId};
+use crate::job::Envelope;
+use crate::queue::{
+    Beat, Cancelled, Claim, Ending, Health, JobRecord, Page, Pushed, Queue, QueueInfo, Result, Settled, Settlement,
+    State, WorkerInfo,
+};
+
+#[async_trait]
+impl Queue for SqliteQueue {
+    async fn push(&self, jobs: &[Envelope]) -> Result<Vec<Pushed>> {
+        self.push_all(jobs).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn beat(&self, worker: &WorkerInfo, register: bool) -> Result<Beat> {
+        self.beat_once(worker, register).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn claim(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim> {
+        self.take(worker, queues, limit).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {
+        self.settle_all(settlements).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn leave(&self, worker: WorkerId, _queues: &[QueueName]) -> Result<()> {
+        self.remove_worker(worker).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn wait(&self, queues: &[QueueName], max_wait: Duration) -> Result<()> {
+        self.wait_for_work(queues, max_wait).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn cancel(&self, id: JobId) -> Result<Cancelled> {
+        self.cancel_one(id).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn retry_now(&self, id: JobId) -> Result<bool> {
+        self.hurry(id).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn redrive(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
+        self.revive(ids).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn discard(&self, ids: &[JobId], reason: &str) -> Result<Vec<JobId>> {
+        self.discard_all(ids, reason).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn pause(&self, queue: &QueueName) -> Result<()> {
+        self.set_paused(queue, true).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<()> {
+        self.set_paused(queue, false).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<JobRecord>> {
+        self.read_job(id).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn list(&self, queue: &QueueName, state: State, page: Page) -> Result<Vec<JobRecord>> {
+        self.read_list(queue, state, page).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn known(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
+        self.read_known(ids).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueInfo>> {
+        self.read_queues().await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        self.read_workers().await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn endings(&self, limit: usize) -> Result<Vec<Ending>> {
+        self.read_endings(limit).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn forget_endings(&self, ids: &[JobId]) -> Result<()> {
+        self.forget(ids).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn check(&self) -> Result<Health> {
+        self.examine().await.map_err(|fault| self.tell(fault))
+    }
+}

@@ -1,0 +1,199 @@
+//! Reads jobs, queues and workers; beside the writer, never behind it.
+
+use super::apply::id_list;
+use super::fault::{Fault, Result};
+use super::open::{SqliteQueue, now_ms};
+use super::record::{Stored, job_id, queue_name, stored};
+use crate::id::{JobId, QueueName};
+use crate::queue::{JobRecord, Page, QueueInfo, State, WorkerInfo};
+
+/// Lists of one state: `state = '…'` stands in the text, else the partial index would not be used.
+macro_rules! listed {
+    ($state:literal, $order:literal) => {
+        concat!(
+            "SELECT ",
+            stored!(),
+            ", payload FROM jobs WHERE queue = ?1 AND state = '",
+            $state,
+            "' ORDER BY ",
+            $order,
+            " LIMIT ?2 OFFSET ?3"
+        )
+    };
+}
+
+/// The same for states of ended jobs, latest first.
+macro_rules! ended {
+    ($state:literal) => {
+        concat!(
+            "SELECT ",
+            stored!(),
+            ", payload FROM jobs WHERE queue = ?1 AND state = '",
+            $state,
+            "' AND ended_at_ms IS NOT NULL ORDER BY ended_at_ms DESC, entry DESC LIMIT ?2 OFFSET ?3"
+        )
+    };
+}
+
+impl SqliteQueue {
+    pub(super) async fn read_job(&self, id: JobId) -> Result<Option<JobRecord>> {
+        let sql = concat!("SELECT ", stored!(), ", payload FROM jobs WHERE id = ?1");
+        let stored: Option<Stored> =
+            sqlx::query_as(sql).bind(id.as_bytes().as_slice()).fetch_optional(&self.readers).await?;
+        stored.map(Stored::record).transpose()
+    }
+
+    pub(super) async fn read_list(&self, queue: &QueueName, state: State, page: Page) -> Result<Vec<JobRecord>> {
+        let sql = match state {
+            State::Ready => listed!("ready", "priority, place"),
+            State::Scheduled => listed!("scheduled", "run_at_ms, place"),
+            State::Running => listed!("running", "claimed_at_ms, entry"),
+            State::Succeeded => ended!("succeeded"),
+            State::Dead => ended!("dead"),
+            State::Cancelled => ended!("cancelled"),
+        };
+        let stored: Vec<Stored> = sqlx::query_as(sql)
+            .bind(queue.as_str())
+            .bind(i64::try_from(page.size).unwrap_or(i64::MAX))
+            .bind(i64::try_from(page.offset).unwrap_or(i64::MAX))
+            .fetch_all(&self.readers)
+            .await?;
+        stored.into_iter().map(Stored::record).collect()
+    }
+
+    pub(super) async fn read_known(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
+        let sql = "SELECT jobs.id FROM json_each(?1) AS asked CROSS JOIN jobs ON jobs.id = unhex(asked.value, '-')";
+        let known: Vec<Vec<u8>> =
+            sqlx::query_scalar(sql).bind(id_list(ids.iter().copied())).fetch_all(&self.readers).await?;
+        known.iter().map(|id| job_id(id)).collect()
+    }
+
+    pub(super) async fn read_queues(&self) -> Result<Vec<QueueInfo>> {
+        let counted: Vec<Counted> =
+            sqlx::query_as("SELECT * FROM queues ORDER BY name").fetch_all(&self.readers).await?;
+        counted.into_iter().map(Counted::info).collect()
+    }
+
+    pub(super) async fn read_workers(&self) -> Result<Vec<WorkerInfo>> {
+        let sql = concat!("SELECT info FROM workers WHERE expires_ms > ", now_ms!(), " ORDER BY id");
+        let workers: Vec<String> = sqlx::query_scalar(sql).fetch_all(&self.readers).await?;
+        let read = |info: &String| {
+            serde_json::from_str(info).map_err(|error| Fault::Corrupt(format!("a worker's description: {error}")))
+        };
+        workers.iter().map(read).collect()
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Counted {
+    name: String,
+    paused: bool,
+    ready: i64,
+    scheduled: i64,
+    running: i64,
+    dead: i64,
+    pushed_total: i64,
+    succeeded_total: i64,
+    failed_total: i64,
+    recovered_total: i64,
+}
+
+impl Counted {
+    fn info(self) -> Result<QueueInfo> {
+        Ok(QueueInfo {
+            name: queue_name(&self.name)?,
+            paused: self.paused,
+            ready: self.ready as u64,
+            scheduled: self.scheduled as u64,
+            running: self.running as u64,
+            dead: self.dead as u64,
+            pushed_total: self.pushed_total as u64,
+            succeeded_total: self.succeeded_total as u64,
+            failed_total: self.failed_total as u64,
+            recovered_total: self.recovered_total as u64,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::fixture::{failed, fixture, job, later};
+    use super::*;
+    use crate::queue::{Endings, Queue, Verdict};
+
+    #[tokio::test]
+    async fn lists_have_the_order_of_their_state() {
+        let fixture = fixture(Endings::Keep).await;
+        let worker = fixture.worker().await;
+        let mut ended = Vec::new();
+        for verdict in [failed("a"), Verdict::Succeeded, failed("b"), failed("c")] {
+            let job = job();
+            fixture.run(&worker, &job, verdict.clone()).await;
+            fixture.store.shift_clock(10).await.expect("shifts");
+            if verdict != Verdict::Succeeded {
+                ended.insert(0, job.id);
+            }
+        }
+        let scheduled = [later(Duration::from_secs(90)), later(Duration::from_secs(60))];
+        fixture.store.push(&scheduled).await.expect("pushes");
+        let running = fixture.fill(1).await;
+        fixture.claim(&worker, 1).await;
+        let ready = fixture.fill(3).await;
+
+        let list = async |state, offset, size| {
+            let page = Page { offset, size };
+            let jobs = fixture.store.list(&worker.queues[0], state, page).await.expect("reads");
+            assert!(jobs.iter().all(|job| job.state == state));
+            jobs.iter().map(|job| job.id).collect::<Vec<_>>()
+        };
+        assert_eq!(list(State::Dead, 0, 9).await, ended);
+        assert_eq!(list(State::Dead, 1, 1).await, ended[1..2]);
+        assert_eq!(list(State::Succeeded, 0, 9).await.len(), 1);
+        assert_eq!(list(State::Cancelled, 0, 9).await, []);
+        assert_eq!(list(State::Scheduled, 0, 9).await, [scheduled[1].id, scheduled[0].id]);
+        assert_eq!(list(State::Running, 0, 9).await, running);
+        assert_eq!(list(State::Ready, 1, 9).await, ready[1..]);
+    }
+
+    #[tokio::test]
+    async fn a_running_job_names_who_has_it() {
+        let fixture = fixture(Endings::Drop).await;
+        let worker = fixture.worker().await;
+        let id = fixture.fill(1).await[0];
+        let held = fixture.claim(&worker, 1).await;
+        assert_eq!(fixture.read(id).await.running, Some((worker.id, held[0].claimed_at_ms)));
+    }
+
+    #[tokio::test]
+    async fn known_ids_are_told_from_strangers() {
+        let fixture = fixture(Endings::Drop).await;
+        let ids = fixture.fill(2).await;
+        let asked = [ids[1], JobId::new(), ids[0]];
+        assert_eq!(fixture.store.known(&asked).await.expect("reads"), [ids[1], ids[0]]);
+        assert_eq!(fixture.store.known(&[]).await.expect("reads"), []);
+        assert!(fixture.store.job(JobId::new()).await.expect("reads").is_none());
+    }
+
+    #[tokio::test]
+    async fn hot_questions_use_their_index() {
+        let fixture = fixture(Endings::Drop).await;
+        let plans = [
+            (listed!("ready", "priority, place"), "jobs_ready"),
+            (listed!("scheduled", "run_at_ms, place"), "jobs_scheduled"),
+            (ended!("dead"), "jobs_ended"),
+        ];
+        for (sql, index) in plans {
+            let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+            let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql)
+                .bind("default")
+                .bind(9)
+                .bind(0)
+                .fetch_all(&fixture.store.readers)
+                .await
+                .expect("explains");
+            assert!(plan.len() == 1 && plan[0].3.contains(index), "{plan:?}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A stored job as the port shows it.
+
+use bytes::Bytes;
+
+use super::fault::{Fault, Result};
+use crate::id::{JobId, QueueName, WorkerId};
+use crate::job::Priority;
+use crate::queue::{DeadReason, Ending, History, JobRecord, State};
+
+/// A row of `jobs`, but what only the store itself needs.
+#[derive(sqlx::FromRow)]
+pub(super) struct Stored {
+    id: Vec<u8>,
+    queue: String,
+    state: String,
+    priority: u8,
+    run_at_ms: Option<i64>,
+    worker: Option<String>,
+    claimed_at_ms: Option<i64>,
+    failures: u32,
+    recoveries: u32,
+    hand_backs: u32,
+    aside_since_ms: Option<i64>,
+    last_error: Option<String>,
+    dead_reason: Option<String>,
+    ended_at_ms: Option<i64>,
+    payload: Option<Vec<u8>>,
+}
+
+/// The columns of [`Stored`] but the payload.
+macro_rules! stored {
+    () => {
+        "id, queue, state, priority, run_at_ms, worker, claimed_at_ms, failures, recoveries, hand_backs, \
+         aside_since_ms, last_error, dead_reason, ended_at_ms"
+    };
+}
+pub(super) use stored;
+
+impl Stored {
+    pub(super) fn record(self) -> Result<JobRecord> {
+        let state = self.state()?;
+        Ok(JobRecord {
+            id: job_id(&self.id)?,
+            queue: queue_name(&self.queue)?,
+            state,
+            priority: Priority::from_rank(self.priority).ok_or_else(|| strange("a priority", &self.priority))?,
+            run_at_ms: self.run_at_ms,
+            running: if state == State::Running { self.claimed()? } else { None },
+            ended_at_ms: self.ended_at_ms,
+            dead_reason: self.dead_reason()?,
+            history: self.history(),
+            payload: self.payload.map(Bytes::from),
+        })
+    }
+
+    pub(super) fn ending(self) -> Result<Ending> {
+        Ok(Ending {
+            id: job_id(&self.id)?,
+            queue: queue_name(&self.queue)?,
+            state: self.state()?,
+            dead_reason: self.dead_reason()?,
+            history: self.history(),
+            running: self.claimed()?,
+            ended_at_ms: self.ended_at_ms.ok_or_else(|| Fault::Corrupt("an ending without its instant".into()))?,
+        })
+    }
+
+    fn state(&self) -> Result<State> {
+        State::from_name(&self.state).ok_or_else(|| strange("a state", &self.state))
+    }
+
+    fn dead_reason(&self) -> Result<Option<DeadReason>> {
+        let Some(name) = &self.dead_reason else { return Ok(None) };
+        DeadReason::from_name(name).map(Some).ok_or_else(|| strange("a reason of death", name))
+    }
+
+    fn claimed(&self) -> Result<Option<(WorkerId, i64)>> {
+        let Some((worker, at_ms)) = self.worker.as_ref().zip(self.claimed_at_ms) else { return Ok(None) };
+        Ok(Some((worker.parse().map_err(|_| strange("a worker id", worker))?, at_ms)))
+    }
+
+    fn history(&self) -> History {
+        History {
+            failures: self.failures,
+            recoveries: self.recoveries,
+            hand_backs: self.hand_backs,
+            aside_since_ms: self.aside_since_ms,
+            last_error: self.last_error.clone(),
+        }
+    }
+}
+
+pub(super) fn job_id(bytes: &[u8]) -> Result<JobId> {
+    JobId::from_slice(bytes).ok_or_else(|| strange("a job id", &bytes))
+}
+
+pub(super) fn queue_name(name: &str) -> Result<QueueName> {
+    QueueName::new(name).map_err(|error| Fault::Corrupt(error.to_string()))
+}
+
+fn strange(what: &str, value: &dyn std::fmt::Debug) -> Fault {
+    Fault::Corrupt(format!("{value:?} is not {what}"))
+}

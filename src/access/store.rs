@@ -1,0 +1,61 @@
+//! The SQL of tokens.
+
+use chrono::{DateTime, Utc};
+
+use super::model::{TokenId, TokenInfo};
+use crate::base::{Result, TenantId};
+use crate::db::Tx;
+use crate::on;
+
+/// Writes a token; `false` if the tenant has one of this name, or the hash is there.
+pub(super) async fn insert(tx: &mut Tx, token: &TokenInfo, hash: &str) -> Result<bool> {
+    let sql = "INSERT INTO api_tokens (id, tenant_id, name, hash, scopes, created_at, expires_at) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    let written = on!(tx, |c| sqlx::query(sql)
+        .bind(token.id)
+        .bind(&token.tenant_id)
+        .bind(&token.name)
+        .bind(hash)
+        .bind(&token.scopes)
+        .bind(token.created_at)
+        .bind(token.expires_at)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(written == 1)
+}
+
+pub(super) async fn by_hash(tx: &mut Tx, hash: &str) -> Result<Option<TokenInfo>> {
+    let sql =
+        "SELECT id, tenant_id, name, scopes, created_at, last_used_at, expires_at FROM api_tokens WHERE hash = $1";
+    Ok(on!(tx, |c| sqlx::query_as(sql).bind(hash).fetch_optional(c).await)?)
+}
+
+pub(super) async fn any(tx: &mut Tx) -> Result<bool> {
+    let sql = "SELECT id FROM api_tokens LIMIT 1";
+    Ok(on!(tx, |c| sqlx::query_scalar::<_, TokenId>(sql).fetch_optional(c).await)?.is_some())
+}
+
+pub(super) async fn note_use(tx: &mut Tx, id: TokenId, now: DateTime<Utc>) -> Result<()> {
+    let sql = "UPDATE api_tokens SET last_used_at = $1 WHERE id = $2";
+    Ok(on!(tx, |c| sqlx::query(sql).bind(now).bind(id).execute(c).await.map(|_| ()))?)
+}
+
+pub(super) async fn list(tx: &mut Tx, tenant: &TenantId) -> Result<Vec<TokenInfo>> {
+    let sql = "SELECT id, tenant_id, name, scopes, created_at, last_used_at, expires_at FROM api_tokens \
+               WHERE tenant_id = $1 ORDER BY name";
+    Ok(on!(tx, |c| sqlx::query_as(sql).bind(tenant).fetch_all(c).await)?)
+}
+
+/// Removes a token by its name, unless its hash is the one to spare; says whether there was one.
+pub(super) async fn remove(tx: &mut Tx, tenant: &TenantId, name: &str, spare_hash: &str) -> Result<bool> {
+    let sql = "DELETE FROM api_tokens WHERE tenant_id = $1 AND name = $2 AND hash <> $3";
+    let gone = on!(tx, |c| sqlx::query(sql)
+        .bind(tenant)
+        .bind(name)
+        .bind(spare_hash)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(gone > 0)
+}

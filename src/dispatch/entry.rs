@@ -1,0 +1,176 @@
+//! One row of the ledger.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use deskhand_jobs::queue::DeadReason;
+use deskhand_jobs::{Envelope, JobId, Kind, Options, Priority, QueueName};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::model::LedgerState;
+use crate::base::error::BoxError;
+use crate::base::{Error, Result, TenantId};
+use crate::db::Text;
+
+/// Everything the database knows of a job.
+#[derive(Debug, Clone, Serialize)]
+pub struct Entry {
+    /// The job.
+    pub id: JobId,
+    /// Whose job it is.
+    pub tenant_id: TenantId,
+    /// What it does.
+    pub kind: Kind,
+    /// The arguments, as JSON.
+    pub args: Box<RawValue>,
+    /// How it is run.
+    pub options: Options,
+    /// What travels along.
+    pub headers: BTreeMap<String, String>,
+    /// Not before this instant.
+    pub run_at: DateTime<Utc>,
+    /// Where it is.
+    pub state: LedgerState,
+    /// Attempts that failed, known once it has ended.
+    pub failures: u32,
+    /// Times that it was taken back from a worker that died, known once it has ended.
+    pub recoveries: u32,
+    /// Times that a stopping worker gave it back, known once it has ended.
+    pub hand_backs: u32,
+    /// Why it is dead, if it is.
+    pub dead_reason: Option<DeadReason>,
+    /// The last error, or the reason of the end.
+    pub last_error: Option<String>,
+    /// Which worker ran it last.
+    pub worker: Option<String>,
+    /// When its last attempt started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// How long its last attempt took, in milliseconds.
+    pub duration_ms: Option<i64>,
+    /// When it was enqueued.
+    pub created_at: DateTime<Utc>,
+    /// When the queue took it.
+    pub pushed_at: Option<DateTime<Utc>>,
+    /// Counts the changes of the row.
+    pub version: i64,
+    /// The client's key, if it gave one.
+    pub idempotency_key: Option<String>,
+}
+
+/// The columns of [`Row`], in the order of the table.
+pub(super) const COLUMNS: [&str; 22] = [
+    "id",
+    "tenant_id",
+    "kind",
+    "queue",
+    "priority",
+    "args",
+    "options",
+    "headers",
+    "run_at",
+    "state",
+    "failures",
+    "recoveries",
+    "hand_backs",
+    "dead_reason",
+    "last_error",
+    "worker",
+    "started_at",
+    "ended_at",
+    "duration_ms",
+    "created_at",
+    "pushed_at",
+    "version",
+];
+
+/// The row as it is stored: text that may turn out to be unreadable, which harms this job and no other.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Row {
+    pub(super) id: Text<JobId>,
+    pub(super) tenant_id: TenantId,
+    kind: String,
+    queue: String,
+    priority: i64,
+    args: String,
+    options: String,
+    headers: String,
+    pub(super) run_at: DateTime<Utc>,
+    state: LedgerState,
+    failures: i64,
+    recoveries: i64,
+    hand_backs: i64,
+    dead_reason: Option<String>,
+    last_error: Option<String>,
+    worker: Option<String>,
+    started_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
+    duration_ms: Option<i64>,
+    created_at: DateTime<Utc>,
+    pushed_at: Option<DateTime<Utc>>,
+    version: i64,
+    #[sqlx(default)]
+    idempotency_key: Option<String>,
+}
+
+impl Row {
+    /// Rebuilds what travels. A job that is due already says so by saying nothing: the queue has its own clock.
+    pub(super) fn envelope(&self, now: DateTime<Utc>) -> Result<Envelope, BoxError> {
+        Ok(Envelope {
+            id: self.id.0,
+            kind: Kind::new(self.kind.as_str())?,
+            args: RawValue::from_string(self.args.clone())?,
+            options: self.options()?,
+            run_at_ms: (self.run_at > now).then(|| self.run_at.timestamp_millis()),
+            tenant: Some(self.tenant_id.to_string()),
+            headers: serde_json::from_str(&self.headers)?,
+        })
+    }
+
+    fn options(&self) -> Result<Options, BoxError> {
+        let mut options: Options = serde_json::from_str(&self.options)?;
+        // The columns are what lists filter by; they win.
+        options.queue = QueueName::new(self.queue.as_str())?;
+        options.priority =
+            u8::try_from(self.priority).ok().and_then(Priority::from_rank).ok_or("the priority is out of range")?;
+        Ok(options)
+    }
+
+    fn read(self) -> Result<Entry, BoxError> {
+        let count = |n: i64| u32::try_from(n).unwrap_or_default();
+        Ok(Entry {
+            id: self.id.0,
+            kind: Kind::new(self.kind.as_str())?,
+            args: RawValue::from_string(self.args.clone())?,
+            options: self.options()?,
+            headers: serde_json::from_str(&self.headers)?,
+            tenant_id: self.tenant_id,
+            run_at: self.run_at,
+            state: self.state,
+            failures: count(self.failures),
+            recoveries: count(self.recoveries),
+            hand_backs: count(self.hand_backs),
+            dead_reason: self.dead_reason.as_deref().and_then(DeadReason::from_name),
+            last_error: self.last_error,
+            worker: self.worker,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            duration_ms: self.duration_ms,
+            created_at: self.created_at,
+            pushed_at: self.pushed_at,
+            version: self.version,
+            idempotency_key: self.idempotency_key,
+        })
+    }
+}
+
+impl TryFrom<Row> for Entry {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let id = row.id.0;
+        row.read().map_err(|source| Error::internal(format!("the ledger row of job {id} cannot be read"), source))
+    }
+}

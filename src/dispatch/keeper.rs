@@ -1,0 +1,170 @@
+//! The keeper of the ledger: writes the ends of jobs from the queue back into the database. Several may run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use deskhand_jobs::JobId;
+use deskhand_jobs::queue::{DeadReason, Ending, Queue};
+use serde::Serialize;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::model::LedgerState;
+use super::outage::Outage;
+use crate::base::{Error, Result};
+use crate::db::{Backend, Db, Tx};
+use crate::on;
+
+/// The most endings of one round.
+const BATCH: usize = 500;
+/// The safety net under all wake-ups.
+const TICK: Duration = Duration::from_secs(5);
+
+/// Writes endings back.
+#[derive(Clone)]
+pub struct Keeper {
+    db: Db,
+    queue: Arc<dyn Queue>,
+}
+
+impl std::fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keeper").field("db", &self.db.url()).finish_non_exhaustive()
+    }
+}
+
+impl Keeper {
+    /// Makes a keeper between a queue that keeps endings and a database.
+    pub fn new(db: Db, queue: Arc<dyn Queue>) -> Self {
+        Self { db, queue }
+    }
+
+    /// Writes one batch of endings; returns how many the queue had.
+    ///
+    /// # Errors
+    /// [`Error`] if the database or the queue does not answer; then the endings stay in the queue.
+    pub async fn write_endings(&self) -> Result<usize> {
+        let endings = self.queue.endings(BATCH).await?;
+        if endings.is_empty() {
+            return Ok(0);
+        }
+        let mut tx = self.db.begin().await?;
+        write(&mut tx, &endings).await?;
+        tx.commit().await?;
+        // Only now: whoever asks the queue for a job it does not know finds the end in the database.
+        let ids: Vec<JobId> = endings.iter().map(|ending| ending.id).collect();
+        self.queue.forget_endings(&ids).await?;
+        Ok(endings.len())
+    }
+
+    /// Writes endings until it is told to stop, then once more; `wake` says that there are some.
+    pub async fn run(&self, stop: CancellationToken, wake: Arc<Notify>) {
+        let mut outage = Outage::new("the keeper of the ledger");
+        loop {
+            let wait = match self.write_endings().await {
+                Ok(count) => {
+                    outage.over();
+                    if count == BATCH {
+                        continue;
+                    }
+                    None
+                }
+                Err(error) => Some(outage.failed(&error)),
+            };
+            if stop.is_cancelled() {
+                break;
+            }
+            let slow = tokio::time::sleep(wait.unwrap_or(TICK));
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = wake.notified(), if wait.is_none() => {}
+                () = slow => {}
+            }
+        }
+    }
+}
+
+/// An ending as the statement reads it; times are text as the database driver writes it.
+#[derive(Serialize)]
+struct Line {
+    id: String,
+    state: &'static str,
+    failures: u32,
+    recoveries: u32,
+    hand_backs: u32,
+    dead_reason: Option<&'static str>,
+    last_error: Option<String>,
+    worker: Option<String>,
+    started_at: Option<String>,
+    ended_at: String,
+    duration_ms: Option<i64>,
+}
+
+impl Line {
+    fn new(ending: &Ending) -> Option<Self> {
+        let started_at_ms = ending.running.map(|(_, at_ms)| at_ms);
+        Some(Self {
+            id: ending.id.to_string(),
+            state: LedgerState::from_end(ending.state)?.as_str(),
+            failures: ending.history.failures,
+            recoveries: ending.history.recoveries,
+            hand_backs: ending.history.hand_backs,
+            dead_reason: ending.dead_reason.map(DeadReason::as_str),
+            // Postgres has no text with NUL in it.
+            last_error: ending.history.last_error.as_ref().map(|text| text.replace('\0', "\u{fffd}")),
+            worker: ending.running.map(|(worker, _)| worker.to_string()),
+            started_at: started_at_ms.map(written),
+            ended_at: written(ending.ended_at_ms),
+            duration_ms: started_at_ms.map(|at_ms| (ending.ended_at_ms - at_ms).max(0)),
+        })
+    }
+}
+
+fn written(at_ms: i64) -> String {
+    let at = DateTime::<Utc>::from_timestamp_millis(at_ms).unwrap_or_default();
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, false)
+}
+
+async fn write(tx: &mut Tx, endings: &[Ending]) -> Result<()> {
+    // The latest of each job: which of two the statement would take is the database's choice.
+    let mut latest: BTreeMap<JobId, &Ending> = BTreeMap::new();
+    for ending in endings {
+        let kept = latest.entry(ending.id).or_insert(ending);
+        if kept.ended_at_ms < ending.ended_at_ms {
+            *kept = ending;
+        }
+    }
+    let lines: Vec<Line> = latest.into_values().filter_map(Line::new).collect();
+    let json = serde_json::to_string(&lines).map_err(|error| Error::internal("cannot write endings as JSON", error))?;
+    // One statement for the whole batch; only how a list of records comes in differs. A row that has ended takes a later end
+    // (it was redriven), and a row that was redriven takes no end from before.
+    let sql = match tx.backend() {
+        Backend::Sqlite => concat!(
+            "WITH e AS (SELECT value ->> 'id' AS id, value ->> 'state' AS state, value ->> 'failures' AS failures, \
+             value ->> 'recoveries' AS recoveries, value ->> 'hand_backs' AS hand_backs, \
+             value ->> 'dead_reason' AS dead_reason, value ->> 'last_error' AS last_error, value ->> 'worker' AS worker, \
+             value ->> 'started_at' AS started_at, value ->> 'ended_at' AS ended_at, \
+             value ->> 'duration_ms' AS duration_ms FROM json_each($1)) ",
+            update!()
+        ),
+        Backend::Postgres => concat!(
+            "WITH e AS (SELECT * FROM json_to_recordset($1::json) AS e (id text, state text, failures bigint, \
+             recoveries bigint, hand_backs bigint, dead_reason text, last_error text, worker text, \
+             started_at timestamptz, ended_at timestamptz, duration_ms bigint)) ",
+            update!()
+        ),
+    };
+    Ok(on!(tx, |c| sqlx::query(sql).bind(json).execute(c).await.map(|_| ()))?)
+}
+
+macro_rules! update {
+    () => {
+        "UPDATE jobs SET state = e.state, failures = e.failures, recoveries = e.recoveries, hand_backs = e.hand_backs, \
+         dead_reason = e.dead_reason, last_error = e.last_error, worker = e.worker, started_at = e.started_at, \
+         ended_at = e.ended_at, ended_through = e.ended_at, duration_ms = e.duration_ms, version = version + 1 \
+         FROM e WHERE jobs.id = e.id AND (jobs.ended_through IS NULL OR jobs.ended_through < e.ended_at)"
+    };
+}
+use update;

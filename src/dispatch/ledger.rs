@@ -1,0 +1,129 @@
+//! Reading the ledger.
+
+use chrono::{DateTime, Utc};
+use deskhand_jobs::{JobId, Kind, QueueName};
+use sea_query::{Alias, Expr, ExprTrait, Func, Order, Query, SelectStatement};
+
+use super::entry::{COLUMNS, Entry, Row};
+use super::model::LedgerState;
+use crate::base::{PageRequest, Paged, Result, TenantId};
+use crate::db::{Build, Text, Tx};
+use crate::on;
+
+/// Which jobs a list shows; what is `None` does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Where they are.
+    pub state: Option<LedgerState>,
+    /// What they do.
+    pub kind: Option<Kind>,
+    /// Their queue.
+    pub queue: Option<QueueName>,
+}
+
+/// What waits in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Backlog {
+    /// Jobs that wait, now or for their time.
+    pub pending: i64,
+    /// When the first of them is due.
+    pub next_due_at: Option<DateTime<Utc>>,
+}
+
+/// Reads one job of a tenant.
+///
+/// # Errors
+/// [`Error`](crate::base::Error) of the database.
+pub async fn get(tx: &mut Tx, tenant: &TenantId, id: JobId) -> Result<Option<Entry>> {
+    one(tx, tenant, "id", id.to_string()).await
+}
+
+/// Reads the job that a tenant enqueued under an idempotency key.
+///
+/// # Errors
+/// [`Error`](crate::base::Error) of the database.
+pub async fn by_idempotency_key(tx: &mut Tx, tenant: &TenantId, key: &str) -> Result<Option<Entry>> {
+    one(tx, tenant, "idempotency_key", key.to_owned()).await
+}
+
+/// Lists jobs of a tenant, latest first.
+///
+/// # Errors
+/// [`Error`](crate::base::Error) of the database.
+pub async fn list(tx: &mut Tx, tenant: &TenantId, filter: &Filter, page: PageRequest) -> Result<Paged<Entry>> {
+    let mut count = narrowed(tenant, filter);
+    count.expr(Func::count(Expr::col(col("id"))));
+    let mut rows = narrowed(tenant, filter);
+    rows.columns(columns()).order_by(col("id"), Order::Desc).limit(page.size()).offset(page.offset());
+    let total: i64 = on!(tx, |c| {
+        let (sql, values) = c.build(&count);
+        sqlx::query_scalar_with(sql, values).fetch_one(c).await
+    })?;
+    let rows: Vec<Row> = on!(tx, |c| {
+        let (sql, values) = c.build(&rows);
+        sqlx::query_as_with(sql, values).fetch_all(c).await
+    })?;
+    let items = rows.into_iter().map(Entry::try_from).collect::<Result<_>>()?;
+    Ok(Paged::new(items, total as u64, page))
+}
+
+/// Tells what waits for the relay, of all tenants.
+///
+/// # Errors
+/// [`Error`](crate::base::Error) of the database.
+pub async fn backlog(tx: &mut Tx) -> Result<Backlog> {
+    let sql = "SELECT count(*), min(run_at) FROM jobs WHERE state = 'pending'";
+    let (pending, next_due_at) = on!(tx, |c| sqlx::query_as(sql).fetch_one(c).await)?;
+    Ok(Backlog { pending, next_due_at })
+}
+
+/// Removes up to `limit` jobs that succeeded or were cancelled before an instant. Dead ones stay until somebody looks.
+///
+/// # Errors
+/// [`Error`](crate::base::Error) of the database.
+pub async fn prune(tx: &mut Tx, before: DateTime<Utc>, limit: i64) -> Result<u64> {
+    let sql = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE ended_at < $1 AND state IN ('succeeded', 'cancelled') \
+               ORDER BY ended_at, id LIMIT $2)";
+    Ok(on!(tx, |c| sqlx::query(sql).bind(before).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
+}
+
+/// Reads where a job is.
+pub(super) async fn state(tx: &mut Tx, tenant: &TenantId, id: JobId) -> Result<Option<LedgerState>> {
+    let sql = "SELECT state FROM jobs WHERE tenant_id = $1 AND id = $2";
+    Ok(on!(tx, |c| sqlx::query_scalar(sql).bind(tenant).bind(Text(id)).fetch_optional(c).await)?)
+}
+
+/// Reads the hash of the request that made a job.
+pub(super) async fn idempotency_hash(tx: &mut Tx, id: JobId) -> Result<Option<String>> {
+    let sql = "SELECT idempotency_hash FROM jobs WHERE id = $1";
+    Ok(on!(tx, |c| sqlx::query_scalar(sql).bind(Text(id)).fetch_one(c).await)?)
+}
+
+async fn one(tx: &mut Tx, tenant: &TenantId, column: &'static str, value: String) -> Result<Option<Entry>> {
+    let mut select = narrowed(tenant, &Filter::default());
+    select.columns(columns()).and_where(Expr::col(col(column)).eq(value));
+    let row: Option<Row> = on!(tx, |c| {
+        let (sql, values) = c.build(&select);
+        sqlx::query_as_with(sql, values).fetch_optional(c).await
+    })?;
+    row.map(Entry::try_from).transpose()
+}
+
+fn narrowed(tenant: &TenantId, filter: &Filter) -> SelectStatement {
+    let mut select = Query::select();
+    select
+        .from(col("jobs"))
+        .and_where(Expr::col(col("tenant_id")).eq(tenant.as_str()))
+        .and_where_option(filter.state.map(|state| Expr::col(col("state")).eq(state.as_str())))
+        .and_where_option(filter.kind.as_ref().map(|kind| Expr::col(col("kind")).eq(kind.as_str())))
+        .and_where_option(filter.queue.as_ref().map(|queue| Expr::col(col("queue")).eq(queue.as_str())));
+    select
+}
+
+fn columns() -> impl Iterator<Item = Alias> {
+    COLUMNS.into_iter().chain(["idempotency_key"]).map(Alias::new)
+}
+
+fn col(name: &'static str) -> Alias {
+    Alias::new(name)
+}

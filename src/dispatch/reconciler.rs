@@ -1,0 +1,129 @@
+//! The reconciler: what was pushed and neither ended nor is known to the queue is sent again. This is what survives a queue
+//! that lost everything.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use deskhand_jobs::JobId;
+use deskhand_jobs::queue::Queue;
+use sea_query::{Alias, Expr, ExprTrait, Query};
+use tokio_util::sync::CancellationToken;
+
+use super::outage::Outage;
+use super::outbox::announce;
+use crate::base::{Clock, Result};
+use crate::db::{Build, Db, Text, Tx};
+use crate::on;
+
+/// How many rows are compared at once.
+const BATCH: usize = 500;
+/// How often everything is compared.
+const EVERY: Duration = Duration::from_mins(1);
+/// What was pushed so recently is left alone.
+const GRACE: TimeDelta = TimeDelta::seconds(60);
+
+/// Compares the ledger with the queue.
+#[derive(Clone)]
+pub struct Reconciler {
+    db: Db,
+    queue: Arc<dyn Queue>,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for Reconciler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reconciler").field("db", &self.db.url()).finish_non_exhaustive()
+    }
+}
+
+impl Reconciler {
+    /// Makes a reconciler between a database and a queue.
+    pub fn new(db: Db, queue: Arc<dyn Queue>, clock: Clock) -> Self {
+        Self { db, queue, clock }
+    }
+
+    /// Compares all rows that were pushed more than a minute ago; returns how many jobs the queue had lost.
+    ///
+    /// # Errors
+    /// [`Error`](crate::base::Error) if the database or the queue does not answer; what was found until then is sent again.
+    pub async fn recover_lost(&self) -> Result<usize> {
+        let before = self.clock.now() - GRACE;
+        let (mut after, mut lost_total) = ((DateTime::<Utc>::UNIX_EPOCH, String::new()), 0);
+        loop {
+            let mut tx = self.db.read().await?;
+            let rows = pushed(&mut tx, before, &after).await?;
+            drop(tx);
+            let ids: Vec<JobId> = rows.iter().map(|(id, _)| id.0).collect();
+            let known: HashSet<JobId> = self.queue.known(&ids).await?.into_iter().collect();
+            let lost: Vec<JobId> = ids.into_iter().filter(|id| !known.contains(id)).collect();
+            lost_total += self.send_again(&lost, before).await?;
+            match rows.last() {
+                Some((id, pushed_at)) if rows.len() == BATCH => after = (*pushed_at, id.0.to_string()),
+                _ => break,
+            }
+        }
+        if lost_total > 0 {
+            tracing::warn!(lost = lost_total, "the queue had lost {lost_total} jobs, they are sent again");
+        }
+        Ok(lost_total)
+    }
+
+    /// Compares every minute until it is told to stop.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut outage = Outage::new("the reconciler");
+        loop {
+            let wait = match self.recover_lost().await {
+                Ok(_) => {
+                    outage.over();
+                    EVERY
+                }
+                Err(error) => outage.failed(&error),
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn send_again(&self, lost: &[JobId], before: DateTime<Utc>) -> Result<usize> {
+        if lost.is_empty() {
+            return Ok(0);
+        }
+        // Still pushed, and not pushed anew: a job that ended meanwhile was forgotten by the queue after its row had its end.
+        let mut update = Query::update();
+        update
+            .table(Alias::new("jobs"))
+            .value(Alias::new("state"), "pending")
+            .value(Alias::new("version"), Expr::col(Alias::new("version")).add(1))
+            .and_where(Expr::col(Alias::new("id")).is_in(lost.iter().map(JobId::to_string)))
+            .and_where(Expr::col(Alias::new("state")).eq("pushed"))
+            .and_where(Expr::col(Alias::new("pushed_at")).lte(before));
+        let mut tx = self.db.begin().await?;
+        let count = on!(tx, |c| {
+            let (sql, values) = c.build(&update);
+            sqlx::query_with(sql, values).execute(c).await.map(|done| done.rows_affected())
+        })?;
+        announce(&mut tx).await?;
+        tx.commit().await?;
+        Ok(count as usize)
+    }
+}
+
+async fn pushed(
+    tx: &mut Tx,
+    before: DateTime<Utc>,
+    after: &(DateTime<Utc>, String),
+) -> Result<Vec<(Text<JobId>, DateTime<Utc>)>> {
+    let sql = "SELECT id, pushed_at FROM jobs WHERE state = 'pushed' AND pushed_at <= $1 AND (pushed_at, id) > ($2, $3) \
+               ORDER BY pushed_at, id LIMIT $4";
+    Ok(on!(tx, |c| sqlx::query_as(sql)
+        .bind(before)
+        .bind(after.0)
+        .bind(&after.1)
+        .bind(BATCH as i64)
+        .fetch_all(c)
+        .await)?)
+}

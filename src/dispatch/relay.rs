@@ -1,0 +1,198 @@
+//! The relay: pushes what is due from the database into the queue. Several may run; pushing an id twice is one job.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use deskhand_jobs::queue::{Pushed, Queue};
+use deskhand_jobs::{Envelope, JobId};
+use sea_query::{Alias, Expr, ExprTrait, Query};
+use tokio_util::sync::CancellationToken;
+
+use super::entry::Row;
+use super::listener::Listener;
+use super::outage::Outage;
+use crate::base::clock::later;
+use crate::base::error::BoxError;
+use crate::base::{Clock, Error, Result};
+use crate::db::{Backend, Build, Db, Text, Tx};
+use crate::on;
+
+/// The most jobs of one push.
+const BATCH: usize = 500;
+/// What is due within this time is pushed already, so that a hiccup of the database delays nothing; what is later waits here.
+const AHEAD: Duration = Duration::from_mins(1);
+/// The safety net under all wake-ups.
+const TICK: Duration = Duration::from_secs(5);
+/// How long the rows of a batch may stay locked while the queue thinks.
+const PUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pushes what is due.
+#[derive(Clone)]
+pub struct Relay {
+    db: Db,
+    queue: Arc<dyn Queue>,
+    clock: Clock,
+    ahead: Duration,
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("db", &self.db.url()).finish_non_exhaustive()
+    }
+}
+
+impl Relay {
+    /// Makes a relay from a database into a queue.
+    pub fn new(db: Db, queue: Arc<dyn Queue>, clock: Clock) -> Self {
+        Self { db, queue, clock, ahead: AHEAD }
+    }
+
+    /// Changes how long before its time a job is pushed; zero for tests, whose clock is not the queue's.
+    #[must_use]
+    pub fn ahead(self, ahead: Duration) -> Self {
+        Self { ahead, ..self }
+    }
+
+    /// Pushes one batch of what is due; returns how many rows it took care of.
+    ///
+    /// # Errors
+    /// [`Error`] if the database or the queue does not answer; then the rows wait on.
+    pub async fn push_due(&self) -> Result<usize> {
+        let now = self.clock.now();
+        // The rows stay locked while the queue takes them: nobody can cancel in the database what is on its way into the queue.
+        let mut tx = self.db.begin().await?;
+        let rows = due(&mut tx, later(now, self.ahead)).await?;
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let mut jobs = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match row.envelope(now) {
+                Ok(job) => jobs.push(job),
+                Err(error) => bury(&mut tx, row, &error, now).await?,
+            }
+        }
+        self.push(&mut tx, &jobs, now).await?;
+        tx.commit().await?;
+        Ok(rows.len())
+    }
+
+    async fn push(&self, tx: &mut Tx, jobs: &[Envelope], now: DateTime<Utc>) -> Result<()> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let answers = tokio::time::timeout(PUSH_TIMEOUT, self.queue.push(jobs))
+            .await
+            .map_err(|elapsed| Error::unavailable("the queue", elapsed))??;
+        let mut taken = Vec::with_capacity(jobs.len());
+        for (job, answer) in jobs.iter().zip(answers) {
+            match answer {
+                Pushed::Created | Pushed::Duplicate => taken.push(job.id),
+                Pushed::Conflict { holder } => stand_back(tx, job.id, holder, now).await?,
+            }
+        }
+        mark_pushed(tx, &taken, now).await
+    }
+
+    /// Pushes until it is told to stop. Whatever fails, it goes on.
+    pub async fn run(&self, stop: CancellationToken) {
+        let mut enqueued = self.db.enqueued();
+        let listener = Listener::start(&self.db, &stop);
+        let mut outage = Outage::new("the relay");
+        loop {
+            let round = tokio::select! {
+                () = stop.cancelled() => break,
+                round = self.round(&outage) => round,
+            };
+            match round {
+                Ok(Next::Now) => outage.over(),
+                Ok(Next::At(due)) => {
+                    outage.over();
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        _ = enqueued.changed() => {}
+                        () = listener.heard() => {}
+                        () = self.clock.sleep_until(due) => {}
+                        () = tokio::time::sleep(TICK) => {}
+                    }
+                }
+                Err(error) => {
+                    let wait = outage.failed(&error);
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        () = tokio::time::sleep(wait) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn round(&self, outage: &Outage) -> Result<Next> {
+        if outage.lasts() {
+            // Before rows are locked for a queue that may still be away.
+            self.queue.check().await?;
+        }
+        if self.push_due().await? == BATCH {
+            return Ok(Next::Now);
+        }
+        let mut tx = self.db.read().await?;
+        let sql = "SELECT min(run_at) FROM jobs WHERE state = 'pending' AND run_at > $1";
+        // What is due already and was not pushed is in the hands of another relay.
+        let pushed_up_to = later(tx.now(), self.ahead);
+        let next: Option<DateTime<Utc>> = on!(tx, |c| sqlx::query_scalar(sql).bind(pushed_up_to).fetch_one(c).await)?;
+        let due = next.map_or(DateTime::<Utc>::MAX_UTC, |next| next - self.ahead);
+        Ok(Next::At(due))
+    }
+}
+
+enum Next {
+    Now,
+    At(DateTime<Utc>),
+}
+
+async fn due(tx: &mut Tx, until: DateTime<Utc>) -> Result<Vec<Row>> {
+    let sql = match tx.backend() {
+        Backend::Sqlite => "SELECT * FROM jobs WHERE state = 'pending' AND run_at <= $1 ORDER BY run_at, id LIMIT $2",
+        // Several relays share the work; SQLite has one writer anyway.
+        Backend::Postgres => {
+            "SELECT * FROM jobs WHERE state = 'pending' AND run_at <= $1 ORDER BY run_at, id LIMIT $2 FOR UPDATE SKIP LOCKED"
+        }
+    };
+    Ok(on!(tx, |c| sqlx::query_as(sql).bind(until).bind(BATCH as i64).fetch_all(c).await)?)
+}
+
+async fn mark_pushed(tx: &mut Tx, ids: &[JobId], now: DateTime<Utc>) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut update = Query::update();
+    update
+        .table(Alias::new("jobs"))
+        .value(Alias::new("state"), "pushed")
+        .value(Alias::new("pushed_at"), now)
+        .value(Alias::new("version"), Expr::col(Alias::new("version")).add(1))
+        .and_where(Expr::col(Alias::new("id")).is_in(ids.iter().map(JobId::to_string)));
+    on!(tx, |c| {
+        let (sql, values) = c.build(&update);
+        sqlx::query_with(sql, values).execute(c).await.map(|_| ())
+    })?;
+    Ok(())
+}
+
+/// Ends a job whose unique key another one holds.
+async fn stand_back(tx: &mut Tx, id: JobId, holder: JobId, now: DateTime<Utc>) -> Result<()> {
+    let sql =
+        "UPDATE jobs SET state = 'cancelled', last_error = $1, ended_at = $2, version = version + 1 WHERE id = $3";
+    let reason = format!("duplicate of job {holder}, which holds its unique key");
+    Ok(on!(tx, |c| sqlx::query(sql).bind(reason).bind(now).bind(Text(id)).execute(c).await.map(|_| ()))?)
+}
+
+/// Ends a job whose row cannot be read, so that it does not stand in the way of the others.
+async fn bury(tx: &mut Tx, row: &Row, error: &BoxError, now: DateTime<Utc>) -> Result<()> {
+    tracing::error!(job_id = %row.id.0, error = %error, "the row of job {} cannot be read, it is dead now", row.id.0);
+    let sql = "UPDATE jobs SET state = 'dead', dead_reason = 'decode', last_error = $1, ended_at = $2, version = version + 1 \
+               WHERE id = $3";
+    let reason = error.to_string();
+    Ok(on!(tx, |c| sqlx::query(sql).bind(reason).bind(now).bind(row.id).execute(c).await.map(|_| ()))?)
+}

@@ -1,0 +1,241 @@
+//! What people and programs do with jobs: enqueue, look, retry, cancel, redrive, discard. Each acts on the ledger and the queue,
+//! and says no to what does not fit the state of the job.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use deskhand_jobs::queue::{Cancelled, JobRecord, Queue};
+use deskhand_jobs::{Envelope, JobId, Priority, QueueName, Registry, Rejected};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::entry::Entry;
+use super::ledger::{self, Filter};
+use super::model::LedgerState;
+use super::outbox::{self, Idempotency};
+use super::steer;
+use crate::base::{Error, PageRequest, Paged, Result, TenantId};
+use crate::db::Db;
+
+/// The longest idempotency key.
+const MAX_KEY_CHARS: usize = 200;
+
+/// The use cases around single jobs.
+#[derive(Clone)]
+pub struct Service {
+    db: Db,
+    queue: Arc<dyn Queue>,
+    registry: Arc<Registry>,
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("db", &self.db.url()).finish_non_exhaustive()
+    }
+}
+
+/// A job that somebody wants.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// What to do.
+    pub kind: String,
+    /// The arguments, as JSON.
+    pub args: Box<RawValue>,
+    /// Another queue than the kind's own.
+    pub queue: Option<QueueName>,
+    /// Another priority than the kind's own.
+    pub priority: Option<Priority>,
+    /// Not before this instant.
+    pub run_at: Option<DateTime<Utc>>,
+    /// The client's key: the same request under the same key is the same job.
+    pub idempotency_key: Option<String>,
+}
+
+/// The answer to a request for a job.
+#[derive(Debug, Clone)]
+pub struct Enqueued {
+    /// The job.
+    pub entry: Entry,
+    /// Whether it is new; `false` if the idempotency key was used before.
+    pub created: bool,
+}
+
+/// A job as the ledger and the queue know it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What the ledger knows.
+    pub entry: Entry,
+    /// What the queue knows: where exactly it is while it is there.
+    pub live: Option<JobRecord>,
+}
+
+impl Service {
+    /// Makes the service over a database, a queue and the kinds that exist.
+    pub fn new(db: Db, queue: Arc<dyn Queue>, registry: Arc<Registry>) -> Self {
+        Self { db, queue, registry }
+    }
+
+    /// Accepts a job; it is durable when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a kind or arguments that do not exist, [`Error::Conflict`] (`idempotency_key_reused`) if the key
+    /// belongs to another request.
+    pub async fn enqueue(&self, tenant: &TenantId, new: NewJob) -> Result<Enqueued> {
+        let hash = fingerprint(&new)?;
+        let mut envelope = self.registry.envelope(&new.kind, new.args).map_err(|error| rejected(&error))?;
+        envelope.tenant = Some(tenant.to_string());
+        envelope.run_at_ms = new.run_at.map(|at| at.timestamp_millis());
+        envelope.options.queue = new.queue.unwrap_or(envelope.options.queue);
+        envelope.options.priority = new.priority.unwrap_or(envelope.options.priority);
+        let Some(key) = new.idempotency_key else { return self.insert(tenant, &envelope, None).await };
+        if key.is_empty() || key.chars().count() > MAX_KEY_CHARS || key.contains('\0') {
+            return Err(Error::field(
+                "/idempotency_key",
+                format!("an idempotency key has 1 to {MAX_KEY_CHARS} characters"),
+            ));
+        }
+        self.insert(tenant, &envelope, Some(Idempotency { key: &key, hash: &hash })).await
+    }
+
+    async fn insert(
+        &self,
+        tenant: &TenantId,
+        job: &Envelope,
+        idempotency: Option<Idempotency<'_>>,
+    ) -> Result<Enqueued> {
+        let mut tx = self.db.begin().await?;
+        let created = outbox::insert(&mut tx, job, idempotency).await?;
+        let entry = match idempotency {
+            Some(Idempotency { key, .. }) => ledger::by_idempotency_key(&mut tx, tenant, key).await?,
+            None => ledger::get(&mut tx, tenant, job.id).await?,
+        };
+        let entry = entry.ok_or_else(|| Error::not_found("job", &job.id))?;
+        if let Some(Idempotency { key, hash }) = idempotency
+            && !created
+            && ledger::idempotency_hash(&mut tx, entry.id).await?.as_deref() != Some(hash)
+        {
+            let message = format!(
+                "the idempotency key {key:?} belongs to job {}, which was asked for differently: use another key",
+                entry.id
+            );
+            return Err(Error::conflict("idempotency_key_reused", message));
+        }
+        tx.commit().await?;
+        Ok(Enqueued { entry, created })
+    }
+
+    /// Reads one job.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the tenant has no such job.
+    pub async fn get(&self, tenant: &TenantId, id: JobId) -> Result<Seen> {
+        let mut tx = self.db.read().await?;
+        let entry = ledger::get(&mut tx, tenant, id).await?.ok_or_else(|| Error::not_found("job", &id))?;
+        drop(tx);
+        let live = if entry.state == LedgerState::Pushed { self.queue.job(id).await? } else { None };
+        Ok(Seen { entry, live })
+    }
+
+    /// Lists jobs, latest first.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub async fn list(&self, tenant: &TenantId, filter: &Filter, page: PageRequest) -> Result<Paged<Entry>> {
+        let mut tx = self.db.read().await?;
+        ledger::list(&mut tx, tenant, filter, page).await
+    }
+
+    /// Lets a job run now that waits for a later time; a dead one is redriven.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or [`Error::Conflict`] (`not_waiting`) if it waits for no time.
+    pub async fn retry(&self, tenant: &TenantId, id: JobId) -> Result<Entry> {
+        match self.state(tenant, id).await? {
+            LedgerState::Pending => steer::hurry(&self.db, id).await?,
+            LedgerState::Pushed if self.queue.retry_now(id).await? => {}
+            LedgerState::Dead => self.redrive(tenant, &[id]).await.map(drop)?,
+            state => {
+                let message = format!("job {id} is {state} and waits for no later time: nothing to hurry");
+                return Err(Error::conflict("not_waiting", message));
+            }
+        }
+        self.get(tenant, id).await.map(|seen| seen.entry)
+    }
+
+    /// Ends a job that waits, asks one that runs to stop; the answer says which.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], or [`Error::Conflict`] (`already_ended`).
+    pub async fn cancel(&self, tenant: &TenantId, id: JobId, reason: &str) -> Result<Cancelled> {
+        let state = self.state(tenant, id).await?;
+        if state == LedgerState::Pending && steer::end(&self.db, id, &[LedgerState::Pending], reason).await? {
+            return Ok(Cancelled::Ended);
+        }
+        let answer = if state.is_end() { Cancelled::AlreadyEnded } else { self.queue.cancel(id).await? };
+        match answer {
+            Cancelled::Ended | Cancelled::Asked => Ok(answer),
+            // The queue lost it, and nobody has sent it again yet.
+            Cancelled::Unknown
+                if steer::end(&self.db, id, &[LedgerState::Pending, LedgerState::Pushed], reason).await? =>
+            {
+                Ok(Cancelled::Ended)
+            }
+            Cancelled::Unknown | Cancelled::AlreadyEnded => {
+                let message = format!("job {id} has ended: nothing to cancel; a dead job is discarded or redriven");
+                Err(Error::conflict("already_ended", message))
+            }
+        }
+    }
+
+    /// Runs dead jobs again from the start; a job that the queue has lost is sent again. Returns those that were dead.
+    ///
+    /// # Errors
+    /// [`Error`] of the database or the queue.
+    pub async fn redrive(&self, tenant: &TenantId, ids: &[JobId]) -> Result<Vec<JobId>> {
+        let dead = steer::dead_among(&self.db, tenant, ids).await?;
+        let revived = self.queue.redrive(&dead).await?;
+        let lost: Vec<JobId> = dead.iter().copied().filter(|id| !revived.contains(id)).collect();
+        steer::revive(&self.db, &revived, LedgerState::Pushed).await?;
+        steer::revive(&self.db, &lost, LedgerState::Pending).await?;
+        Ok(dead)
+    }
+
+    /// Gives dead jobs up. Returns those that were dead.
+    ///
+    /// # Errors
+    /// [`Error`] of the database or the queue.
+    pub async fn discard(&self, tenant: &TenantId, ids: &[JobId], reason: &str) -> Result<Vec<JobId>> {
+        let dead = steer::dead_among(&self.db, tenant, ids).await?;
+        self.queue.discard(&dead, reason).await?;
+        for id in &dead {
+            steer::end(&self.db, *id, &[LedgerState::Dead], reason).await?;
+        }
+        Ok(dead)
+    }
+
+    async fn state(&self, tenant: &TenantId, id: JobId) -> Result<LedgerState> {
+        let mut tx = self.db.read().await?;
+        ledger::state(&mut tx, tenant, id).await?.ok_or_else(|| Error::not_found("job", &id))
+    }
+}
+
+/// Turns what the registry refused into wrong fields.
+fn rejected(error: &Rejected) -> Error {
+    let pointer = match error {
+        Rejected::UnknownKind { .. } => "/kind",
+        Rejected::Args { .. } | Rejected::Envelope(_) => "/args",
+    };
+    Error::field(pointer, error.to_string())
+}
+
+/// Hashes what was asked for; the order of keys and white space do not matter.
+fn fingerprint(new: &NewJob) -> Result<String> {
+    let wrong = |error: serde_json::Error| Error::field("/args", error.to_string());
+    let args: serde_json::Value = serde_json::from_str(new.args.get()).map_err(wrong)?;
+    let asked = serde_json::json!({
+        "kind": new.kind, "args": args, "queue": new.queue, "priority": new.priority, "run_at": new.run_at,
+    });
+    Ok(URL_SAFE_NO_PAD.encode(Sha256::digest(asked.to_string())))
+}
