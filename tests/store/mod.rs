@@ -1,5 +1,7 @@
 //! Store functions and what they rest on, on both databases.
 
 mod outbox;
+mod sync_runs;
 mod tokens;
 mod twins;
+mod work_orders;

@@ -15,6 +15,6 @@ pub use draft::{Draft, MASK, SecretChange};
 pub use id::{SyncLogId, SystemId, WorkOrderId};
 pub use mapping::{Category, Mapping, Priority, Status};
 pub use position::{OVERLAP, Position, page_mark};
-pub use run::{Counts, RowError, RunStatus, SyncLog, SyncType};
+pub use run::{Counts, RowError, RunStatus, SyncLog, SyncSystem, SyncType};
 pub use system::{Sealed, System};
 pub use ticket::{Content, Remote, SyncStatus, WorkOrder};

@@ -7,7 +7,7 @@ use deskhand_jobs::JobId;
 use serde::{Deserialize, Serialize};
 
 use super::words::words;
-use super::{Position, SyncLogId, SystemId};
+use super::{Position, SyncLogId, System, SystemId};
 use crate::base::TenantId;
 
 words!(
@@ -51,16 +51,6 @@ pub struct Counts {
     pub failed: i64,
 }
 
-impl std::ops::AddAssign for Counts {
-    fn add_assign(&mut self, other: Self) {
-        self.fetched += other.fetched;
-        self.created += other.created;
-        self.updated += other.updated;
-        self.unchanged += other.unchanged;
-        self.failed += other.failed;
-    }
-}
-
 impl Counts {
     /// Returns what a run that reached the end came to.
     pub fn verdict(&self) -> RunStatus {
@@ -70,6 +60,14 @@ impl Counts {
             _ => RunStatus::Partial,
         }
     }
+}
+
+/// The arguments of the job that runs one synchronisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncSystem {
+    /// The system.
+    pub system: SystemId,
 }
 
 /// A ticket that could not be taken.
@@ -98,7 +96,7 @@ pub struct SyncLog {
     pub status: RunStatus,
     /// What became of the tickets.
     pub counts: Counts,
-    /// How many pages were stored; who stores the next one proves by it that nobody else did.
+    /// How many pages were stored.
     pub pages: i64,
     /// How far it has come.
     pub position: Position,
@@ -114,6 +112,8 @@ pub struct SyncLog {
     pub started_at: DateTime<Utc>,
     /// When it ended.
     pub ended_at: Option<DateTime<Utc>>,
+    /// Counts the changes of the row: who changes it proves by the version that nobody else did.
+    pub version: i64,
 }
 
 impl SyncLog {
@@ -121,6 +121,68 @@ impl SyncLog {
     pub const MAX_ROW_ERRORS: usize = 20;
     /// How long a system may keep a run waiting.
     pub const LONGEST_WAIT: TimeDelta = TimeDelta::hours(24);
+
+    /// Begins the record of a run.
+    pub fn begin(system: &System, job: JobId, now: DateTime<Utc>) -> Self {
+        Self {
+            id: SyncLogId::new(),
+            tenant: system.tenant.clone(),
+            system: system.id,
+            job,
+            sync_type: SyncType::Sync,
+            status: RunStatus::Pending,
+            counts: Counts::default(),
+            pages: 0,
+            position: Position::start(system.cursor_at, system.first_window(now)),
+            row_errors: Vec::new(),
+            error_message: None,
+            waits: 0,
+            waiting_since: None,
+            started_at: now,
+            ended_at: None,
+            version: 1,
+        }
+    }
+
+    /// Ends the run.
+    pub fn end(&mut self, status: RunStatus, error_message: Option<String>, now: DateTime<Utc>) {
+        self.status = status;
+        self.error_message = error_message;
+        self.ended_at = Some(now);
+    }
+
+    /// Goes on with a run, also with one that had failed and whose job somebody gave another chance.
+    pub fn resume(&mut self) {
+        self.status = RunStatus::Pending;
+        self.ended_at = None;
+    }
+
+    /// Notes a ticket that could not be taken; once per ticket, because a page may bring it twice.
+    pub fn note_row_error(&mut self, error: RowError) {
+        if self.row_errors.iter().any(|known| known.external_id == error.external_id) {
+            return;
+        }
+        self.counts.fetched += 1;
+        self.counts.failed += 1;
+        if self.row_errors.len() < Self::MAX_ROW_ERRORS {
+            self.row_errors.push(error);
+        }
+    }
+
+    /// Notes that the system asked us to wait.
+    pub fn note_wait(&mut self, why: String, now: DateTime<Utc>) {
+        self.waits += 1;
+        self.waiting_since.get_or_insert(now);
+        self.error_message = Some(why);
+    }
+
+    /// Notes a stored page: what went before it is over.
+    pub fn note_page(&mut self) {
+        self.pages += 1;
+        self.waits = 0;
+        self.waiting_since = None;
+        self.error_message = None;
+    }
 
     /// Returns the time from begin to end in milliseconds; `None` while it goes on.
     pub fn execution_time_ms(&self) -> Option<i64> {
@@ -143,6 +205,7 @@ impl SyncLog {
 
 #[cfg(test)]
 mod tests {
+    use super::super::system::tests::system;
     use super::*;
 
     #[test]
@@ -160,23 +223,8 @@ mod tests {
     #[test]
     fn a_wait_is_at_least_what_was_asked_and_ends_after_a_day() {
         let now = DateTime::UNIX_EPOCH;
-        let log = |waits, waiting_since| SyncLog {
-            id: SyncLogId::new(),
-            tenant: TenantId::default(),
-            system: SystemId::new(),
-            job: JobId::new(),
-            sync_type: SyncType::Sync,
-            status: RunStatus::Pending,
-            counts: Counts::default(),
-            pages: 0,
-            position: Position::default(),
-            row_errors: Vec::new(),
-            error_message: None,
-            waits,
-            waiting_since,
-            started_at: now,
-            ended_at: None,
-        };
+        let log =
+            |waits, waiting_since| SyncLog { waits, waiting_since, ..SyncLog::begin(&system(), JobId::new(), now) };
         let seconds = |n| Some(Duration::from_secs(n));
         assert_eq!(log(0, None).wait(seconds(7), now, 0.0), seconds(7));
         assert_eq!(log(0, None).wait(seconds(10), now, 1.0), seconds(13));

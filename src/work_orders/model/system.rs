@@ -69,6 +69,36 @@ pub struct System {
 }
 
 impl System {
+    /// Returns a system in which nothing is set yet.
+    ///
+    /// # Panics
+    /// Never: the address that stands in is one.
+    pub fn blank(tenant: TenantId, now: DateTime<Utc>) -> Self {
+        Self {
+            id: SystemId::new(),
+            tenant,
+            name: String::new(),
+            system_type: String::new(),
+            api_url: Url::parse("https://unset.invalid").expect("this is a url"),
+            username: None,
+            api_key: None,
+            password: None,
+            is_active: true,
+            sync_interval: 300,
+            initial_days: None,
+            settings: BTreeMap::new(),
+            mapping: Mapping::default(),
+            cursor_at: None,
+            last_sync_at: None,
+            last_attempt_at: None,
+            failure_streak: 0,
+            blocked_until: None,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
     /// Says whether it is this system's turn.
     ///
     /// A tenth of the interval, at most 30 s, is forgiven: a schedule that ticks as often as the interval must find the system
@@ -101,29 +131,7 @@ pub(super) mod tests {
     use super::*;
 
     pub(in crate::work_orders::model) fn system() -> System {
-        System {
-            id: SystemId::new(),
-            tenant: TenantId::default(),
-            name: "ops".into(),
-            system_type: "jira".into(),
-            api_url: Url::parse("https://jira.example.com").expect("a url"),
-            username: None,
-            api_key: None,
-            password: None,
-            is_active: true,
-            sync_interval: 300,
-            initial_days: None,
-            settings: BTreeMap::new(),
-            mapping: Mapping::default(),
-            cursor_at: None,
-            last_sync_at: None,
-            last_attempt_at: None,
-            failure_streak: 0,
-            blocked_until: None,
-            version: 1,
-            created_at: DateTime::UNIX_EPOCH,
-            updated_at: DateTime::UNIX_EPOCH,
-        }
+        System { name: "ops".into(), ..System::blank(TenantId::default(), DateTime::UNIX_EPOCH) }
     }
 
     #[test]
