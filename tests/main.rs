@@ -3,4 +3,5 @@
 mod contracts;
 mod fakes;
 mod fixtures;
+mod house;
 mod store;

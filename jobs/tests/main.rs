@@ -1,1 +1,4 @@
+//! Tests of the engine against real stores.
 
+mod conformance;
+mod fixtures;

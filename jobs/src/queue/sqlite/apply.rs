@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::fault::{Fault, Result};
 use super::open::{Change, SqliteQueue};
+use super::record::Past;
 use super::step::{Goal, Step};
 use crate::id::{JobId, QueueName};
 use crate::queue::{Endings, History, State};
@@ -20,11 +21,8 @@ pub(super) struct Held {
     pub(super) state: String,
     pub(super) lease: Option<String>,
     pub(super) cancel_requested: bool,
-    failures: u32,
-    recoveries: u32,
-    hand_backs: u32,
-    aside_since_ms: Option<i64>,
-    last_error: Option<String>,
+    #[sqlx(flatten)]
+    pub(super) past: Past,
 }
 
 /// The columns of [`Held`] but `at`, of the table `j`.
@@ -42,13 +40,7 @@ impl Held {
     }
 
     pub(super) fn history(&self) -> History {
-        History {
-            failures: self.failures,
-            recoveries: self.recoveries,
-            hand_backs: self.hand_backs,
-            aside_since_ms: self.aside_since_ms,
-            last_error: self.last_error.clone(),
-        }
+        self.past.clone().into()
     }
 }
 
@@ -102,8 +94,8 @@ impl SqliteQueue {
             }
             let total = totals.entry(held.queue).or_default();
             total.succeeded += i64::from(step.goal == Goal::Succeeded);
-            total.failed += i64::from(step.history.failures - held.failures);
-            total.recovered += i64::from(step.history.recoveries - held.recoveries);
+            total.failed += i64::from(step.history.failures - held.past.failures);
+            total.recovered += i64::from(step.history.recoveries - held.past.recoveries);
         }
         change.delete(gone).await?;
         change.succeed(succeeded).await?;

@@ -1,12 +1,12 @@
 //! Workers: how they show that they live, what becomes of their jobs when they stop or die.
 
-use super::apply::held;
+use super::apply::{Held, held};
 use super::fault::Result;
 use super::open::{Change, SqliteQueue};
 use super::record::{job_id, queue_name};
 use super::step::{Step, handed_back, rescued};
-use crate::id::{QueueName, WorkerId};
-use crate::queue::{Beat, LEASE, WorkerInfo};
+use crate::id::{JobId, QueueName, WorkerId};
+use crate::queue::{Beat, History, LEASE, WorkerInfo};
 
 impl SqliteQueue {
     pub(super) async fn beat_once(&self, worker: &WorkerInfo, register: bool) -> Result<Beat> {
@@ -61,8 +61,8 @@ impl SqliteQueue {
     async fn take_back(
         &self,
         change: &mut Change,
-        jobs: Vec<super::apply::Held>,
-        decide: fn(crate::queue::History, bool) -> Step,
+        jobs: Vec<Held>,
+        decide: fn(History, bool) -> Step,
     ) -> Result<(usize, Vec<QueueName>)> {
         let count = jobs.len();
         let mut queues = Vec::new();
@@ -95,7 +95,7 @@ impl Change {
         Ok(done.rows_affected() > 0)
     }
 
-    async fn asked_to_stop(&mut self, id: &str) -> Result<Vec<crate::id::JobId>> {
+    async fn asked_to_stop(&mut self, id: &str) -> Result<Vec<JobId>> {
         let sql = "SELECT id FROM jobs WHERE worker = ?1 AND state = 'running' AND cancel_requested = 1";
         let ids: Vec<Vec<u8>> = sqlx::query_scalar(sql).bind(id).fetch_all(&mut *self.tx).await?;
         ids.iter().map(|id| job_id(id)).collect()
@@ -127,7 +127,7 @@ mod tests {
         let other = worker();
         let beat = fixture.store.beat(&other, true).await.expect("beats");
         assert_eq!(beat, Beat { lost: false, cancelled: Vec::new(), rescued: 2 });
-        assert_eq!(fixture.store.workers().await.expect("reads"), [other.clone()]);
+        assert_eq!(fixture.store.workers().await.expect("reads"), std::slice::from_ref(&other));
         let stale = fixture.store.settle(&[settlement(&lost[0], Verdict::Succeeded)]).await.expect("settles");
         assert_eq!(stale, [Settled::Stale]);
         let again = fixture.claim(&other, 9).await;
@@ -194,7 +194,7 @@ mod tests {
         let all = fixture.fill(3).await;
         let held = fixture.claim(&leaving, 2).await;
         fixture.store.leave(leaving.id, &leaving.queues).await.expect("leaves");
-        assert_eq!(fixture.store.workers().await.expect("reads"), [staying.clone()]);
+        assert_eq!(fixture.store.workers().await.expect("reads"), std::slice::from_ref(&staying));
         assert_eq!(fixture.settle(&held[0], Verdict::Succeeded).await, Settled::Stale);
         let again = fixture.claim(&staying, 9).await;
         assert_eq!(ids(&again), all);

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::apply::name_list;
 use super::fault::Result;
 use super::open::{Change, SqliteQueue};
-use super::record::job_id;
+use super::record::{Past, job_id};
 use crate::id::{QueueName, WorkerId};
-use crate::queue::{Claim, Claimed, History, Lease};
+use crate::queue::{Claim, Claimed, Lease};
 
 /// The most jobs of one queue that become due in one claim, so that a flood of them does not hold the lock for long.
 const PROMOTED_AT_ONCE: i64 = 500;
@@ -28,11 +28,8 @@ struct Taken {
     priority: i64,
     place: i64,
     payload: Vec<u8>,
-    failures: u32,
-    recoveries: u32,
-    hand_backs: u32,
-    aside_since_ms: Option<i64>,
-    last_error: Option<String>,
+    #[sqlx(flatten)]
+    past: Past,
 }
 
 impl SqliteQueue {
@@ -135,13 +132,7 @@ impl Change {
                     queue: queue.clone(),
                     lease: lease.clone(),
                     payload: Bytes::from(job.payload),
-                    history: History {
-                        failures: job.failures,
-                        recoveries: job.recoveries,
-                        hand_backs: job.hand_backs,
-                        aside_since_ms: job.aside_since_ms,
-                        last_error: job.last_error,
-                    },
+                    history: job.past.into(),
                     claimed_at_ms: self.now_ms,
                 })
             })
@@ -219,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_due_is_handed_out_in_the_order_of_its_time() {
         let fixture = fixture(Endings::Drop).await;
-        let jobs = [later(Duration::from_secs(9)), later(Duration::from_secs(5)), later(Duration::from_secs(600))];
+        let jobs = [later(Duration::from_secs(9)), later(Duration::from_secs(5)), later(Duration::from_mins(10))];
         fixture.store.push(&jobs).await.expect("pushes");
         let worker = fixture.worker().await;
         let claim = fixture.store.claim(worker.id, &worker.queues, 9).await.expect("claims");

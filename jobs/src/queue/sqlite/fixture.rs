@@ -78,8 +78,28 @@ impl Fixture {
         self.store.job(id).await.expect("reads").expect("the store knows the job")
     }
 
+    /// Reads the last queue, and proves on the way that the file agrees with itself.
     pub(super) async fn counts(&self) -> QueueInfo {
+        self.prove().await;
         self.store.queues().await.expect("reads").pop().expect("there is a queue")
+    }
+
+    async fn prove(&self) {
+        let drifted = "SELECT name FROM queues WHERE (ready, scheduled, running, dead) IS NOT \
+                       (SELECT count(*) FILTER (WHERE state = 'ready'), count(*) FILTER (WHERE state = 'scheduled'), \
+                        count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'dead') \
+                        FROM jobs WHERE queue = name)";
+        let contradictory = "SELECT state FROM jobs WHERE (state = 'running') <> (lease IS NOT NULL) \
+                             OR (state = 'scheduled') <> (run_at_ms IS NOT NULL) \
+                             OR (state IN ('succeeded', 'dead', 'cancelled')) <> (ended_at_ms IS NOT NULL) \
+                             OR (state = 'dead') <> (dead_reason IS NOT NULL) \
+                             OR (state IN ('succeeded', 'cancelled')) <> (payload IS NULL) \
+                             OR (holds_key AND ended_at_ms IS NOT NULL) OR (ending AND ended_at_ms IS NULL) \
+                             OR (cancel_requested AND state <> 'running')";
+        for sql in [drifted, contradictory] {
+            let found: Vec<String> = sqlx::query_scalar(sql).fetch_all(&self.store.readers).await.expect("reads");
+            assert!(found.is_empty(), "{found:?} from {sql}");
+        }
     }
 
     /// Lets so much time pass that a worker which does not beat is dead.

@@ -1,9 +1,10 @@
-//! The store in one SQLite file: everything a newcomer needs, and enough for one busy host.
+//! The store in one `SQLite` file: everything a newcomer needs, and enough for one busy host.
 //!
 //! | file | duty |
 //! |---|---|
 //! | `schema.sql` | the layout; counts are kept by triggers |
 //! | `open.rs` | the file, its connections, its version; transactions and their instant |
+//! | `disk.rs` | refuses network file systems |
 //! | `fault.rs` | what `SQLite` says → [`Error`](super::Error), with the cure |
 //! | `step.rs` | what becomes of a job: pure |
 //! | `apply.rs` | writes those steps, many at once |
@@ -24,6 +25,7 @@ mod apply;
 mod beat;
 mod check;
 mod claim;
+mod disk;
 mod endings;
 mod fault;
 #[cfg(test)]

@@ -6,13 +6,14 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Sqlite, Transaction};
 
+use super::disk::refuse_remote;
 use super::fault::{Fault, Result, explain, is_busy};
 use super::wake::Bells;
 use crate::queue::{Endings, Error};
 
 const SCHEMA: &str = include_str!("schema.sql");
 
-/// Marks the file as ours: "DskQ".
+/// Marks the file as ours; in a hex dump it reads `DskQ`.
 const APPLICATION_ID: i32 = 0x4473_6b51;
 
 /// The version of `schema.sql`.
@@ -32,9 +33,9 @@ macro_rules! now_ms {
 }
 pub(super) use now_ms;
 
-/// A store of jobs in one SQLite file.
+/// A store of jobs in one `SQLite` file.
 ///
-/// Several processes of one host may open the same file. Not for network file systems: their locks cannot be trusted.
+/// Several processes of one host may open the same file. A network file system is refused: its locks cannot be trusted.
 #[derive(Debug)]
 pub struct SqliteQueue {
     /// Which store, for errors.
@@ -60,12 +61,16 @@ impl SqliteQueue {
     /// [`Error::Unavailable`] if another process holds it for too long.
     pub async fn open(path: &Path, endings: Endings) -> std::result::Result<Self, Error> {
         let store = format!("sqlite://{}", path.display());
-        if let Some(directory) = path.parent() {
+        // The parent of a bare file name is the empty path.
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(directory) = directory {
             tokio::fs::create_dir_all(directory).await.map_err(|error| Error::Refused {
                 store: store.clone(),
                 message: format!("cannot make the directory {}: {error}", directory.display()),
             })?;
         }
+        let explain = |fault| explain(store.clone(), fault);
+        refuse_remote(directory.unwrap_or(Path::new("."))).await.map_err(explain)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -75,7 +80,7 @@ impl SqliteQueue {
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(256)
             .disable_statement_logging();
-        let writer = open_writer(options.clone()).await.map_err(|fault| explain(store.clone(), fault))?;
+        let writer = open_writer(options.clone()).await.map_err(explain)?;
         let readers = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
         Ok(Self { store, writer, readers, endings, bells: Bells::default() })
     }
@@ -194,10 +199,23 @@ mod tests {
 
         let after = before.restart().await;
         assert_eq!(after.counts().await, counts);
-        assert_eq!(after.store.workers().await.expect("reads"), [worker.clone()]);
+        assert_eq!(after.store.workers().await.expect("reads"), std::slice::from_ref(&worker));
         assert_eq!(after.store.endings(9).await.expect("reads").len(), 2);
         assert_eq!(after.settle(&held[0], Verdict::Succeeded).await, crate::queue::Settled::Applied);
         assert_eq!(after.claim(&worker, 9).await[0].id, ids[1]);
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_process_leaves_is_complete() {
+        let fixture = fixture(Endings::Drop).await;
+        let ids = fixture.fill(3).await;
+        // Nobody closes anything: the copies are what the disk holds at this instant.
+        let left = tempfile::tempdir().expect("a directory for the test");
+        for name in ["queue.db", "queue.db-wal"] {
+            std::fs::copy(fixture.path().with_file_name(name), left.path().join(name)).expect("copies");
+        }
+        let store = SqliteQueue::open(&left.path().join("queue.db"), Endings::Drop).await.expect("opens");
+        assert_eq!(store.known(&ids).await.expect("reads"), ids);
     }
 
     #[tokio::test]

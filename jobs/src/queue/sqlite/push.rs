@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::apply::id_list;
-use super::fault::{Fault, Result};
+use super::fault::Result;
 use super::open::{Change, SqliteQueue};
+use super::record::job_id;
 use crate::id::{JobId, QueueName};
 use crate::job::{Envelope, UniqueUntil};
 use crate::queue::Pushed;
@@ -36,10 +37,18 @@ impl SqliteQueue {
             }
             accepted.extend(change.insert(chunk).await?);
         }
+        let refused = jobs.iter().zip(base + 1..).filter(|(_, place)| !accepted.contains(place)).map(|(job, _)| job.id);
+        let duplicates = change.stored(refused).await?;
         let mut answers = Vec::with_capacity(jobs.len());
         for (job, place) in jobs.iter().zip(base + 1..) {
-            let answer = if accepted.contains(&place) { Pushed::Created } else { change.refusal(job).await? };
-            answers.push(answer);
+            answers.push(if accepted.contains(&place) {
+                Pushed::Created
+            } else if duplicates.contains(&job.id) {
+                // Asked before the key: a job that is pushed twice holds its own key.
+                Pushed::Duplicate
+            } else {
+                Pushed::Conflict { holder: change.holder(job).await? }
+            });
         }
         change.commit().await?;
         if !accepted.is_empty() {
@@ -78,21 +87,25 @@ impl Change {
         Ok(insert.build_query_scalar().fetch_all(&mut *self.tx).await?)
     }
 
-    /// Says why a job did not go in.
-    async fn refusal(&mut self, job: &Envelope) -> Result<Pushed> {
-        // The id comes first: a job that is pushed twice holds its own key.
-        if !self.held(&id_list([job.id])).await?.is_empty() {
-            return Ok(Pushed::Duplicate);
+    /// Returns those of the ids that are here.
+    async fn stored(&mut self, ids: impl Iterator<Item = JobId>) -> Result<BTreeSet<JobId>> {
+        let ids: Vec<JobId> = ids.collect();
+        if ids.is_empty() {
+            return Ok(BTreeSet::new());
         }
+        let held = self.held(&id_list(ids.iter().copied())).await?;
+        Ok(held.into_iter().map(|held| ids[held.at as usize]).collect())
+    }
+
+    /// Returns who holds the unique key of a job.
+    async fn holder(&mut self, job: &Envelope) -> Result<JobId> {
         let sql = "SELECT id FROM jobs WHERE queue = ?1 AND unique_key = ?2 AND holds_key = 1";
         let holder: Vec<u8> = sqlx::query_scalar(sql)
             .bind(job.options.queue.as_str())
             .bind(job.options.unique.as_ref().map(|unique| unique.key.as_str()))
             .fetch_one(&mut *self.tx)
             .await?;
-        let holder =
-            JobId::from_slice(&holder).ok_or_else(|| Fault::Corrupt(format!("a job id of {} bytes", holder.len())))?;
-        Ok(Pushed::Conflict { holder })
+        job_id(&holder)
     }
 }
 
@@ -163,7 +176,7 @@ mod tests {
     #[tokio::test]
     async fn a_job_of_the_future_is_scheduled_and_one_of_the_past_ready() {
         let fixture = fixture(Endings::Drop).await;
-        let future = later(Duration::from_secs(60));
+        let future = later(Duration::from_mins(1));
         let past = Envelope { run_at_ms: Some(1), ..job() };
         fixture.store.push(&[future.clone(), past.clone()]).await.expect("pushes");
         let record = fixture.read(future.id).await;

@@ -136,7 +136,7 @@ mod tests {
                 ended.insert(0, job.id);
             }
         }
-        let scheduled = [later(Duration::from_secs(90)), later(Duration::from_secs(60))];
+        let scheduled = [later(Duration::from_secs(90)), later(Duration::from_mins(1))];
         fixture.store.push(&scheduled).await.expect("pushes");
         let running = fixture.fill(1).await;
         fixture.claim(&worker, 1).await;

@@ -7,6 +7,23 @@ use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Priority;
 use crate::queue::{DeadReason, Ending, History, JobRecord, State};
 
+/// The columns of a [`History`].
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(super) struct Past {
+    pub(super) failures: u32,
+    pub(super) recoveries: u32,
+    hand_backs: u32,
+    aside_since_ms: Option<i64>,
+    last_error: Option<String>,
+}
+
+impl From<Past> for History {
+    fn from(past: Past) -> Self {
+        let Past { failures, recoveries, hand_backs, aside_since_ms, last_error } = past;
+        Self { failures, recoveries, hand_backs, aside_since_ms, last_error }
+    }
+}
+
 /// A row of `jobs`, but what only the store itself needs.
 #[derive(sqlx::FromRow)]
 pub(super) struct Stored {
@@ -17,11 +34,8 @@ pub(super) struct Stored {
     run_at_ms: Option<i64>,
     worker: Option<String>,
     claimed_at_ms: Option<i64>,
-    failures: u32,
-    recoveries: u32,
-    hand_backs: u32,
-    aside_since_ms: Option<i64>,
-    last_error: Option<String>,
+    #[sqlx(flatten)]
+    past: Past,
     dead_reason: Option<String>,
     ended_at_ms: Option<i64>,
     payload: Option<Vec<u8>>,
@@ -38,7 +52,7 @@ pub(super) use stored;
 
 impl Stored {
     pub(super) fn record(self) -> Result<JobRecord> {
-        let state = self.state()?;
+        let (state, dead_reason) = (self.state()?, self.dead_reason()?);
         Ok(JobRecord {
             id: job_id(&self.id)?,
             queue: queue_name(&self.queue)?,
@@ -47,8 +61,8 @@ impl Stored {
             run_at_ms: self.run_at_ms,
             running: if state == State::Running { self.claimed()? } else { None },
             ended_at_ms: self.ended_at_ms,
-            dead_reason: self.dead_reason()?,
-            history: self.history(),
+            dead_reason,
+            history: self.past.into(),
             payload: self.payload.map(Bytes::from),
         })
     }
@@ -59,8 +73,8 @@ impl Stored {
             queue: queue_name(&self.queue)?,
             state: self.state()?,
             dead_reason: self.dead_reason()?,
-            history: self.history(),
             running: self.claimed()?,
+            history: self.past.into(),
             ended_at_ms: self.ended_at_ms.ok_or_else(|| Fault::Corrupt("an ending without its instant".into()))?,
         })
     }
@@ -77,16 +91,6 @@ impl Stored {
     fn claimed(&self) -> Result<Option<(WorkerId, i64)>> {
         let Some((worker, at_ms)) = self.worker.as_ref().zip(self.claimed_at_ms) else { return Ok(None) };
         Ok(Some((worker.parse().map_err(|_| strange("a worker id", worker))?, at_ms)))
-    }
-
-    fn history(&self) -> History {
-        History {
-            failures: self.failures,
-            recoveries: self.recoveries,
-            hand_backs: self.hand_backs,
-            aside_since_ms: self.aside_since_ms,
-            last_error: self.last_error.clone(),
-        }
     }
 }
 

@@ -130,7 +130,7 @@ mod tests {
     async fn a_waiting_job_is_cancelled_at_once() {
         for endings in [Endings::Drop, Endings::Keep] {
             let fixture = fixture(endings).await;
-            let jobs = [job(), later(Duration::from_secs(60))];
+            let jobs = [job(), later(Duration::from_mins(1))];
             fixture.store.push(&jobs).await.expect("pushes");
             for job in &jobs {
                 assert_eq!(fixture.store.cancel(job.id).await.expect("cancels"), Cancelled::Ended);
@@ -167,7 +167,7 @@ mod tests {
     async fn only_a_scheduled_job_can_be_made_to_hurry() {
         let fixture = fixture(Endings::Drop).await;
         let worker = fixture.worker().await;
-        let waiting = later(Duration::from_secs(600));
+        let waiting = later(Duration::from_mins(10));
         fixture.store.push(&[waiting.clone(), job()]).await.expect("pushes");
         assert!(fixture.store.retry_now(waiting.id).await.expect("retries"));
         assert!(!fixture.store.retry_now(waiting.id).await.expect("retries"));

@@ -169,7 +169,7 @@ mod tests {
     #[tokio::test]
     async fn a_moved_clock_wakes_who_waits_for_a_due_time() {
         let fixture = fixture(Endings::Drop).await;
-        fixture.push(&later(Duration::from_secs(3_600))).await;
+        fixture.push(&later(Duration::from_hours(1))).await;
         let names = queues();
         let (waited, shifted) = tokio::join!(fixture.store.wait(&names, LONG), fixture.store.shift_clock(3_600_000));
         waited.expect("waits");

@@ -1,0 +1,158 @@
+//! Reaching the server: one shared connection for commands, errors with their cure, the facts checked at start.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, Cmd, FromRedisValue, RedisError, Script, ServerErrorKind};
+
+use crate::id::QueueName;
+use crate::queue::{Endings, Error, Health, Result};
+
+/// No script takes a tenth of this; a server that needs longer is as good as gone, and the caller tries again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// The connection, and what every script call carries.
+pub(super) struct Connection {
+    client: Client,
+    manager: ConnectionManager,
+    /// Host and port, without credentials.
+    pub(super) store: String,
+    prefix: String,
+    endings: Endings,
+    skew_ms: AtomicI64,
+}
+
+impl Connection {
+    pub(super) async fn open(url: &str, prefix: &str, endings: Endings) -> Result<Self> {
+        let store = without_credentials(url);
+        let refused = |message: String| Error::Refused { store: store.clone(), message };
+        let client = Client::open(url).map_err(|error| {
+            refused(format!("the address cannot be used ({error}); it looks like redis://host:6379/0"))
+        })?;
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_max_delay(Duration::from_millis(500))
+            .set_connection_timeout(Some(Duration::from_secs(2)))
+            .set_response_timeout(Some(ANSWER_WITHIN));
+        let manager = ConnectionManager::new_with_config(client.clone(), config)
+            .await
+            .map_err(|error| classify(&store, error))?;
+        Ok(Self { client, manager, store, prefix: prefix.to_owned(), endings, skew_ms: AtomicI64::new(0) })
+    }
+
+    pub(super) fn shift_clock(&self, by_ms: i64) {
+        self.skew_ms.fetch_add(by_ms, Ordering::Relaxed);
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn keeps_endings(&self) -> bool {
+        self.endings == Endings::Keep
+    }
+
+    /// Returns a key of a queue.
+    pub(super) fn key(&self, queue: &QueueName, word: &str) -> String {
+        format!("{}:{{q:{queue}}}:{word}", self.prefix)
+    }
+
+    /// Returns the one key outside all queues: the set of their names.
+    pub(super) fn registry_key(&self) -> String {
+        format!("{}:queues", self.prefix)
+    }
+
+    pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
+        command.query_async(&mut self.manager.clone()).await.map_err(|error| classify(&self.store, error))
+    }
+
+    pub(super) async fn pipeline<T: FromRedisValue>(&self, pipeline: &redis::Pipeline) -> Result<T> {
+        pipeline.query_async(&mut self.manager.clone()).await.map_err(|error| classify(&self.store, error))
+    }
+
+    /// Calls a script on one queue.
+    pub(super) async fn call<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        queue: &QueueName,
+        arguments: impl IntoIterator<Item = impl AsRef<[u8]>>,
+    ) -> Result<T> {
+        let mut call = script.key(self.key(queue, ""));
+        call.arg(self.skew_ms.load(Ordering::Relaxed));
+        call.arg(u8::from(self.keeps_endings()));
+        for argument in arguments {
+            call.arg(argument.as_ref());
+        }
+        call.invoke_async(&mut self.manager.clone()).await.map_err(|error| classify(&self.store, error))
+    }
+
+    pub(super) fn unreadable(&self, message: impl Into<String>) -> Error {
+        Error::Corrupt { store: self.store.clone(), message: message.into() }
+    }
+
+    /// Reads what decides whether this server may keep jobs.
+    pub(super) async fn check(&self) -> Result<Health> {
+        let info: redis::InfoDict = self.command(redis::cmd("INFO").arg("everything")).await?;
+        let text = |key: &str| info.get::<String>(key).unwrap_or_default();
+        let policy = text("maxmemory_policy");
+        if policy != "noeviction" {
+            return Err(Error::Refused {
+                store: self.store.clone(),
+                message: format!(
+                    "its maxmemory-policy is {policy:?}, which deletes jobs when memory is short; set maxmemory-policy to noeviction"
+                ),
+            });
+        }
+        // What is asked besides is only for people: a server that hides its configuration is no reason to stop.
+        let fsync: Vec<String> =
+            self.command(redis::cmd("CONFIG").arg("GET").arg("appendfsync")).await.unwrap_or_default();
+        let durability = match (text("aof_enabled").as_str(), fsync.get(1).map(String::as_str)) {
+            ("1", Some(fsync)) => format!("append-only file, fsync {fsync}"),
+            ("1", None) => "append-only file".to_owned(),
+            _ => {
+                "no append-only file: jobs of the last moments are lost with the server; set appendonly yes".to_owned()
+            }
+        };
+        let product = if text("valkey_version").is_empty() { "redis" } else { "valkey" };
+        let version = if product == "valkey" { text("valkey_version") } else { text("redis_version") };
+        Ok(Health { version: format!("{product} {version}"), durability })
+    }
+}
+
+/// Sorts the client's errors: what passes by itself, and what a person must mend.
+pub(super) fn classify(store: &str, error: RedisError) -> Error {
+    use redis::ErrorKind;
+
+    let cure = match (error.kind(), error.code()) {
+        (_, Some("OOM")) => "its memory is full; raise maxmemory or let the workers drain the queues",
+        (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {
+            "it wants another user or password; check queue.url"
+        }
+        (_, Some("NOPERM")) => "the user may not do this; allow it the commands and keys that docs list for Redis",
+        (ErrorKind::Server(ServerErrorKind::ResponseError), _) => "a script failed; the text says where",
+        _ => return Error::Unavailable { store: store.to_owned(), source: Box::new(error) },
+    };
+    Error::Refused { store: store.to_owned(), message: format!("{cure} ({error})") }
+}
+
+fn without_credentials(url: &str) -> String {
+    url::Url::parse(url).map_or_else(
+        |_| "an address that is not a URL".to_owned(),
+        |url| {
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        assert_eq!(without_credentials("redis://user:secret@10.0.0.1:6380/2"), "redis://10.0.0.1:6380");
+        assert!(!without_credentials("redis:secret@nonsense").contains("secret"));
+    }
+}

@@ -1,0 +1,66 @@
+-- Promotes what is due, then takes ready jobs for a worker.
+--
+-- ARGV[3]  the worker
+-- ARGV[4]  how many at most
+-- Returns  {-1} if the worker's lease has run out, else
+--          {0, milliseconds to the next due job or -1, now, lease, id, payload, history or "", id, payload, …}
+local worker, limit = ARGV[3], tonumber(ARGV[4])
+local expiry = redis.call('ZSCORE', Q .. 'workers', worker)
+if not expiry or tonumber(expiry) < now then return { -1 } end
+if redis.call('EXISTS', Q .. 'paused') == 1 then return { 0, -1, now, '' } end
+
+local aside = redis.call('EXISTS', Q .. 'side') == 1
+local due = redis.call('ZRANGEBYSCORE', Q .. 'due', '-inf', now, 'LIMIT', 0, 500)
+if #due > 0 then
+  redis.call('ZREM', Q .. 'due', unpack(due))
+  local sides = aside and redis.call('HMGET', Q .. 'side', unpack(due)) or {}
+  local lists = {}
+  for n, id in ipairs(due) do
+    local rank = rank_of(sides[n])
+    local list = lists[rank] or {}
+    lists[rank] = list
+    list[#list + 1] = id
+  end
+  for rank, list in pairs(lists) do redis.call('RPUSH', Q .. 'ready:' .. rank, unpack(list)) end
+end
+
+local ids = {}
+for rank = 0, 3 do
+  if #ids < limit then
+    local taken = redis.call('LPOP', Q .. 'ready:' .. rank, limit - #ids)
+    if taken then
+      for _, id in ipairs(taken) do ids[#ids + 1] = id end
+    end
+  end
+end
+
+local reply = { 0, -1, now, '' }
+if #ids > 0 then
+  local lease = worker .. ':' .. redis.call('HINCRBY', Q .. 'stats', 'epoch', 1) .. ':' .. string.format('%.0f', now)
+  reply[4] = lease
+  local payloads = redis.call('HMGET', Q .. 'jobs', unpack(ids))
+  local histories = redis.call('EXISTS', Q .. 'history') == 1 and redis.call('HMGET', Q .. 'history', unpack(ids)) or {}
+  local sides = aside and redis.call('HMGET', Q .. 'side', unpack(ids)) or {}
+  local owned = {}
+  for n, id in ipairs(ids) do
+    if sides[n] and string.sub(sides[n], 2, 2) == 's' then
+      release(id, sides[n])
+      redis.call('HSET', Q .. 'side', id, rank_of(sides[n]) .. '-')
+    end
+    owned[#owned + 1] = id
+    owned[#owned + 1] = lease
+    reply[#reply + 1] = id
+    reply[#reply + 1] = payloads[n] or ''
+    reply[#reply + 1] = histories[n] or ''
+  end
+  redis.call('HSET', Q .. 'running', unpack(owned))
+end
+
+if #ids >= limit or #due == 500 then
+  -- There may be more than this worker asked for: the next one must not sleep.
+  wake()
+else
+  local first = redis.call('ZRANGE', Q .. 'due', 0, 0, 'WITHSCORES')
+  if first[2] then reply[2] = math.max(0, first[2] - now) end
+end
+return reply

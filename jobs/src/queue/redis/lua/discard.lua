@@ -1,0 +1,14 @@
+-- Ends dead jobs as cancelled.
+--
+-- ARGV[3]  why
+-- ARGV     from 4 on: ids
+-- Returns  the ids that were dead
+local moved = {}
+for at = 4, #ARGV do
+  local id = ARGV[at]
+  if redis.call('ZREM', Q .. 'dead', id) == 1 then
+    moved[#moved + 1] = id
+    bury(id, 'cancelled', nil, ARGV[3])
+  end
+end
+return moved

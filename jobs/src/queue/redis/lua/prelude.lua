@@ -1,0 +1,78 @@
+-- Shared by all scripts of a queue; each script is this text followed by its own.
+--
+-- KEYS[1]  the queue's prefix, such as "deskhand:{q:mail}:". Every key of the queue is the prefix and a word, so that all share
+--          one hash tag and a script never leaves its slot.
+-- ARGV[1]  milliseconds to add to the server's clock; 0 outside tests
+-- ARGV[2]  "1" if records of ended jobs are kept
+--
+-- jobs     hash  id -> payload                    every job that has not ended, and the dead
+-- ready:N  list  ids                              N is the priority, 0 the most urgent
+-- due      zset  id -> due time                   scheduled
+-- running  hash  id -> lease                      a lease is "worker:epoch:claimed_at"
+-- dead     zset  id -> time of death
+-- ended    hash  id -> record                     only if records are kept
+-- history  hash  id -> counters, last error       only jobs to which something happened
+-- side     hash  id -> priority, unique           only jobs that are not plain: digit, one of "-sf", unique key
+-- unique   hash  unique key -> id
+-- cancel   set   ids of running jobs that were asked to stop
+-- workers  zset  worker -> when its lease runs out;   winfo  hash  worker -> description
+-- wake     zset  the marker on which idle workers block
+-- paused   string, exists while the queue is paused;  stats  hash of totals
+local Q = KEYS[1]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
+local keep = ARGV[2] == '1'
+
+local function wake()
+  redis.call('ZADD', Q .. 'wake', 0, 'w')
+end
+
+-- A worker that waits knows the earliest due time; it must hear of an earlier one.
+local function schedule(id, due)
+  local first = redis.call('ZRANGE', Q .. 'due', 0, 0, 'WITHSCORES')
+  redis.call('ZADD', Q .. 'due', due, id)
+  if not first[2] or due < tonumber(first[2]) then wake() end
+end
+
+local function rank_of(side)
+  return side and string.sub(side, 1, 1) or '2'
+end
+
+-- Frees the unique key if the job still holds it.
+local function release(id, side)
+  if not side or string.sub(side, 2, 2) == '-' then return end
+  local key = string.sub(side, 3)
+  if redis.call('HGET', Q .. 'unique', key) == id then redis.call('HDEL', Q .. 'unique', key) end
+end
+
+local function history_of(id)
+  local text = redis.call('HGET', Q .. 'history', id)
+  return text and cjson.decode(text) or { f = 0, r = 0, h = 0 }
+end
+
+local function record(id, state, lease, history, reason)
+  if not keep then return end
+  history.s, history.l, history.t, history.d = state, lease or nil, now, reason
+  redis.call('HSET', Q .. 'ended', id, cjson.encode(history))
+end
+
+-- Removes a job that has ended and is not dead.
+local function bury(id, state, lease, why)
+  local history = history_of(id)
+  if why then history.e = why end
+  local side = redis.call('HGET', Q .. 'side', id)
+  release(id, side)
+  redis.call('HDEL', Q .. 'jobs', id)
+  redis.call('HDEL', Q .. 'history', id)
+  redis.call('HDEL', Q .. 'side', id)
+  record(id, state, lease, history)
+end
+
+-- Puts a job that is nowhere else among the dead, with its payload.
+local function die(id, lease, history, reason)
+  release(id, redis.call('HGET', Q .. 'side', id))
+  redis.call('ZADD', Q .. 'dead', now, id)
+  history.d = reason
+  redis.call('HSET', Q .. 'history', id, cjson.encode(history))
+  record(id, 'dead', lease, history, reason)
+end

@@ -1,0 +1,32 @@
+-- Reads jobs, whatever their state.
+--
+-- ARGV     from 3 on: ids
+-- Returns  for each id false if it is unknown, else
+--          {state, side, due time or time of the end, lease, history, payload}, with "" for what there is not
+local rows = {}
+for at = 3, #ARGV do
+  local id = ARGV[at]
+  local payload = redis.call('HGET', Q .. 'jobs', id)
+  local over = redis.call('HGET', Q .. 'ended', id)
+  if not payload and not over then
+    rows[#rows + 1] = false
+  else
+    local side = redis.call('HGET', Q .. 'side', id) or ''
+    local history = redis.call('HGET', Q .. 'history', id) or ''
+    local lease = redis.call('HGET', Q .. 'running', id)
+    local due = redis.call('ZSCORE', Q .. 'due', id)
+    local died = redis.call('ZSCORE', Q .. 'dead', id)
+    local state, when = 'ready', ''
+    if lease then
+      state = 'running'
+    elseif due then
+      state, when = 'scheduled', due
+    elseif died then
+      state, when = 'dead', died
+    elseif not payload then
+      state, history = 'ended', over
+    end
+    rows[#rows + 1] = { state, side, when, lease or '', history, payload or '' }
+  end
+end
+return rows

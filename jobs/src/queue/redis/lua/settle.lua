@@ -1,0 +1,73 @@
+-- Ends attempts. Each answer stands alone: a stale one changes nothing and harms no other.
+--
+-- ARGV     from 3 on, three for each job: id, lease, verdict. A verdict is
+--          ""              succeeded           "R" delay ":" error   retry
+--          "S" delay       snooze              "A" delay             set aside
+--          "H"             hand back           "C" reason            cancelled
+--          "D" counts ":" reason ":" error     dead; counts is 1 if it is one more failure
+-- Returns  one for each job: 1 applied, 0 stale
+local ids = {}
+for at = 3, #ARGV, 3 do ids[#ids + 1] = ARGV[at] end
+local leases = redis.call('HMGET', Q .. 'running', unpack(ids))
+local asked = redis.call('EXISTS', Q .. 'cancel') == 1 and redis.call('SMISMEMBER', Q .. 'cancel', unpack(ids)) or {}
+
+local answers, seen, ours, done, other, stopped = {}, {}, {}, {}, {}, {}
+for n, id in ipairs(ids) do
+  if leases[n] == ARGV[3 * n + 1] and not seen[id] then
+    answers[n], seen[id] = 1, true
+    ours[#ours + 1] = id
+    if asked[n] == 1 then stopped[#stopped + 1] = id end
+    if ARGV[3 * n + 2] == '' then done[#done + 1] = n else other[#other + 1] = n end
+  else
+    answers[n] = 0
+  end
+end
+if #ours == 0 then return answers end
+redis.call('HDEL', Q .. 'running', unpack(ours))
+if #stopped > 0 then redis.call('SREM', Q .. 'cancel', unpack(stopped)) end
+
+if #done > 0 then
+  redis.call('HINCRBY', Q .. 'stats', 'succeeded', #done)
+  if keep or redis.call('EXISTS', Q .. 'history', Q .. 'side') > 0 then
+    for _, n in ipairs(done) do bury(ids[n], 'succeeded', leases[n]) end
+  else
+    -- Nothing but payloads anywhere in the queue: the common case, in one command.
+    local plain = {}
+    for at, n in ipairs(done) do plain[at] = ids[n] end
+    redis.call('HDEL', Q .. 'jobs', unpack(plain))
+  end
+end
+
+for _, n in ipairs(other) do
+  local id, verdict = ids[n], ARGV[3 * n + 2]
+  local what, rest = string.sub(verdict, 1, 1), string.sub(verdict, 2)
+  local history = history_of(id)
+  if what == 'C' then
+    bury(id, 'cancelled', leases[n], rest)
+  elseif what == 'D' then
+    local counts, reason, text = string.match(rest, '^(%d):([^:]*):(.*)$')
+    history.f, history.e = history.f + counts, text
+    if counts == '1' then redis.call('HINCRBY', Q .. 'stats', 'failed', 1) end
+    die(id, leases[n], history, reason)
+  else
+    if what == 'R' then
+      local delay, text = string.match(rest, '^(%d+):(.*)$')
+      history.f, history.e, history.a, rest = history.f + 1, text, nil, delay
+      redis.call('HINCRBY', Q .. 'stats', 'failed', 1)
+    elseif what == 'A' then
+      history.a = history.a or now
+    elseif what == 'H' then
+      history.h = history.h + 1
+    end
+    if what ~= 'S' then redis.call('HSET', Q .. 'history', id, cjson.encode(history)) end
+    if asked[n] == 1 then
+      bury(id, 'cancelled', leases[n], 'cancelled while running')
+    elseif what == 'H' then
+      redis.call('LPUSH', Q .. 'ready:' .. rank_of(redis.call('HGET', Q .. 'side', id)), id)
+      wake()
+    else
+      schedule(id, now + rest)
+    end
+  end
+end
+return answers

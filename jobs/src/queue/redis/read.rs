@@ -1,0 +1,269 @@
+//! What can be looked at: jobs, queues, workers, endings.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use redis::Value;
+
+use super::scripts;
+use super::store::RedisQueue;
+use super::work::{Record, read_history};
+use crate::id::{JobId, QueueName, WorkerId};
+use crate::job::Priority;
+use crate::queue::{DeadReason, Ending, JobRecord, Page, QueueInfo, Result, State, WorkerInfo};
+
+/// The most ids that one call asks for.
+const BATCH: usize = 500;
+
+/// Ready by priority, scheduled, running, dead; whether paused; totals.
+type Counts = (u64, u64, u64, u64, u64, u64, u64, bool, HashMap<String, u64>);
+
+/// Where a scan goes on, and what it found.
+type Scan = (u64, Vec<(Vec<u8>, Vec<u8>)>);
+
+impl RedisQueue {
+    pub(super) async fn queue_names(&self) -> Result<Vec<QueueName>> {
+        let registry = self.connection.registry_key();
+        let names: Vec<String> = self.connection.command(redis::cmd("SMEMBERS").arg(registry)).await?;
+        let mut names: Vec<QueueName> = names.into_iter().filter_map(|name| QueueName::new(name).ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    pub(super) async fn find_job(&self, id: JobId) -> Result<Option<JobRecord>> {
+        for queue in self.queue_names().await? {
+            if let Some(record) = self.read_jobs(&queue, &[id]).await?.pop().flatten() {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn known_ids(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
+        let mut known = Vec::new();
+        for queue in self.queue_names().await? {
+            for part in ids.chunks(BATCH) {
+                let mut pipeline = redis::pipe();
+                for word in ["jobs", "ended"] {
+                    let mut command = redis::cmd("HMGET");
+                    command.arg(self.connection.key(&queue, word));
+                    for id in part {
+                        command.arg(id.as_bytes());
+                    }
+                    pipeline.add_command(command);
+                }
+                let (jobs, ended): (Vec<Value>, Vec<Value>) = self.connection.pipeline(&pipeline).await?;
+                known.extend(
+                    part.iter()
+                        .zip(jobs)
+                        .zip(ended)
+                        .filter_map(|((id, job), ended)| (job != Value::Nil || ended != Value::Nil).then_some(*id)),
+                );
+            }
+        }
+        Ok(known)
+    }
+
+    pub(super) async fn list_jobs(&self, queue: &QueueName, state: State, page: Page) -> Result<Vec<JobRecord>> {
+        let ids = self.list_ids(queue, state, page).await?;
+        let records = self.read_jobs(queue, &ids).await?;
+        // A job may have moved on between the two looks.
+        Ok(records.into_iter().flatten().filter(|record| record.state == state).collect())
+    }
+
+    async fn list_ids(&self, queue: &QueueName, state: State, page: Page) -> Result<Vec<JobId>> {
+        let from = page.offset as usize;
+        let to = from + page.size;
+        let key = |word: &str| self.connection.key(queue, word);
+        let ids: Vec<Vec<u8>> = match state {
+            State::Ready => {
+                let mut ids = Vec::new();
+                let mut passed = 0;
+                for rank in 0..Priority::ALL.len() {
+                    let list = key(&format!("ready:{rank}"));
+                    let size: usize = self.connection.command(redis::cmd("LLEN").arg(&list)).await?;
+                    let (start, end) = (from.saturating_sub(passed), to.saturating_sub(passed));
+                    if start < size && end > 0 {
+                        let part: Vec<Vec<u8>> =
+                            self.connection.command(redis::cmd("LRANGE").arg(&list).arg(start).arg(end - 1)).await?;
+                        ids.extend(part);
+                    }
+                    passed += size;
+                }
+                ids
+            }
+            State::Scheduled => {
+                self.connection
+                    .command(redis::cmd("ZRANGE").arg(key("due")).arg(from).arg(to.saturating_sub(1)))
+                    .await?
+            }
+            State::Dead => {
+                let command =
+                    redis::cmd("ZRANGE").arg(key("dead")).arg(from).arg(to.saturating_sub(1)).arg("REV").to_owned();
+                self.connection.command(&command).await?
+            }
+            // As many as workers run at once, or as nobody has fetched yet: both are small.
+            State::Running => self.hash_slice(&key("running"), from, to).await?,
+            State::Succeeded | State::Cancelled => self.hash_slice(&key("ended"), from, to).await?,
+        };
+        ids.iter().map(|id| self.read_id(id)).collect()
+    }
+
+    async fn hash_slice(&self, key: &str, from: usize, to: usize) -> Result<Vec<Vec<u8>>> {
+        let mut ids: Vec<Vec<u8>> = self.connection.command(redis::cmd("HKEYS").arg(key)).await?;
+        ids.sort();
+        ids.truncate(to);
+        Ok(ids.split_off(from.min(ids.len())))
+    }
+
+    async fn read_jobs(&self, queue: &QueueName, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
+        let mut records = Vec::with_capacity(ids.len());
+        for part in ids.chunks(BATCH) {
+            let rows: Vec<Value> =
+                self.connection.call(&scripts::read, queue, part.iter().map(JobId::as_bytes)).await?;
+            for (id, row) in part.iter().zip(rows) {
+                records.push(self.read_row(*id, queue, row)?);
+            }
+        }
+        Ok(records)
+    }
+
+    fn read_row(&self, id: JobId, queue: &QueueName, row: Value) -> Result<Option<JobRecord>> {
+        if !matches!(row, Value::Array(_)) {
+            return Ok(None);
+        }
+        let unreadable = || self.connection.unreadable(format!("job {id}"));
+        let (state, side, when, lease, history, payload): (String, String, String, String, Vec<u8>, Vec<u8>) =
+            redis::from_redis_value(row).map_err(|_| unreadable())?;
+        let past = read_history(&history);
+        let ended = || past.state.as_deref().and_then(State::from_name);
+        let state = State::from_name(&state).or_else(ended).ok_or_else(unreadable)?;
+        let when_ms = when.parse::<f64>().ok().map(|at| at as i64);
+        let rank = side.bytes().next().map_or(Priority::Normal.rank(), |digit| digit - b'0');
+        Ok(Some(JobRecord {
+            id,
+            queue: queue.clone(),
+            state,
+            priority: Priority::from_rank(rank).ok_or_else(unreadable)?,
+            run_at_ms: when_ms.filter(|_| state == State::Scheduled),
+            running: read_lease(&lease),
+            ended_at_ms: match state {
+                State::Dead => when_ms,
+                State::Succeeded | State::Cancelled => Some(past.ended_at_ms),
+                _ => None,
+            },
+            dead_reason: dead_reason(&past),
+            history: past.history,
+            payload: (!payload.is_empty()).then(|| Bytes::from(payload)),
+        }))
+    }
+
+    pub(super) async fn all_queues(&self) -> Result<Vec<QueueInfo>> {
+        let mut infos = Vec::new();
+        for name in self.queue_names().await? {
+            let key = |word: &str| self.connection.key(&name, word);
+            let mut pipeline = redis::pipe();
+            for rank in 0..Priority::ALL.len() {
+                pipeline.llen(key(&format!("ready:{rank}")));
+            }
+            pipeline
+                .zcard(key("due"))
+                .hlen(key("running"))
+                .zcard(key("dead"))
+                .exists(key("paused"))
+                .hgetall(key("stats"));
+            let (critical, high, normal, low, scheduled, running, dead, paused, stats): Counts =
+                self.connection.pipeline(&pipeline).await?;
+            let total = |word: &str| stats.get(word).copied().unwrap_or_default();
+            infos.push(QueueInfo {
+                paused,
+                ready: critical + high + normal + low,
+                scheduled,
+                running,
+                dead,
+                pushed_total: total("pushed"),
+                succeeded_total: total("succeeded"),
+                failed_total: total("failed"),
+                recovered_total: total("recovered"),
+                name,
+            });
+        }
+        Ok(infos)
+    }
+
+    pub(super) async fn all_workers(&self) -> Result<Vec<WorkerInfo>> {
+        let mut workers: HashMap<WorkerId, WorkerInfo> = HashMap::new();
+        for queue in self.queue_names().await? {
+            let infos: Vec<String> = self.connection.call(&scripts::workers, &queue, [b""; 0]).await?;
+            for info in infos {
+                let info: WorkerInfo = serde_json::from_str(&info)
+                    .map_err(|error| self.connection.unreadable(format!("a worker's description: {error}")))?;
+                workers.insert(info.id, info);
+            }
+        }
+        let mut workers: Vec<WorkerInfo> = workers.into_values().collect();
+        workers.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+        Ok(workers)
+    }
+
+    pub(super) async fn some_endings(&self, limit: usize) -> Result<Vec<Ending>> {
+        let mut endings = Vec::new();
+        for queue in self.queue_names().await? {
+            let mut cursor = 0_u64;
+            loop {
+                let mut command = redis::cmd("HSCAN");
+                command.arg(self.connection.key(&queue, "ended")).arg(cursor).arg("COUNT").arg(BATCH);
+                let (next, pairs): Scan = self.connection.command(&command).await?;
+                for (id, text) in pairs {
+                    endings.push(self.read_ending(self.read_id(&id)?, &queue, &text)?);
+                }
+                cursor = next;
+                if cursor == 0 || endings.len() >= limit {
+                    break;
+                }
+            }
+        }
+        endings.truncate(limit);
+        Ok(endings)
+    }
+
+    fn read_ending(&self, id: JobId, queue: &QueueName, text: &[u8]) -> Result<Ending> {
+        let past = read_history(text);
+        let state = past.state.as_deref().and_then(State::from_name);
+        Ok(Ending {
+            id,
+            queue: queue.clone(),
+            state: state.ok_or_else(|| self.connection.unreadable(format!("the ending of job {id}")))?,
+            dead_reason: dead_reason(&past),
+            running: past.lease.as_deref().and_then(read_lease),
+            ended_at_ms: past.ended_at_ms,
+            history: past.history,
+        })
+    }
+
+    pub(super) async fn remove_endings(&self, ids: &[JobId]) -> Result<()> {
+        for queue in self.queue_names().await? {
+            for part in ids.chunks(BATCH) {
+                let mut command = redis::cmd("HDEL");
+                command.arg(self.connection.key(&queue, "ended"));
+                for id in part {
+                    command.arg(id.as_bytes());
+                }
+                self.connection.command::<()>(&command).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads `worker:epoch:claimed_at`.
+fn read_lease(lease: &str) -> Option<(WorkerId, i64)> {
+    let mut parts = lease.split(':');
+    let worker = parts.next()?.parse().ok()?;
+    let claimed_at_ms = parts.nth(1)?.parse().ok()?;
+    Some((worker, claimed_at_ms))
+}
+
+fn dead_reason(past: &Record) -> Option<DeadReason> {
+    past.reason.as_deref().and_then(DeadReason::from_name)
+}

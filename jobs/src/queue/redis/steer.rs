@@ -1,0 +1,74 @@
+//! What people do: cancel, retry, redrive, discard, pause.
+
+use super::scripts;
+use super::store::RedisQueue;
+use crate::id::{JobId, QueueName};
+use crate::queue::{Cancelled, Result};
+
+/// The most ids that one script call handles.
+const BATCH: usize = 500;
+
+impl RedisQueue {
+    pub(super) async fn cancel_job(&self, id: JobId) -> Result<Cancelled> {
+        for queue in self.queue_names().await? {
+            let answer: String = self.connection.call(&scripts::cancel, &queue, [id.as_bytes()]).await?;
+            match answer.as_str() {
+                "ended" => return Ok(Cancelled::Ended),
+                "asked" => return Ok(Cancelled::Asked),
+                "already" => return Ok(Cancelled::AlreadyEnded),
+                _ => {}
+            }
+        }
+        Ok(Cancelled::Unknown)
+    }
+
+    pub(super) async fn retry_job(&self, id: JobId) -> Result<bool> {
+        for queue in self.queue_names().await? {
+            if self.connection.call::<bool>(&scripts::retry, &queue, [id.as_bytes()]).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) async fn redrive_dead(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
+        let mut moved = Vec::new();
+        for queue in self.queue_names().await? {
+            for part in ids.chunks(BATCH) {
+                let found: Vec<Vec<u8>> =
+                    self.connection.call(&scripts::redrive, &queue, part.iter().map(JobId::as_bytes)).await?;
+                for id in found {
+                    moved.push(self.read_id(&id)?);
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    pub(super) async fn discard_dead(&self, ids: &[JobId], reason: &str) -> Result<Vec<JobId>> {
+        let mut moved = Vec::new();
+        for queue in self.queue_names().await? {
+            for part in ids.chunks(BATCH) {
+                let arguments = std::iter::once(reason.as_bytes()).chain(part.iter().map(|id| &id.as_bytes()[..]));
+                let found: Vec<Vec<u8>> = self.connection.call(&scripts::discard, &queue, arguments).await?;
+                for id in found {
+                    moved.push(self.read_id(&id)?);
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    pub(super) async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<()> {
+        let flag = self.connection.key(queue, "paused");
+        let mut pipeline = redis::pipe();
+        pipeline.atomic();
+        if paused {
+            pipeline.set(flag, 1).ignore();
+        } else {
+            pipeline.del(flag).ignore();
+            pipeline.zadd(self.connection.key(queue, "wake"), "w", 0).ignore();
+        }
+        self.connection.pipeline(&pipeline).await
+    }
+}

@@ -1,0 +1,132 @@
+//! The store as the port sees it: which duty is in which file.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::connection::Connection;
+use super::wait::Waiter;
+use crate::id::{JobId, QueueName, WorkerId};
+use crate::job::Envelope;
+use crate::queue::{
+    Beat, Cancelled, Claim, Ending, Endings, Health, JobRecord, Page, Pushed, Queue, QueueInfo, Result, Settled,
+    Settlement, State, WorkerInfo,
+};
+
+/// The store on Redis.
+pub struct RedisQueue {
+    pub(super) connection: Connection,
+    pub(super) waiter: Waiter,
+    /// Queues that this process has put into the registry already.
+    pub(super) registered: Mutex<HashSet<QueueName>>,
+}
+
+impl RedisQueue {
+    /// Connects to `redis://[user:password@]host[:port][/db]` or `rediss://…`; every key begins with `prefix`.
+    ///
+    /// # Errors
+    /// If the server cannot be reached, or is not fit to keep jobs.
+    pub async fn open(url: &str, prefix: &str, endings: Endings) -> Result<Self> {
+        let connection = Connection::open(url, prefix, endings).await?;
+        connection.check().await?;
+        Ok(Self { connection, waiter: Waiter::default(), registered: Mutex::default() })
+    }
+
+    /// For tests: moves what this client takes for the server's time.
+    ///
+    /// # Errors
+    /// None; the other store has reasons.
+    #[allow(clippy::unused_async, reason = "both stores have the same hook")]
+    pub async fn shift_clock(&self, by_ms: i64) -> Result<()> {
+        self.connection.shift_clock(by_ms);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Queue for RedisQueue {
+    async fn push(&self, jobs: &[Envelope]) -> Result<Vec<Pushed>> {
+        self.push_jobs(jobs).await
+    }
+
+    async fn beat(&self, worker: &WorkerInfo, register: bool) -> Result<Beat> {
+        self.beat_all(worker, register).await
+    }
+
+    async fn claim(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim> {
+        self.claim_from(worker, queues, limit).await
+    }
+
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {
+        self.settle_all(settlements).await
+    }
+
+    async fn leave(&self, worker: WorkerId, queues: &[QueueName]) -> Result<()> {
+        for queue in queues {
+            self.take_back(worker, queue, true).await?;
+        }
+        Ok(())
+    }
+
+    async fn wait(&self, queues: &[QueueName], max_wait: Duration) -> Result<()> {
+        self.waiter.wait(&self.connection, queues, max_wait).await
+    }
+
+    async fn cancel(&self, id: JobId) -> Result<Cancelled> {
+        self.cancel_job(id).await
+    }
+
+    async fn retry_now(&self, id: JobId) -> Result<bool> {
+        self.retry_job(id).await
+    }
+
+    async fn redrive(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
+        self.redrive_dead(ids).await
+    }
+
+    async fn discard(&self, ids: &[JobId], reason: &str) -> Result<Vec<JobId>> {
+        self.discard_dead(ids, reason).await
+    }
+
+    async fn pause(&self, queue: &QueueName) -> Result<()> {
+        self.set_paused(queue, true).await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<()> {
+        self.set_paused(queue, false).await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<JobRecord>> {
+        self.find_job(id).await
+    }
+
+    async fn list(&self, queue: &QueueName, state: State, page: Page) -> Result<Vec<JobRecord>> {
+        self.list_jobs(queue, state, page).await
+    }
+
+    async fn known(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
+        self.known_ids(ids).await
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueInfo>> {
+        self.all_queues().await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        self.all_workers().await
+    }
+
+    async fn endings(&self, limit: usize) -> Result<Vec<Ending>> {
+        self.some_endings(limit).await
+    }
+
+    async fn forget_endings(&self, ids: &[JobId]) -> Result<()> {
+        self.remove_endings(ids).await
+    }
+
+    async fn check(&self) -> Result<Health> {
+        self.connection.check().await
+    }
+}

@@ -1,0 +1,243 @@
+//! What producers and workers do: push, beat, claim, settle, rescue.
+
+use bytes::Bytes;
+use redis::Value;
+
+use super::scripts;
+use super::store::RedisQueue;
+use crate::id::{JobId, QueueName, WorkerId};
+use crate::job::{Envelope, Priority, UniqueUntil};
+use crate::queue::{
+    Beat, Claim, Claimed, History, LEASE, Lease, MAX_RECOVERIES, Pushed, Result, Settled, Settlement, Verdict,
+    WorkerInfo,
+};
+
+/// The most jobs that one script call handles. Bounds how long the server is busy with one call, and stays far from the number of
+/// values that Lua can unpack.
+const BATCH: usize = 500;
+
+impl RedisQueue {
+    pub(super) async fn push_jobs(&self, jobs: &[Envelope]) -> Result<Vec<Pushed>> {
+        let mut answers = vec![Pushed::Duplicate; jobs.len()];
+        for (queue, places) in by_queue(jobs, |job| &job.options.queue) {
+            self.register_queue(&queue).await?;
+            for places in places.chunks(BATCH) {
+                let mut arguments = Vec::with_capacity(places.len() * 3);
+                for job in places.iter().map(|&place| &jobs[place]) {
+                    arguments.push(job.id.as_bytes().to_vec());
+                    arguments.push(job.encode());
+                    arguments.push(push_options(job).into_bytes());
+                }
+                let values: Vec<Value> = self.connection.call(&scripts::push, &queue, &arguments).await?;
+                for (&place, value) in places.iter().zip(values) {
+                    answers[place] = match value {
+                        Value::Int(0) => Pushed::Created,
+                        Value::BulkString(id) => Pushed::Conflict { holder: self.read_id(&id)? },
+                        _ => Pushed::Duplicate,
+                    };
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    pub(super) async fn beat_all(&self, worker: &WorkerInfo, register: bool) -> Result<Beat> {
+        let mut beat = Beat::default();
+        let info = if register { serde_json::to_string(worker).unwrap_or_default() } else { String::new() };
+        let arguments = [worker.id.to_string(), LEASE.as_millis().to_string(), info];
+        for queue in &worker.queues {
+            if register {
+                self.register_queue(queue).await?;
+            }
+            let (lost, stop, dead): (u8, Vec<Vec<u8>>, Vec<String>) =
+                self.connection.call(&scripts::beat, queue, &arguments).await?;
+            beat.lost |= lost == 1;
+            for id in stop {
+                beat.cancelled.push(self.read_id(&id)?);
+            }
+            for dead in dead {
+                let dead = dead.parse().map_err(|_| self.connection.unreadable(format!("worker {dead:?}")))?;
+                beat.rescued += self.take_back(dead, queue, false).await?;
+            }
+        }
+        Ok(beat)
+    }
+
+    /// Takes back what a worker has of a queue: handed back if it leaves by itself, else recovered.
+    pub(super) async fn take_back(&self, worker: WorkerId, queue: &QueueName, leaves: bool) -> Result<usize> {
+        let mut taken = 0;
+        let mut cursor = "0".to_owned();
+        loop {
+            let arguments = [worker.to_string(), cursor, u8::from(leaves).to_string(), MAX_RECOVERIES.to_string()];
+            let part: (String, usize) = self.connection.call(&scripts::rescue, queue, &arguments).await?;
+            taken += part.1;
+            cursor = part.0;
+            if cursor == "0" {
+                return Ok(taken);
+            }
+        }
+    }
+
+    pub(super) async fn claim_from(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim> {
+        let mut claim = Claim::default();
+        for queue in queues {
+            let wanted = (limit - claim.jobs.len()).min(BATCH);
+            if wanted == 0 {
+                break;
+            }
+            let arguments = [worker.to_string(), wanted.to_string()];
+            let reply: Vec<Value> = self.connection.call(&scripts::claim, queue, &arguments).await?;
+            let part = self.read_claim(queue, reply)?;
+            claim.lost |= part.lost;
+            claim.next_due_ms = [claim.next_due_ms, part.next_due_ms].into_iter().flatten().min();
+            claim.jobs.extend(part.jobs);
+        }
+        Ok(claim)
+    }
+
+    fn read_claim(&self, queue: &QueueName, reply: Vec<Value>) -> Result<Claim> {
+        let mut values = reply.into_iter();
+        if values.next() != Some(Value::Int(0)) {
+            return Ok(Claim { lost: true, ..Claim::default() });
+        }
+        let (Some(Value::Int(next_due)), Some(Value::Int(claimed_at_ms)), Some(Value::BulkString(lease))) =
+            (values.next(), values.next(), values.next())
+        else {
+            return Err(self.connection.unreadable("the answer to a claim"));
+        };
+        let lease = Lease(String::from_utf8_lossy(&lease).into());
+        let mut jobs = Vec::with_capacity(values.len() / 3);
+        while let (Some(Value::BulkString(id)), Some(Value::BulkString(payload)), Some(Value::BulkString(history))) =
+            (values.next(), values.next(), values.next())
+        {
+            jobs.push(Claimed {
+                id: self.read_id(&id)?,
+                queue: queue.clone(),
+                lease: lease.clone(),
+                payload: Bytes::from(payload),
+                history: read_history(&history).history,
+                claimed_at_ms,
+            });
+        }
+        Ok(Claim { jobs, next_due_ms: u64::try_from(next_due).ok(), lost: false })
+    }
+
+    pub(super) async fn settle_all(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {
+        let mut answers = vec![Settled::Stale; settlements.len()];
+        for (queue, places) in by_queue(settlements, |settlement| &settlement.queue) {
+            for places in places.chunks(BATCH) {
+                let mut arguments = Vec::with_capacity(places.len() * 3);
+                for settlement in places.iter().map(|&place| &settlements[place]) {
+                    arguments.push(settlement.id.as_bytes().to_vec());
+                    arguments.push(settlement.lease.0.as_bytes().to_vec());
+                    arguments.push(verdict_text(&settlement.verdict).into_bytes());
+                }
+                let values: Vec<u8> = self.connection.call(&scripts::settle, &queue, &arguments).await?;
+                for (&place, value) in places.iter().zip(values) {
+                    answers[place] = if value == 1 { Settled::Applied } else { Settled::Stale };
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Puts a queue into the registry, once in the life of this process.
+    async fn register_queue(&self, queue: &QueueName) -> Result<()> {
+        if self.registered.lock().expect("no code panics under this lock").contains(queue) {
+            return Ok(());
+        }
+        let registry = self.connection.registry_key();
+        self.connection.command::<()>(redis::cmd("SADD").arg(registry).arg(queue.as_str())).await?;
+        self.registered.lock().expect("no code panics under this lock").insert(queue.clone());
+        Ok(())
+    }
+
+    pub(super) fn read_id(&self, bytes: &[u8]) -> Result<JobId> {
+        JobId::from_slice(bytes).ok_or_else(|| self.connection.unreadable(format!("a job id of {} bytes", bytes.len())))
+    }
+}
+
+/// What the scripts keep of a job's past, as they write it.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Past {
+    f: u32,
+    r: u32,
+    h: u32,
+    a: Option<f64>,
+    e: Option<String>,
+    s: Option<String>,
+    l: Option<String>,
+    t: Option<f64>,
+    d: Option<String>,
+}
+
+/// A job's past in the words of the port.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    pub(super) history: History,
+    pub(super) state: Option<String>,
+    pub(super) lease: Option<String>,
+    pub(super) ended_at_ms: i64,
+    pub(super) reason: Option<String>,
+}
+
+/// Reads a history or an ending; nothing, or what cannot be read, is an empty past.
+pub(super) fn read_history(text: &[u8]) -> Record {
+    let past: Past = serde_json::from_slice(text).unwrap_or_default();
+    Record {
+        history: History {
+            failures: past.f,
+            recoveries: past.r,
+            hand_backs: past.h,
+            aside_since_ms: past.a.map(|at| at as i64),
+            last_error: past.e,
+        },
+        state: past.s,
+        lease: past.l,
+        ended_at_ms: past.t.unwrap_or_default() as i64,
+        reason: past.d,
+    }
+}
+
+/// Returns the places of the items of each queue, in order.
+fn by_queue<T>(items: &[T], queue: impl Fn(&T) -> &QueueName) -> Vec<(QueueName, Vec<usize>)> {
+    let mut groups: Vec<(QueueName, Vec<usize>)> = Vec::new();
+    for (place, item) in items.iter().enumerate() {
+        let name = queue(item);
+        match groups.iter_mut().find(|(known, _)| known == name) {
+            Some((_, places)) => places.push(place),
+            None => groups.push((name.clone(), vec![place])),
+        }
+    }
+    groups
+}
+
+fn push_options(job: &Envelope) -> String {
+    let options = &job.options;
+    if options.priority == Priority::Normal && options.unique.is_none() && job.run_at_ms.is_none() {
+        return String::new();
+    }
+    let until = match options.unique.as_ref().map(|unique| unique.until) {
+        None => '-',
+        Some(UniqueUntil::Started) => 's',
+        Some(UniqueUntil::Finished) => 'f',
+    };
+    let due = job.run_at_ms.map(|at| at.max(0).to_string()).unwrap_or_default();
+    let key = options.unique.as_ref().map_or("", |unique| unique.key.as_str());
+    format!("{}{until}{due}:{key}", options.priority.rank())
+}
+
+fn verdict_text(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Succeeded => String::new(),
+        Verdict::Retry { delay_ms, error } => format!("R{delay_ms}:{error}"),
+        Verdict::Snooze { delay_ms } => format!("S{delay_ms}"),
+        Verdict::SetAside { delay_ms } => format!("A{delay_ms}"),
+        Verdict::HandBack => "H".to_owned(),
+        Verdict::Cancelled { reason } => format!("C{reason}"),
+        Verdict::Dead { reason, error } => {
+            format!("D{}:{}:{error}", u8::from(reason.counts_as_failure()), reason.as_str())
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! One attempt: reads the job, finds its handler, bounds its run, and ends in a verdict whatever happens.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tracing::Instrument;
+
+use super::config::Pace;
+use super::delivery::{Delivery, Rein, Ticket};
+use super::figures;
+use super::health::HealthHandle;
+use super::verdict::{Cause, Ending, Facts, verdict};
+use crate::job::{Envelope, Options, Run};
+use crate::outcome;
+use crate::queue::{History, Verdict};
+use crate::registry::{Found, Registry};
+
+/// What all attempts of a worker share.
+pub(super) struct Attempts {
+    pub registry: Registry,
+    pub health: HealthHandle,
+    pub pace: Pace,
+}
+
+impl Attempts {
+    /// Runs a delivery to its end. Dropped before, it takes the handler with it and then hands the job back.
+    pub(super) async fn run(&self, delivery: Delivery) -> (Ticket, Verdict) {
+        // The ticket outlives the handler: a job is handed back only when nobody works on it any more.
+        let Delivery { id, queue, payload, history, claimed_at_ms, rein, ticket } = delivery;
+        let running = self.health.enter();
+        let started = Instant::now();
+        let decoded = Envelope::decode(id, queue.clone(), &payload);
+        drop(payload);
+        let (label, ending, cause) = match &decoded {
+            Err(error) => (figures::NO_KIND, Ending::Undecodable(outcome::chain(error)), None),
+            Ok(envelope) => {
+                let attempt = history.failures.saturating_add(1);
+                let span = tracing::info_span!("job", %id, kind = %envelope.kind, attempt);
+                let (ending, cause) = self.attempt(envelope, attempt, &rein).instrument(span).await;
+                let known = !matches!(ending, Ending::Unknown(_));
+                (if known { envelope.kind.as_str() } else { figures::NO_KIND }, ending, cause)
+            }
+        };
+        let defaults;
+        let options = if let Ok(envelope) = &decoded {
+            &envelope.options
+        } else {
+            defaults = Options::default();
+            &defaults
+        };
+        let facts = Facts { options, history: &history, claimed_at_ms };
+        let verdict = verdict(ending, cause, facts, rand::random());
+        figures::finished(&queue, label, &verdict, started.elapsed());
+        log(id, label, &history, &verdict);
+        drop(running);
+        (ticket, verdict)
+    }
+
+    async fn attempt(&self, envelope: &Envelope, attempt: u32, rein: &Rein) -> (Ending, Option<Cause>) {
+        if let Some(cause) = rein.cause() {
+            return (Ending::Stopped, Some(cause));
+        }
+        let handler = match self.registry.find(&envelope.kind) {
+            Found::Handler(handler) => handler,
+            Found::Retired(reason) => return (Ending::Retired(reason.to_owned()), None),
+            Found::Nothing => return (Ending::Unknown(envelope.kind.clone()), None),
+        };
+        let run = Run {
+            id: envelope.id,
+            attempt,
+            max_attempts: envelope.options.max_attempts,
+            tenant: envelope.tenant.clone(),
+            headers: envelope.headers.clone(),
+            cancelled: rein.token().clone(),
+        };
+        match catch_unwind(AssertUnwindSafe(|| handler(&envelope.args, run))) {
+            Ok(Ok(future)) => self.bounded(future, Duration::from_millis(envelope.options.timeout_ms), rein).await,
+            Ok(Err(error)) => {
+                (Ending::Undecodable(format!("the arguments do not fit {}: {error}", envelope.kind)), None)
+            }
+            Err(panic) => (Ending::Panicked(message(&*panic)), None),
+        }
+    }
+
+    async fn bounded(
+        &self,
+        future: BoxFuture<'static, outcome::Result>,
+        timeout: Duration,
+        rein: &Rein,
+    ) -> (Ending, Option<Cause>) {
+        let mut handler = AssertUnwindSafe(future).catch_unwind();
+        tokio::select! {
+            biased; // first the handler: one that ends at once needs neither clock nor token
+            end = &mut handler => return (returned(end), None),
+            () = rein.token().cancelled() => {}
+            () = tokio::time::sleep(timeout) => {
+                rein.pull(Cause::Asked); // what the handler has started elsewhere can see it
+                discard(handler);
+                return (Ending::TimedOut, None);
+            }
+        }
+        let cause = rein.cause();
+        let grace = match cause {
+            Some(Cause::Asked) | None => self.pace.cancel_grace,
+            Some(Cause::Stopping) => self.pace.stop_grace,
+            Some(Cause::Lost) => Duration::ZERO, // another worker may run it in a moment
+        };
+        if let Ok(end) = tokio::time::timeout(grace, &mut handler).await {
+            return (returned(end), cause);
+        }
+        discard(handler);
+        (Ending::Stopped, cause)
+    }
+}
+
+fn returned(end: Result<outcome::Result, Box<dyn Any + Send>>) -> Ending {
+    match end {
+        Ok(result) => Ending::Returned(result),
+        Err(panic) => Ending::Panicked(message(&*panic)),
+    }
+}
+
+/// Drops a handler in the middle. Its destructors are foreign code, and a panic of theirs must not end more than the attempt.
+fn discard<F>(handler: F) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(handler))) {
+        tracing::warn!(error = message(&*panic), "a handler panicked while it was dropped");
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        return (*text).to_owned();
+    }
+    panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "the panic carries no text".to_owned())
+}
+
+fn log(id: crate::id::JobId, kind: &str, history: &History, verdict: &Verdict) {
+    let attempt = history.failures.saturating_add(1);
+    match verdict {
+        Verdict::Retry { delay_ms, error } => {
+            tracing::warn!(%id, kind, attempt, delay_ms, error, "job {id} failed and will be tried again");
+        }
+        Verdict::Dead { reason, error } => {
+            tracing::error!(%id, kind, attempt, reason = reason.as_str(), error, "job {id} is dead");
+        }
+        Verdict::SetAside { .. } if history.aside_since_ms.is_none() => {
+            tracing::warn!(%id, "job {id} is of a kind that this worker does not know: set aside for another");
+        }
+        Verdict::Cancelled { reason } => tracing::info!(%id, kind, reason, "job {id} is cancelled"),
+        _ => tracing::debug!(%id, kind, attempt, ?verdict, "job {id} ended an attempt"),
+    }
+}

@@ -1,0 +1,330 @@
+//! The engine: one task that claims, hands out, settles and stops. It never runs a handler.
+//!
+//! ```text
+//!   claim ──▶ inbox ──▶ shell: attempt ──▶ report ──▶ settle
+//!     ▲                                       │
+//!     └──────────── a free place ◀────────────┘
+//! ```
+//!
+//! It knows every delivery that is out, and a delivery reports exactly once; so nothing that happens in the shell can lose one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::Attempts;
+use super::config::{Config, Pace, Summary};
+use super::delivery::{Delivery, Inbox, Number, Rein, Report, Ticket};
+use super::feeding::{Fed, Feeding};
+use super::health::HealthHandle;
+use super::life::{LifeNumber, News};
+use super::lives::Lives;
+use super::outage::{Call, Failure, Outage};
+use super::settling::{Flushed, Settling};
+use super::shell::Shell;
+use super::verdict::Cause;
+use crate::id::{JobId, QueueName};
+use crate::queue::{Claim, Lease, Settled, Settlement, Verdict};
+
+const REPORTS_AT_ONCE: usize = 1_024;
+
+/// How long a stopping worker tries to leave; after that its leases run out by themselves.
+const LEAVE_WITHIN: Duration = Duration::from_secs(3);
+
+/// After the last handlers had to stop, so long until those that block their thread are given up.
+const GIVE_UP_AFTER: Duration = Duration::from_millis(500);
+
+/// Called after outcomes were taken by the store.
+pub(super) type Hook = Arc<dyn Fn() + Send + Sync>;
+
+pub(super) struct Engine {
+    pub config: Config,
+    pub pace: Pace,
+    pub health: HealthHandle,
+    pub outage: Arc<Outage>,
+    pub attempts: Arc<Attempts>,
+    /// Where handlers run.
+    pub handlers: Handle,
+    pub shell: Shell,
+    pub inbox: Arc<Inbox>,
+    pub lives: Lives,
+    pub news: mpsc::UnboundedReceiver<News>,
+    pub feeding: Feeding,
+    pub settling: Settling,
+    pub on_settled: Option<Hook>,
+    pub work: Work,
+}
+
+/// What is out, and the way back.
+pub(super) struct Work {
+    out: HashMap<Number, Out>,
+    last: Number,
+    sender: mpsc::UnboundedSender<Report>,
+    reports: mpsc::UnboundedReceiver<Report>,
+    buffer: Vec<Report>,
+    phase: Phase,
+    summary: Summary,
+}
+
+impl Work {
+    pub(super) fn new() -> Self {
+        let (sender, reports) = mpsc::unbounded_channel();
+        let (out, summary) = (HashMap::new(), Summary::default());
+        Self { out, last: 0, sender, reports, buffer: Vec::new(), phase: Phase::Working, summary }
+    }
+}
+
+/// A delivery that has not reported.
+struct Out {
+    life: LifeNumber,
+    id: JobId,
+    queue: QueueName,
+    lease: Lease,
+    rein: Arc<Rein>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    Working,
+    /// No new jobs; running ones may finish until then.
+    Draining(Instant),
+    /// Running jobs are asked to stop; those that do not are given up then.
+    Cancelling(Instant),
+    /// Only outcomes are left to tell.
+    Flushing(Instant),
+    Over,
+}
+
+impl Engine {
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Summary {
+        loop {
+            self.advance();
+            let until = match self.work.phase {
+                Phase::Working => None,
+                Phase::Draining(until) | Phase::Cancelling(until) | Phase::Flushing(until) => Some(until),
+                Phase::Over => return self.close().await,
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if until.is_none() => self.begin_stop(),
+                fed = finish(&mut self.feeding.slot) => self.fed(fed),
+                flushed = finish(&mut self.settling.slot) => self.flushed(flushed),
+                _ = self.work.reports.recv_many(&mut self.work.buffer, REPORTS_AT_ONCE) => self.absorb(),
+                Some(news) = self.news.recv() => self.heard(news),
+                () = alarm(until) => self.time_is_up(),
+                end = self.shell.ended(), if until.is_none() => self.restart_shell(end),
+            }
+        }
+    }
+
+    /// Starts what can be started.
+    fn advance(&mut self) {
+        if matches!(self.work.phase, Phase::Working) {
+            let free = self.config.concurrency.max(1).saturating_sub(self.work.out.len());
+            self.health.set_full(free == 0);
+            if let Some(life) = self.lives.registered() {
+                self.feeding.start(life, free);
+            }
+        }
+        self.settling.start();
+        let drained = self.work.out.is_empty() && !self.feeding.is_claiming();
+        match self.work.phase {
+            Phase::Draining(_) | Phase::Cancelling(_) if drained => self.flush(),
+            _ => {}
+        }
+        if matches!(self.work.phase, Phase::Flushing(_)) && self.settling.len() == 0 {
+            self.work.phase = Phase::Over;
+        }
+    }
+
+    fn fed(&mut self, fed: Fed) {
+        match fed {
+            Fed::Claimed { life, asked, answer: Ok(claim) } => {
+                self.outage.answered(Call::Claim);
+                self.health.contact();
+                self.feeding.claimed(asked, &claim);
+                if claim.lost {
+                    self.feeding.failed(); // no life without a pause
+                    self.lost(life);
+                } else {
+                    self.hand_out(life, claim);
+                }
+            }
+            Fed::Claimed { answer: Err(failure), .. } => {
+                self.claim_failed(&failure);
+                if matches!(self.work.phase, Phase::Working) {
+                    self.lives.renew();
+                }
+            }
+            Fed::Waited { early, answer: Ok(()) } => {
+                self.outage.answered(Call::Claim);
+                self.health.contact();
+                self.feeding.waited(early);
+            }
+            Fed::Waited { answer: Err(failure), .. } => self.claim_failed(&failure),
+            Fed::Rested => {}
+        }
+    }
+
+    fn claim_failed(&mut self, failure: &Failure) {
+        self.outage.failed(Call::Claim, failure);
+        self.feeding.failed();
+    }
+
+    fn hand_out(&mut self, life_number: LifeNumber, claim: Claim) {
+        let Some(life) = self.lives.valid(life_number).cloned() else { return };
+        self.lives.charge(life_number, claim.jobs.len());
+        let Work { out, last, sender, phase, .. } = &mut self.work;
+        let deliveries = claim.jobs.into_iter().map(|job| {
+            *last += 1;
+            let rein = Arc::new(Rein::new(&life.lost));
+            out.insert(
+                *last,
+                Out {
+                    life: life_number,
+                    id: job.id,
+                    queue: job.queue.clone(),
+                    lease: job.lease,
+                    rein: Arc::clone(&rein),
+                },
+            );
+            Delivery {
+                id: job.id,
+                queue: job.queue,
+                payload: job.payload,
+                history: job.history,
+                claimed_at_ms: job.claimed_at_ms,
+                rein,
+                ticket: Ticket::new(*last, sender.clone()),
+            }
+        });
+        if matches!(phase, Phase::Working) {
+            self.inbox.put(deliveries);
+        } else {
+            deliveries.for_each(drop); // the tickets hand them back
+        }
+    }
+
+    fn absorb(&mut self) {
+        for Report { number, verdict } in std::mem::take(&mut self.work.buffer) {
+            let Some(out) = self.work.out.remove(&number) else { continue };
+            if self.lives.valid(out.life).is_none() {
+                self.work.summary.stale += 1;
+                self.lives.discharge(out.life);
+                continue;
+            }
+            self.settling.push((out.life, Settlement { id: out.id, queue: out.queue, lease: out.lease, verdict }));
+        }
+    }
+
+    fn flushed(&mut self, Flushed { batch, answer }: Flushed) {
+        let answers = match answer {
+            Ok(answers) => answers,
+            Err(failure) => {
+                self.outage.failed(Call::Settle, &failure);
+                self.settling.refused(batch, &failure);
+                return;
+            }
+        };
+        self.outage.answered(Call::Settle);
+        self.settling.taken();
+        for ((life, settlement), settled) in batch.into_iter().zip(answers) {
+            self.lives.discharge(life);
+            let summary = &mut self.work.summary;
+            match (settled, settlement.verdict) {
+                (Settled::Stale, _) => summary.stale += 1,
+                (Settled::Applied, Verdict::HandBack) => summary.handed_back += 1,
+                (Settled::Applied, _) => summary.finished += 1,
+            }
+        }
+        if let Some(hook) = &self.on_settled {
+            hook();
+        }
+    }
+
+    fn heard(&mut self, news: News) {
+        match news {
+            News::Registered(life) => self.lives.has_registered(life),
+            News::Lost(life) => self.lost(life),
+            News::Cancelled(ids) => {
+                for out in self.work.out.values().filter(|out| ids.contains(&out.id)) {
+                    out.rein.pull(Cause::Asked);
+                }
+            }
+        }
+    }
+
+    fn lost(&mut self, life: LifeNumber) {
+        let jobs = self.work.out.values().filter(|out| out.life == life).count();
+        if self.lives.lose(life) {
+            tracing::warn!(jobs, "the worker has lost its lease: its {jobs} jobs are stopped and it registers anew");
+        }
+    }
+
+    fn begin_stop(&mut self) {
+        tracing::info!(jobs = self.work.out.len(), "the worker stops: {} jobs may finish", self.work.out.len());
+        self.work.phase = Phase::Draining(Instant::now() + self.config.grace);
+        if !self.feeding.is_claiming() {
+            self.feeding.stop();
+        }
+        self.shell.stop();
+        // What no handler has begun goes back at once: apalis would keep it until the last running handler has ended.
+        drop(self.inbox.take_all());
+    }
+
+    fn time_is_up(&mut self) {
+        match self.work.phase {
+            Phase::Draining(_) => {
+                for out in self.work.out.values() {
+                    out.rein.pull(Cause::Stopping);
+                }
+                self.work.phase = Phase::Cancelling(Instant::now() + self.pace.stop_grace + GIVE_UP_AFTER);
+            }
+            Phase::Cancelling(_) => self.flush(),
+            Phase::Flushing(_) => self.work.phase = Phase::Over,
+            Phase::Working | Phase::Over => {}
+        }
+    }
+
+    fn flush(&mut self) {
+        self.feeding.stop();
+        self.work.phase = Phase::Flushing(Instant::now() + self.pace.flush);
+    }
+
+    fn restart_shell(&mut self, end: Result<(), String>) {
+        let error = end.err().unwrap_or_else(|| "it ended by itself".to_owned());
+        tracing::error!(error, "the shell of the worker broke: its jobs are handed back and it starts again");
+        self.shell =
+            Shell::start(&self.config.name, &self.handlers, Arc::clone(&self.inbox), Arc::clone(&self.attempts));
+    }
+
+    async fn close(self) -> Summary {
+        let mut summary = self.work.summary;
+        summary.abandoned = (self.work.out.len() + self.settling.len()) as u64;
+        // First the handlers: what is left of them must not run on after the store has been told to take their jobs back.
+        drop(self.shell);
+        self.lives.end(LEAVE_WITHIN).await;
+        summary
+    }
+}
+
+/// Finishes what is in the slot and empties it; never, if nothing is.
+async fn finish<T>(slot: &mut Option<BoxFuture<'static, T>>) -> T {
+    let Some(work) = slot else { return std::future::pending().await };
+    let end = work.await;
+    *slot = None;
+    end
+}
+
+async fn alarm(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

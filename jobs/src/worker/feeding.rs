@@ -1,0 +1,125 @@
+//! Getting work: claim, or wait for something to claim, or rest after a failure; one of them at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::config::Pace;
+use super::life::{Life, LifeNumber};
+use super::outage::Failure;
+use crate::queue::{Claim, Queue};
+
+/// More at once would only make the others wait: the next claim is under way while handlers work on this one.
+const LARGEST_CLAIM: usize = 250;
+
+/// So many vain wake-ups in a row are no accident.
+const VAIN_LIMIT: u32 = 3;
+
+const LONGEST_VAIN_REST_MS: u64 = 100;
+
+/// What came of it.
+pub(super) enum Fed {
+    Claimed { life: LifeNumber, asked: usize, answer: Result<Claim, Failure> },
+    Waited { early: bool, answer: Result<(), Failure> },
+    Rested,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Claim,
+    Wait(Duration),
+    Rest(Duration),
+}
+
+pub(super) struct Feeding {
+    pub slot: Option<BoxFuture<'static, Fed>>,
+    queue: Arc<dyn Queue>,
+    pace: Pace,
+    next: Step,
+    claiming: bool,
+    failures: u32,
+    woken_early: bool,
+    vain: u32,
+}
+
+impl Feeding {
+    pub(super) fn new(queue: Arc<dyn Queue>, pace: Pace) -> Self {
+        Self { slot: None, queue, pace, next: Step::Claim, claiming: false, failures: 0, woken_early: false, vain: 0 }
+    }
+
+    /// Says whether a claim is under way, whose answer may bring jobs.
+    pub(super) fn is_claiming(&self) -> bool {
+        self.claiming && self.slot.is_some()
+    }
+
+    /// Does the next step for a registered life that can take so many jobs.
+    pub(super) fn start(&mut self, life: &Arc<Life>, free: usize) {
+        if self.slot.is_some() || (free == 0 && self.next == Step::Claim) {
+            return;
+        }
+        let (queue, patience) = (Arc::clone(&self.queue), self.pace.patience);
+        self.claiming = self.next == Step::Claim;
+        self.slot = Some(match self.next {
+            Step::Claim => claim(queue, Arc::clone(life), free.min(LARGEST_CLAIM), patience).boxed(),
+            Step::Wait(limit) => wait(queue, Arc::clone(life), limit, patience).boxed(),
+            Step::Rest(pause) => sleep(pause).map(|()| Fed::Rested).boxed(),
+        });
+        self.next = Step::Claim;
+    }
+
+    /// Gives up what is under way.
+    pub(super) fn stop(&mut self) {
+        self.slot = None;
+    }
+
+    /// Notes a claim that was answered.
+    pub(super) fn claimed(&mut self, asked: usize, claim: &Claim) {
+        self.failures = 0;
+        let got = claim.jobs.len();
+        let in_vain = got == 0 && self.woken_early;
+        self.vain = if in_vain { self.vain.saturating_add(1) } else { 0 };
+        if got >= asked {
+            return;
+        }
+        let due = claim.next_due_ms.map_or(self.pace.idle, Duration::from_millis);
+        self.next = match self.vain.checked_sub(VAIN_LIMIT) {
+            // A store that wakes for nothing, as for a paused queue, must not make the worker spin.
+            Some(beyond) if beyond > 0 => Step::Rest(Duration::from_millis(
+                1_u64.checked_shl(beyond).unwrap_or(u64::MAX).min(LONGEST_VAIN_REST_MS),
+            )),
+            _ => Step::Wait(due.clamp(Duration::from_millis(1), self.pace.idle)),
+        };
+    }
+
+    /// Notes a wait that was answered.
+    pub(super) fn waited(&mut self, early: bool) {
+        self.failures = 0;
+        self.woken_early = early;
+    }
+
+    /// Notes that the store did not answer.
+    pub(super) fn failed(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        self.next = Step::Rest(Duration::from_millis(self.pace.backoff.delay_ms(self.failures, rand::random())));
+    }
+}
+
+async fn claim(queue: Arc<dyn Queue>, life: Arc<Life>, asked: usize, patience: Duration) -> Fed {
+    let answer = match timeout(patience, queue.claim(life.info.id, &life.info.queues, asked)).await {
+        Ok(answer) => answer.map_err(Failure::from),
+        Err(silence) => Err(silence.into()),
+    };
+    Fed::Claimed { life: life.number, asked, answer }
+}
+
+async fn wait(queue: Arc<dyn Queue>, life: Arc<Life>, limit: Duration, patience: Duration) -> Fed {
+    let until = Instant::now() + limit;
+    let answer = match timeout(limit + patience, queue.wait(&life.info.queues, limit)).await {
+        Ok(answer) => answer.map_err(Failure::from),
+        Err(silence) => Err(silence.into()),
+    };
+    Fed::Waited { early: Instant::now() < until, answer }
+}

@@ -1,0 +1,120 @@
+//! Which lives the engine has and what is still out under each.
+//!
+//! A life is left behind when its lease is lost, and also when a claim failed: the store may have handed out jobs in an answer
+//! that never arrived, and a worker that goes on beating would keep them from everybody for ever. The old life beats until
+//! what is known to be out has ended, and then leaves, which gives back what is not known.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::life::{Life, LifeNumber, Pulse};
+use crate::id::WorkerId;
+use crate::queue::WorkerInfo;
+
+pub(super) struct Lives {
+    pulse: Pulse,
+    /// What all lives have in common.
+    likeness: WorkerInfo,
+    current: LifeNumber,
+    registered: bool,
+    standing: HashMap<LifeNumber, Standing>,
+}
+
+struct Standing {
+    life: Arc<Life>,
+    /// Jobs claimed under it of which the store has not heard yet.
+    out: usize,
+    keeper: AbortOnDropHandle<()>,
+}
+
+impl Lives {
+    pub(super) fn new(pulse: Pulse, likeness: WorkerInfo) -> Self {
+        let mut lives = Self { pulse, likeness, current: 0, registered: false, standing: HashMap::new() };
+        lives.renew();
+        lives
+    }
+
+    /// Begins a new life; the present one ends as soon as nothing of it is out.
+    pub(super) fn renew(&mut self) {
+        let old = self.current;
+        self.current += 1;
+        self.registered = false;
+        let life = Arc::new(Life {
+            number: self.current,
+            info: WorkerInfo { id: WorkerId::new(), ..self.likeness.clone() },
+            lost: CancellationToken::new(),
+            done: CancellationToken::new(),
+        });
+        let keeper = AbortOnDropHandle::new(self.pulse.keep(Arc::clone(&life)));
+        self.standing.insert(self.current, Standing { life, out: 0, keeper });
+        self.forget_if_done(old);
+    }
+
+    /// Returns the present life, if the store has registered it.
+    pub(super) fn registered(&self) -> Option<&Arc<Life>> {
+        self.standing.get(&self.current).filter(|_| self.registered).map(|standing| &standing.life)
+    }
+
+    pub(super) fn has_registered(&mut self, number: LifeNumber) {
+        self.registered |= number == self.current;
+    }
+
+    /// Notes a lost lease. `true` if it was the present life's and not known before: then a new one has begun.
+    pub(super) fn lose(&mut self, number: LifeNumber) -> bool {
+        if let Some(standing) = self.standing.get(&number) {
+            standing.life.lost.cancel();
+        }
+        let present = number == self.current;
+        if present {
+            self.renew();
+        } else {
+            self.forget_if_done(number);
+        }
+        present
+    }
+
+    /// Returns a life under which jobs are out, unless its lease is lost.
+    pub(super) fn valid(&self, number: LifeNumber) -> Option<&Arc<Life>> {
+        self.standing.get(&number).map(|standing| &standing.life).filter(|life| !life.lost.is_cancelled())
+    }
+
+    /// Notes that jobs are out.
+    pub(super) fn charge(&mut self, number: LifeNumber, jobs: usize) {
+        if let Some(standing) = self.standing.get_mut(&number) {
+            standing.out += jobs;
+        }
+    }
+
+    /// Notes that the store has heard of a job, or never will.
+    pub(super) fn discharge(&mut self, number: LifeNumber) {
+        if let Some(standing) = self.standing.get_mut(&number) {
+            standing.out = standing.out.saturating_sub(1);
+        }
+        self.forget_if_done(number);
+    }
+
+    /// Leaves with all lives, whatever is out; what does not answer in time is left to the end of its lease.
+    pub(super) async fn end(self, within: Duration) {
+        for standing in self.standing.values() {
+            standing.life.done.cancel();
+        }
+        let leaving = futures_util::future::join_all(self.standing.into_values().map(|standing| standing.keeper));
+        // A keeper that broke or is late changes nothing: the leases run out by themselves.
+        let _ = tokio::time::timeout(within, leaving).await;
+    }
+
+    fn forget_if_done(&mut self, number: LifeNumber) {
+        let done = |standing: &Standing| standing.out == 0 && number != self.current;
+        if self.standing.get(&number).is_some_and(done)
+            && let Some(Standing { life, keeper, .. }) = self.standing.remove(&number)
+        {
+            life.done.cancel();
+            // It leaves by itself.
+            drop(keeper.detach());
+        }
+    }
+}

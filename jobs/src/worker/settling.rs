@@ -1,0 +1,146 @@
+//! Outcomes on their way to the store: kept until it has taken them, told in batches that size themselves.
+//!
+//! One batch is under way at a time; what ends meanwhile is the next one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::time::{sleep, timeout};
+
+use super::config::Pace;
+use super::life::LifeNumber;
+use super::outage::Failure;
+use crate::queue::{Queue, Settled, Settlement};
+
+const LARGEST_BATCH: usize = 500;
+
+/// An outcome and the life under which its job was claimed.
+pub(super) type Owed = (LifeNumber, Settlement);
+
+/// The end of one try to tell a batch.
+pub(super) struct Flushed {
+    pub batch: Vec<Owed>,
+    pub answer: Result<Vec<Settled>, Failure>,
+}
+
+pub(super) struct Settling {
+    pub slot: Option<BoxFuture<'static, Flushed>>,
+    queue: Arc<dyn Queue>,
+    pace: Pace,
+    owed: VecDeque<Owed>,
+    in_flight: usize,
+    batch_limit: usize,
+    failures: u32,
+}
+
+impl Settling {
+    pub(super) fn new(queue: Arc<dyn Queue>, pace: Pace) -> Self {
+        Self { slot: None, queue, pace, owed: VecDeque::new(), in_flight: 0, batch_limit: LARGEST_BATCH, failures: 0 }
+    }
+
+    pub(super) fn push(&mut self, owed: Owed) {
+        self.owed.push_back(owed);
+    }
+
+    /// Returns how many outcomes the store has not taken yet.
+    pub(super) fn len(&self) -> usize {
+        self.owed.len() + self.in_flight
+    }
+
+    /// Sends the next batch, if there is one and none is under way.
+    pub(super) fn start(&mut self) {
+        if self.slot.is_some() || self.owed.is_empty() {
+            return;
+        }
+        let batch: Vec<Owed> = self.owed.drain(..self.owed.len().min(self.batch_limit)).collect();
+        self.in_flight = batch.len();
+        let pause = match self.failures {
+            0 => Duration::ZERO,
+            failures => Duration::from_millis(self.pace.backoff.delay_ms(failures, rand::random())),
+        };
+        self.slot = Some(flush(Arc::clone(&self.queue), batch, pause, self.pace.patience).boxed());
+    }
+
+    /// Notes that a batch was taken.
+    pub(super) fn taken(&mut self) {
+        self.in_flight = 0;
+        self.failures = 0;
+        self.batch_limit = (self.batch_limit * 2).min(LARGEST_BATCH);
+    }
+
+    /// Keeps a batch that was not taken, for the next try.
+    pub(super) fn refused(&mut self, batch: Vec<Owed>, failure: &Failure) {
+        self.in_flight = 0;
+        self.failures = self.failures.saturating_add(1);
+        if failure.may_be_ours() && batch.len() == 1 {
+            // One that the store does not want must not stand in the way of the others.
+            self.owed.extend(batch);
+            return;
+        }
+        if failure.may_be_ours() {
+            self.batch_limit = (batch.len() / 2).max(1);
+        }
+        for owed in batch.into_iter().rev() {
+            self.owed.push_front(owed);
+        }
+    }
+}
+
+async fn flush(queue: Arc<dyn Queue>, batch: Vec<Owed>, pause: Duration, patience: Duration) -> Flushed {
+    if !pause.is_zero() {
+        sleep(pause).await;
+    }
+    let (lives, settlements): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+    let answer = match timeout(patience, queue.settle(&settlements)).await {
+        Ok(answer) => answer.map_err(Failure::from),
+        Err(silence) => Err(silence.into()),
+    };
+    Flushed { batch: lives.into_iter().zip(settlements).collect(), answer }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{JobId, QueueName};
+    use crate::queue::{Error, Lease, Verdict};
+    use crate::worker::tests::double::Memory;
+
+    fn owed() -> Owed {
+        let lease = Lease("lease".into());
+        (1, Settlement { id: JobId::new(), queue: QueueName::default(), lease, verdict: Verdict::Succeeded })
+    }
+
+    fn refusal() -> Failure {
+        Failure::Store(Error::Refused { store: "memory".to_owned(), message: "no".to_owned() })
+    }
+
+    async fn batch_of(settling: &mut Settling) -> Vec<Owed> {
+        settling.start();
+        let flushed = settling.slot.take().expect("started").await;
+        flushed.batch
+    }
+
+    #[tokio::test]
+    async fn what_the_store_refuses_is_isolated_and_kept() {
+        let pace = Pace { backoff: crate::retry::Backoff::exactly(0), ..Pace::default() };
+        let mut settling = Settling::new(Memory::new(), pace);
+        let jobs: Vec<Owed> = (0..3).map(|_| owed()).collect();
+        let first = jobs[0].1.id;
+        for job in jobs {
+            settling.push(job);
+        }
+        let batch = batch_of(&mut settling).await;
+        assert_eq!(batch.len(), 3);
+        settling.refused(batch, &refusal());
+        let batch = batch_of(&mut settling).await;
+        assert_eq!((batch.len(), batch[0].1.id), (1, first), "halved, in order");
+        settling.refused(batch, &refusal());
+        let batch = batch_of(&mut settling).await;
+        assert_ne!(batch[0].1.id, first, "the others come first");
+        settling.taken();
+        assert_eq!(settling.len(), 2, "nothing is lost");
+    }
+}

@@ -1,0 +1,251 @@
+//! A queue in memory, just sufficient for a worker.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::id::{JobId, QueueName, WorkerId};
+use crate::job::Envelope;
+use crate::queue::{
+    Beat, Cancelled, Claim, Claimed, Ending, Error, Health, History, JobRecord, Lease, Page, Pushed, Queue, QueueInfo,
+    Result, Settled, Settlement, State, Verdict, WorkerInfo,
+};
+
+#[derive(Default)]
+pub(in crate::worker) struct Memory {
+    inner: Mutex<Inner>,
+    work: Notify,
+    /// Every call fails.
+    pub away: AtomicBool,
+    /// The next claim is carried out, but its answer does not arrive.
+    pub swallow_claim: AtomicBool,
+    claims: AtomicU64,
+}
+
+#[derive(Default)]
+pub(in crate::worker) struct Inner {
+    ready: VecDeque<Waiting>,
+    running: HashMap<JobId, Running>,
+    /// All verdicts that were applied, in order.
+    pub settled: Vec<(JobId, Verdict)>,
+    /// How many settlements were answered as stale.
+    pub stale: usize,
+    /// Workers whose lease holds.
+    pub alive: HashSet<WorkerId>,
+    /// All registrations, in order.
+    pub registered: Vec<WorkerId>,
+    cancel: HashSet<JobId>,
+}
+
+#[derive(Clone)]
+struct Waiting {
+    id: JobId,
+    payload: Bytes,
+    history: History,
+}
+
+struct Running {
+    worker: WorkerId,
+    lease: Lease,
+    job: Waiting,
+}
+
+impl Memory {
+    pub(in crate::worker) fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    pub(in crate::worker) fn look(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(in crate::worker) fn add(&self, envelope: &Envelope) -> JobId {
+        self.add_raw(envelope.id, envelope.encode().into(), History::default())
+    }
+
+    pub(in crate::worker) fn add_raw(&self, id: JobId, payload: Bytes, history: History) -> JobId {
+        self.look().ready.push_back(Waiting { id, payload, history });
+        self.work.notify_one();
+        id
+    }
+
+    /// Takes the lease of every worker and gives their jobs back, as a store does with workers that died.
+    pub(in crate::worker) fn expire(&self) {
+        let mut inner = self.look();
+        inner.alive.clear();
+        let running = std::mem::take(&mut inner.running);
+        inner.ready.extend(running.into_values().map(|running| running.job));
+        drop(inner);
+        self.work.notify_one();
+    }
+
+    pub(in crate::worker) fn verdicts(&self, id: JobId) -> Vec<Verdict> {
+        self.look().settled.iter().filter(|(of, _)| *of == id).map(|(_, verdict)| verdict.clone()).collect()
+    }
+
+    pub(in crate::worker) fn is_ready(&self, id: JobId) -> bool {
+        self.look().ready.iter().any(|job| job.id == id)
+    }
+
+    fn answer(&self) -> Result<()> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable { store: "memory".to_owned(), source: "away".into() });
+        }
+        Ok(())
+    }
+}
+
+fn unused<T>() -> T {
+    panic!("a worker does not ask this")
+}
+
+#[async_trait]
+impl Queue for Memory {
+    async fn beat(&self, worker: &WorkerInfo, register: bool) -> Result<Beat> {
+        self.answer()?;
+        let mut inner = self.look();
+        if register {
+            inner.alive.insert(worker.id);
+            inner.registered.push(worker.id);
+        }
+        let mine = inner.running.iter().filter(|(_, running)| running.worker == worker.id);
+        let cancelled = mine.map(|(id, _)| *id).filter(|id| inner.cancel.contains(id)).collect();
+        Ok(Beat { lost: !inner.alive.contains(&worker.id), cancelled, rescued: 0 })
+    }
+
+    async fn claim(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim> {
+        self.answer()?;
+        let mut inner = self.look();
+        if !inner.alive.contains(&worker) {
+            return Ok(Claim { lost: true, ..Claim::default() });
+        }
+        let take = limit.min(inner.ready.len());
+        let taken: Vec<Waiting> = inner.ready.drain(..take).collect();
+        let mut jobs = Vec::new();
+        for job in taken {
+            let lease = Lease(self.claims.fetch_add(1, Ordering::SeqCst).to_string().into());
+            jobs.push(Claimed {
+                id: job.id,
+                queue: queues[0].clone(),
+                lease: lease.clone(),
+                payload: job.payload.clone(),
+                history: job.history.clone(),
+                claimed_at_ms: 1_000_000_000,
+            });
+            inner.running.insert(job.id, Running { worker, lease, job });
+        }
+        if !inner.ready.is_empty() {
+            self.work.notify_one();
+        }
+        if !jobs.is_empty() && self.swallow_claim.swap(false, Ordering::SeqCst) {
+            return Err(Error::Unavailable { store: "memory".to_owned(), source: "the answer got lost".into() });
+        }
+        Ok(Claim { jobs, next_due_ms: None, lost: false })
+    }
+
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {
+        self.answer()?;
+        let mut inner = self.look();
+        let mut answers = Vec::new();
+        for settlement in settlements {
+            let holds = inner.running.get(&settlement.id).is_some_and(|running| running.lease == settlement.lease);
+            if !holds {
+                inner.stale += 1;
+                answers.push(Settled::Stale);
+                continue;
+            }
+            let running = inner.running.remove(&settlement.id).expect("looked up above");
+            if settlement.verdict == Verdict::HandBack {
+                inner.ready.push_front(running.job);
+            }
+            inner.settled.push((settlement.id, settlement.verdict.clone()));
+            answers.push(Settled::Applied);
+        }
+        Ok(answers)
+    }
+
+    async fn leave(&self, worker: WorkerId, _: &[QueueName]) -> Result<()> {
+        self.answer()?;
+        let mut inner = self.look();
+        inner.alive.remove(&worker);
+        let (left, others): (HashMap<_, _>, HashMap<_, _>) =
+            std::mem::take(&mut inner.running).into_iter().partition(|(_, running)| running.worker == worker);
+        inner.running = others;
+        inner.ready.extend(left.into_values().map(|running| running.job));
+        drop(inner);
+        self.work.notify_one();
+        Ok(())
+    }
+
+    async fn wait(&self, _: &[QueueName], max_wait: Duration) -> Result<()> {
+        self.answer()?;
+        let _ = tokio::time::timeout(max_wait, self.work.notified()).await;
+        Ok(())
+    }
+
+    async fn cancel(&self, id: JobId) -> Result<Cancelled> {
+        self.look().cancel.insert(id);
+        Ok(Cancelled::Asked)
+    }
+
+    async fn push(&self, _: &[Envelope]) -> Result<Vec<Pushed>> {
+        unused()
+    }
+
+    async fn retry_now(&self, _: JobId) -> Result<bool> {
+        unused()
+    }
+
+    async fn redrive(&self, _: &[JobId]) -> Result<Vec<JobId>> {
+        unused()
+    }
+
+    async fn discard(&self, _: &[JobId], _: &str) -> Result<Vec<JobId>> {
+        unused()
+    }
+
+    async fn pause(&self, _: &QueueName) -> Result<()> {
+        unused()
+    }
+
+    async fn resume(&self, _: &QueueName) -> Result<()> {
+        unused()
+    }
+
+    async fn job(&self, _: JobId) -> Result<Option<JobRecord>> {
+        unused()
+    }
+
+    async fn list(&self, _: &QueueName, _: State, _: Page) -> Result<Vec<JobRecord>> {
+        unused()
+    }
+
+    async fn known(&self, _: &[JobId]) -> Result<Vec<JobId>> {
+        unused()
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueInfo>> {
+        unused()
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        unused()
+    }
+
+    async fn endings(&self, _: usize) -> Result<Vec<Ending>> {
+        unused()
+    }
+
+    async fn forget_endings(&self, _: &[JobId]) -> Result<()> {
+        unused()
+    }
+
+    async fn check(&self) -> Result<Health> {
+        unused()
+    }
+}

@@ -1,0 +1,82 @@
+//! What a store must do, once for each store: this suite is the definition of the port.
+//!
+//! To add a rule: write an `async fn` over a [`Store`](crate::fixtures::Store) in the file of its duty and name it in the list
+//! at the file's head. To add a store: give it a line in the macro.
+
+mod ends;
+mod life;
+mod reads;
+mod steers;
+mod workers;
+
+/// Runs each named function on every store, as a test of its name.
+macro_rules! on_every_store {
+    ($($name:ident),* $(,)?) => {
+        mod on_redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                if let Some(store) = crate::fixtures::redis(super::ENDINGS).await { super::$name(store).await; }
+            })*
+        }
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                if let Some(store) = crate::fixtures::sqlite(super::ENDINGS).await { super::$name(store).await; }
+            })*
+        }
+    };
+}
+pub(crate) use on_every_store;
+
+use deskhand_jobs::queue::{Claimed, Queue, Settled, Settlement, Verdict, WorkerInfo};
+use deskhand_jobs::{Envelope, JobId, Kind, Options, QueueName, WorkerId};
+use serde_json::value::RawValue;
+
+pub(crate) fn queue(name: &str) -> QueueName {
+    QueueName::new(name).expect("a valid name")
+}
+
+pub(crate) fn job(options: Options) -> Envelope {
+    let args = RawValue::from_string(r#"{"n":1}"#.to_owned()).expect("valid JSON");
+    Envelope::raw(Kind::new("test.run").expect("a valid kind"), args, options).expect("small")
+}
+
+pub(crate) fn plain() -> Envelope {
+    job(Options::default())
+}
+
+pub(crate) fn ids(jobs: &[Claimed]) -> Vec<JobId> {
+    jobs.iter().map(|job| job.id).collect()
+}
+
+/// A worker that has registered for the default queue.
+pub(crate) async fn worker(queue: &dyn Queue) -> WorkerId {
+    worker_of(queue, &[QueueName::default()]).await.id
+}
+
+pub(crate) async fn worker_of(queue: &dyn Queue, queues: &[QueueName]) -> WorkerInfo {
+    let info = WorkerInfo {
+        id: WorkerId::new(),
+        name: "host:1".to_owned(),
+        queues: queues.to_vec(),
+        concurrency: 10,
+        started_at_ms: 1,
+    };
+    let beat = queue.beat(&info, true).await.expect("registers");
+    assert!(!beat.lost);
+    info
+}
+
+pub(crate) async fn claim(queue: &dyn Queue, worker: WorkerId, limit: usize) -> Vec<Claimed> {
+    let claim = queue.claim(worker, &[QueueName::default()], limit).await.expect("claims");
+    assert!(!claim.lost, "the worker is believed dead");
+    claim.jobs
+}
+
+pub(crate) async fn settle(queue: &dyn Queue, job: &Claimed, verdict: Verdict) -> Settled {
+    queue.settle(&[settlement(job, verdict)]).await.expect("settles")[0]
+}
+
+pub(crate) fn settlement(job: &Claimed, verdict: Verdict) -> Settlement {
+    Settlement { id: job.id, queue: job.queue.clone(), lease: job.lease.clone(), verdict }
+}

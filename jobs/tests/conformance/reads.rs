@@ -1,0 +1,98 @@
+//! What can be looked at.
+
+use deskhand_jobs::queue::{DeadReason, Endings, Page, State, Verdict};
+use deskhand_jobs::{Options, Priority, QueueName};
+
+use super::{claim, job, on_every_store, plain, queue, settle, worker};
+use crate::fixtures::Store;
+
+const ENDINGS: Endings = Endings::Keep;
+
+on_every_store!(
+    every_state_is_listed,
+    lists_come_in_pages,
+    counts_follow_a_mixed_life,
+    a_store_is_fit_for_use,
+    dropped_endings_leave_no_trace_even_when_mixed,
+);
+
+const ALL: Page = Page { offset: 0, size: 100 };
+
+async fn every_state_is_listed(store: Store) {
+    let q = &*store.queue;
+    let me = worker(q).await;
+    let fates = [
+        Some(Verdict::Succeeded),
+        Some(Verdict::Cancelled { reason: "no".into() }),
+        Some(Verdict::Dead { reason: DeadReason::Decode, error: "no".into() }),
+        Some(Verdict::Retry { delay_ms: 60_000, error: "no".into() }),
+        None,
+    ];
+    for fate in fates {
+        q.push(&[plain()]).await.expect("pushes");
+        let taken = claim(q, me, 1).await;
+        if let Some(fate) = fate {
+            settle(q, &taken[0], fate).await;
+        }
+    }
+    q.push(&[plain()]).await.expect("pushes");
+    for state in State::ALL {
+        let listed = q.list(&QueueName::default(), state, ALL).await.expect("lists");
+        assert_eq!(listed.len(), 1, "{state}");
+        assert_eq!(listed[0].state, state);
+        let read = q.job(listed[0].id).await.expect("reads").expect("is there");
+        assert_eq!((read.state, read.history.clone()), (state, listed[0].history.clone()));
+    }
+}
+
+async fn lists_come_in_pages(store: Store) {
+    let q = &*store.queue;
+    let jobs: Vec<_> = (0..10)
+        .map(|n| {
+            let priority = if n < 5 { Priority::Normal } else { Priority::Critical };
+            job(Options { priority, ..Options::default() })
+        })
+        .collect();
+    q.push(&jobs).await.expect("pushes");
+    let mut seen = Vec::new();
+    for offset in [0, 4, 8, 12] {
+        let page = q.list(&QueueName::default(), State::Ready, Page { offset, size: 4 }).await.expect("lists");
+        assert_eq!(page.len(), 4.min(10_usize.saturating_sub(offset as usize)));
+        seen.extend(page.iter().map(|job| job.id));
+    }
+    let expected: Vec<_> = jobs[5..].iter().chain(&jobs[..5]).map(|job| job.id).collect();
+    assert_eq!(seen, expected, "in the order of claiming");
+    assert!(q.list(&queue("other"), State::Ready, ALL).await.expect("lists").is_empty());
+}
+
+async fn counts_follow_a_mixed_life(store: Store) {
+    let q = &*store.queue;
+    let me = worker(q).await;
+    q.push(&(0..6).map(|_| plain()).collect::<Vec<_>>()).await.expect("pushes");
+    let taken = claim(q, me, 5).await;
+    settle(q, &taken[0], Verdict::Succeeded).await;
+    settle(q, &taken[1], Verdict::Retry { delay_ms: 60_000, error: "no".into() }).await;
+    settle(q, &taken[2], Verdict::Dead { reason: DeadReason::Failed, error: "no".into() }).await;
+    settle(q, &taken[3], Verdict::HandBack).await;
+    let info = q.queues().await.expect("reads").pop().expect("a queue");
+    assert_eq!((info.ready, info.running, info.scheduled, info.dead), (2, 1, 1, 1));
+    assert_eq!((info.pushed_total, info.succeeded_total, info.failed_total), (6, 1, 2));
+}
+
+async fn a_store_is_fit_for_use(store: Store) {
+    let health = store.queue.check().await.expect("answers");
+    assert!(!health.version.is_empty() && !health.durability.is_empty());
+}
+
+/// The fast path for plain successes and the careful one for the rest must agree.
+async fn dropped_endings_leave_no_trace_even_when_mixed(store: Store) {
+    let q = &*store.queue;
+    let me = worker(q).await;
+    q.push(&[plain(), job(Options { priority: Priority::High, ..Options::default() })]).await.expect("pushes");
+    for taken in claim(q, me, 2).await {
+        settle(q, &taken, Verdict::Succeeded).await;
+        q.forget_endings(&[taken.id]).await.expect("forgets");
+        assert!(q.job(taken.id).await.expect("reads").is_none());
+    }
+    assert!(q.endings(9).await.expect("reads").is_empty());
+}

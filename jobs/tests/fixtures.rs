@@ -1,0 +1,58 @@
+//! Stores for tests: each test has one of its own.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use deskhand_jobs::queue::redis::RedisQueue;
+use deskhand_jobs::queue::sqlite::SqliteQueue;
+use deskhand_jobs::queue::{Endings, Queue};
+
+type Shift = Box<dyn Fn(i64) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// A store and its clock.
+pub(crate) struct Store {
+    pub(crate) queue: Arc<dyn Queue>,
+    shift: Shift,
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl Store {
+    /// Moves the store's clock.
+    pub(crate) async fn pass(&self, ms: i64) {
+        (self.shift)(ms).await;
+    }
+}
+
+/// A key prefix nobody else uses on the server of this run; `None` if the run is without servers.
+pub(crate) async fn redis(endings: Endings) -> Option<Store> {
+    let Ok(url) = std::env::var("DESKHAND_TEST_REDIS_URL") else {
+        assert_eq!(
+            std::env::var("TEST_ONLY").as_deref(),
+            Ok("sqlite"),
+            "no Redis for tests: run them with `make test`, or set TEST_ONLY=sqlite"
+        );
+        return None;
+    };
+    let prefix = format!("test:{}", deskhand_jobs::JobId::new());
+    let queue = Arc::new(RedisQueue::open(&url, &prefix, endings).await.expect("the test server answers"));
+    let clock = queue.clone();
+    let shift: Shift = Box::new(move |ms| {
+        let clock = clock.clone();
+        Box::pin(async move { clock.shift_clock(ms).await.expect("the clock moves") })
+    });
+    Some(Store { queue, shift, _directory: None })
+}
+
+/// A file of its own.
+pub(crate) async fn sqlite(endings: Endings) -> Option<Store> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("queue.db");
+    let queue = Arc::new(SqliteQueue::open(&path, endings).await.expect("the file opens"));
+    let clock = queue.clone();
+    let shift: Shift = Box::new(move |ms| {
+        let clock = clock.clone();
+        Box::pin(async move { clock.shift_clock(ms).await.expect("the clock moves") })
+    });
+    Some(Store { queue, shift, _directory: Some(directory) })
+}

@@ -1,0 +1,84 @@
+//! Opening everything that doors stand on.
+
+use std::sync::{Arc, OnceLock};
+
+use deskhand_jobs::Registry;
+use deskhand_jobs::queue::Queue;
+use deskhand_jobs::worker::HealthHandle;
+
+use super::jobs::registry;
+use super::queue::open_queue;
+use crate::access;
+use crate::base::{Clock, Result, Secret, TenantId, Vault};
+use crate::config::Config;
+use crate::db::Db;
+use crate::dispatch::service::Service as Jobs;
+
+/// What every door stands on; clones share it.
+#[derive(Clone)]
+pub struct App {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Where truth lives.
+    pub db: Db,
+    /// Where jobs wait.
+    pub queue: Arc<dyn Queue>,
+    /// The kinds of jobs.
+    pub registry: Arc<Registry>,
+    /// What seals secrets.
+    pub vault: Vault,
+    /// What tells the time.
+    pub clock: Clock,
+    /// The use cases around single jobs.
+    pub jobs: Jobs,
+    pub(super) worker: Arc<OnceLock<HealthHandle>>,
+}
+
+impl App {
+    /// Opens the database, brings it to the shape of this version, and opens the queue.
+    ///
+    /// # Errors
+    /// What does not answer or does not fit, with the cure.
+    pub async fn open(config: Config) -> Result<Self> {
+        Self::open_with(config, Clock::system()).await
+    }
+
+    /// Opens everything with a clock of one's own.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub async fn open_with(config: Config, clock: Clock) -> Result<Self> {
+        let vault = Vault::load_or_create(&config.secrets.key_file)?;
+        let db = Db::open(&config.database.url).await?.with_clock(clock.clone());
+        db.migrate().await?;
+        let queue = open_queue(&config.queue.url).await?;
+        let registry = Arc::new(registry(&db, &vault, &clock)?);
+        let jobs = Jobs::new(db.clone(), Arc::clone(&queue), Arc::clone(&registry));
+        let (config, worker) = (Arc::new(config), Arc::default());
+        Ok(Self { config, db, queue, registry, vault, clock, jobs, worker })
+    }
+
+    /// Sees to it that somebody can come in; returns the token if one was made, to be shown once.
+    ///
+    /// # Errors
+    /// [`Error`](crate::base::Error) of the database.
+    pub async fn bootstrap(&self) -> Result<Option<Secret>> {
+        let given = Some(&self.config.admin_token).filter(|token| !token.is_empty()).map(Secret::new);
+        access::service::bootstrap(&self.db, given.as_ref()).await
+    }
+
+    /// Returns the tenant that the command line and the schedules act for.
+    pub fn tenant(&self) -> TenantId {
+        TenantId::default()
+    }
+
+    /// Returns a look at the worker of this process, if it runs one.
+    pub fn worker_health(&self) -> Option<&HealthHandle> {
+        self.worker.get()
+    }
+
+    /// Closes the database; what was accepted is durable before that.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+}
