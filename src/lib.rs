@@ -9,3 +9,5 @@ pub mod config;
 pub mod db;
 pub mod dispatch;
 pub mod http;
+pub mod outbound;
+pub mod work_orders;
