@@ -27,8 +27,6 @@ fn new(args: &str, key: Option<&str>) -> NewJob {
         run_at: None,
         max_attempts: None,
         unique: None,
-        max_attempts: None,
-        unique: None,
         idempotency_key: key.map(str::to_owned),
     }
 }
