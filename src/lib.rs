@@ -1,6 +1,13 @@
 //! Deskhand: the durable job queue behind an IT service desk.
+#![doc = include_str!("../ARCHITECTURE.md")]
 
 pub mod access;
+pub mod app;
 pub mod base;
+pub mod cli;
+pub mod config;
 pub mod db;
 pub mod dispatch;
+pub mod http;
+pub mod outbound;
+pub mod work_orders;

@@ -1,3 +1,27 @@
 //! The program.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use deskhand::cli;
+
+fn main() -> ExitCode {
+    let args = cli::Args::parse();
+    // One TLS stack: without a chosen provider the first TLS connection would panic.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        return fail("cannot set up TLS: a provider is there already");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start the runtime: {error}")),
+    };
+    match runtime.block_on(cli::run(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&deskhand_jobs::outcome::chain(error.as_ref())),
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::FAILURE
+}

@@ -1,4 +1,8 @@
 //! All integration tests in one binary: one link, one set of fixtures.
 
+mod contracts;
+mod doors;
+mod fakes;
 mod fixtures;
+mod house;
 mod store;

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::{Cancelled, JobRecord, Queue};
-use deskhand_jobs::{Envelope, JobId, Priority, QueueName, Registry};
+use deskhand_jobs::{Envelope, JobId, Priority, QueueName, Registry, Unique};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -49,6 +49,10 @@ pub struct NewJob {
     pub priority: Option<Priority>,
     /// Not before this instant.
     pub run_at: Option<DateTime<Utc>>,
+    /// Another number of failures than the kind's own.
+    pub max_attempts: Option<u32>,
+    /// Another key than the kind's own, of which there may be one job.
+    pub unique: Option<Unique>,
     /// The client's key: the same request under the same key is the same job.
     pub idempotency_key: Option<String>,
 }
@@ -89,6 +93,11 @@ impl Service {
         envelope.run_at_ms = new.run_at.map(|at| at.timestamp_millis());
         envelope.options.queue = new.queue.unwrap_or(envelope.options.queue);
         envelope.options.priority = new.priority.unwrap_or(envelope.options.priority);
+        envelope.options.max_attempts = new.max_attempts.unwrap_or(envelope.options.max_attempts);
+        envelope.options.unique = new.unique.or(envelope.options.unique);
+        if envelope.options.max_attempts == 0 {
+            return Err(Error::field("/max_attempts", "a job has at least 1 attempt"));
+        }
         let Some(key) = new.idempotency_key else { return self.insert(tenant, &envelope, None).await };
         if key.is_empty() || key.chars().count() > MAX_KEY_CHARS || key.contains('\0') {
             return Err(Error::field(
@@ -227,6 +236,7 @@ fn fingerprint(new: &NewJob) -> Result<String> {
     let args: serde_json::Value = serde_json::from_str(new.args.get()).map_err(wrong)?;
     let asked = serde_json::json!({
         "kind": new.kind, "args": args, "queue": new.queue, "priority": new.priority, "run_at": new.run_at,
+        "max_attempts": new.max_attempts, "unique": new.unique,
     });
     Ok(URL_SAFE_NO_PAD.encode(Sha256::digest(asked.to_string())))
 }

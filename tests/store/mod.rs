@@ -4,5 +4,7 @@ mod outbox;
 mod relay;
 mod schedules;
 mod steering;
+mod sync_runs;
 mod tokens;
 mod twins;
+mod work_orders;

@@ -25,6 +25,8 @@ fn new(args: &str, key: Option<&str>) -> NewJob {
         queue: None,
         priority: Some(Priority::High),
         run_at: None,
+        max_attempts: None,
+        unique: None,
         idempotency_key: key.map(str::to_owned),
     }
 }

@@ -1,0 +1,132 @@
+//! Opening everything that doors stand on.
+
+use std::sync::{Arc, OnceLock};
+
+use deskhand_jobs::Registry;
+use deskhand_jobs::queue::Queue;
+use deskhand_jobs::worker::HealthHandle;
+
+use super::jobs::registry;
+use super::queue::open_queue;
+use crate::access;
+use crate::base::{Clock, Error, FieldError, Result, Secret, TenantId, Vault};
+use crate::config::Config;
+use crate::db::Db;
+use crate::dispatch::schedules;
+use crate::dispatch::service::Service as Jobs;
+use crate::outbound::Http;
+use crate::work_orders::WorkOrders;
+
+/// What every door stands on; clones share it.
+#[derive(Clone)]
+pub struct App {
+    /// The settings.
+    pub config: Arc<Config>,
+    /// Where truth lives.
+    pub db: Db,
+    /// Where jobs wait.
+    pub queue: Arc<dyn Queue>,
+    /// The kinds of jobs.
+    pub registry: Arc<Registry>,
+    /// What seals secrets.
+    pub vault: Vault,
+    /// What tells the time.
+    pub clock: Clock,
+    /// The use cases around single jobs.
+    pub jobs: Jobs,
+    /// The use cases of work orders.
+    pub work_orders: WorkOrders,
+    pub(super) worker: Arc<OnceLock<HealthHandle>>,
+}
+
+impl App {
+    /// Opens the database, brings it to the shape of this version, and opens the queue.
+    ///
+    /// # Errors
+    /// What does not answer or does not fit, with the cure.
+    pub async fn open(config: Config) -> Result<Self> {
+        Self::open_with(config, Clock::system()).await
+    }
+
+    /// Opens everything with a clock of one's own.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub async fn open_with(config: Config, clock: Clock) -> Result<Self> {
+        let vault = Vault::load_or_create(&config.secrets.key_file)?;
+        let db = Db::open(&config.database.url).await?.with_clock(clock.clone());
+        db.migrate().await?;
+        let queue = open_queue(&config.queue.url).await?;
+        let http = Http::new().map_err(|error| Error::internal("cannot make the HTTP client", error))?;
+        let work_orders = WorkOrders::new(db.clone(), vault.clone(), http);
+        let registry = Arc::new(registry(&work_orders)?);
+        let jobs = Jobs::new(db.clone(), Arc::clone(&queue), Arc::clone(&registry));
+        let (config, worker) = (Arc::new(config), Arc::default());
+        Ok(Self { config, db, queue, registry, vault, clock, jobs, work_orders, worker })
+    }
+
+    /// Sees to it that somebody can come in; returns the token if one was made, to be shown once.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub async fn bootstrap(&self) -> Result<Option<Secret>> {
+        let given = Some(&self.config.admin_token).filter(|token| !token.is_empty()).map(Secret::new);
+        access::service::bootstrap(&self.db, given.as_ref()).await
+    }
+
+    /// Brings the schedules of the settings into the database.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] names every schedule that is wrong.
+    pub async fn declare_schedules(&self) -> Result<()> {
+        let declared = self.config.declared_schedules();
+        let named = |field: FieldError| match declared.get(place(&field.pointer)) {
+            Some(schedule) => FieldError { pointer: setting(&schedule.name, &field.pointer), ..field },
+            None => field,
+        };
+        match schedules::sync_declared(&self.db, &self.registry, &declared).await {
+            Err(Error::Invalid(fields)) => Err(Error::Invalid(fields.into_iter().map(named).collect())),
+            other => other,
+        }
+    }
+
+    /// Returns the tenant that the command line and the schedules act for.
+    pub fn tenant(&self) -> TenantId {
+        TenantId::default()
+    }
+
+    /// Returns a look at the worker of this process, if it runs one.
+    pub fn worker_health(&self) -> Option<&HealthHandle> {
+        self.worker.get()
+    }
+
+    /// Closes the database; what was accepted is durable before that.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+}
+
+/// Reads the number in `/schedules/3/cron`; the settings know schedules by name.
+fn place(pointer: &str) -> usize {
+    pointer.split('/').nth(2).and_then(|number| number.parse().ok()).unwrap_or(usize::MAX)
+}
+
+/// Names a setting of a schedule as the file does.
+fn setting(name: &str, pointer: &str) -> String {
+    let field = pointer.rsplit('/').next().unwrap_or_default();
+    let quote = if name.contains('.') { "\"" } else { "" };
+    format!("schedules.{quote}{name}{quote}.{field}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_schedule_is_named_as_the_settings_name_it() {
+        assert_eq!(place("/schedules/3/cron"), 3);
+        assert_eq!(place("/name"), usize::MAX);
+        assert_eq!(setting("nightly", "/schedules/3/cron"), "schedules.nightly.cron");
+        assert_eq!(setting("a.b", "/schedules/3/kind"), "schedules.\"a.b\".kind");
+    }
+}

@@ -1,0 +1,163 @@
+//! What a process does: any of three roles, side by side.
+
+use std::future::IntoFuture;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use deskhand_jobs::worker::{self, Worker};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::open::App;
+use crate::base::{Error, Result};
+use crate::dispatch::schedules::Scheduler;
+use crate::dispatch::{Keeper, Reconciler, Relay};
+use crate::http;
+
+/// A part of the work that a process takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Answers HTTP.
+    Api,
+    /// Fires schedules, sends jobs from the database into the queue, and finds lost ones.
+    Scheduler,
+    /// Runs jobs, and writes their ends into the database.
+    Worker,
+}
+
+impl Role {
+    /// All roles: what one process does alone.
+    pub const ALL: [Self; 3] = [Self::Api, Self::Scheduler, Self::Worker];
+}
+
+/// The roles of this process at work.
+pub struct Running {
+    tasks: JoinSet<&'static str>,
+    /// The keeper stops last: the worker's last settlements have endings.
+    keeper_stop: CancellationToken,
+    workers: JoinSet<()>,
+    address: Option<SocketAddr>,
+}
+
+impl Running {
+    /// Starts roles; they stop when `stop` fires.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the address of the API cannot be taken.
+    pub async fn start(app: &App, roles: &[Role], stop: &CancellationToken) -> Result<Self> {
+        let mut running = Self {
+            tasks: JoinSet::new(),
+            keeper_stop: CancellationToken::new(),
+            workers: JoinSet::new(),
+            address: None,
+        };
+        let has = |role| roles.contains(&role);
+        if has(Role::Api) {
+            running.serve(app, stop.clone()).await?;
+        }
+        if has(Role::Scheduler) || has(Role::Worker) {
+            let relay = Relay::new(app.db.clone(), Arc::clone(&app.queue));
+            running.spawn("relay", stop, async move |stop| relay.run(stop).await);
+        }
+        if has(Role::Scheduler) {
+            app.declare_schedules().await?;
+            let scheduler = Scheduler::new(app.db.clone(), Arc::clone(&app.registry));
+            running.spawn("scheduler", stop, async move |stop| scheduler.run(stop).await);
+            let reconciler = Reconciler::new(app.db.clone(), Arc::clone(&app.queue));
+            running.spawn("reconciler", stop, async move |stop| reconciler.run(stop).await);
+        }
+        if has(Role::Worker) {
+            running.work(app, stop.clone());
+        }
+        Ok(running)
+    }
+
+    /// Returns the address of the API, if it is served.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Waits until every role has stopped.
+    pub async fn finished(mut self) {
+        while self.workers.join_next().await.is_some() {}
+        self.keeper_stop.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            match ended {
+                Ok(name) => tracing::debug!("the {name} has stopped"),
+                Err(error) => tracing::error!(error = %error, "a role ended badly"),
+            }
+        }
+    }
+
+    fn spawn<F>(&mut self, name: &'static str, stop: &CancellationToken, run: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let work = run(stop.clone());
+        self.tasks.spawn(async move {
+            work.await;
+            name
+        });
+    }
+
+    async fn serve(&mut self, app: &App, stop: CancellationToken) -> Result<()> {
+        http::metrics::record()?;
+        let listen = app.config.server.listen;
+        let listener = TcpListener::bind(listen).await.map_err(|error| {
+            Error::field(
+                "/server/listen",
+                format!("cannot listen on {listen}: {error}; stop what has it, or set server.listen"),
+            )
+        })?;
+        self.address = listener.local_addr().ok();
+        let server =
+            axum::serve(listener, http::router(app.clone())).with_graceful_shutdown(stop.clone().cancelled_owned());
+        self.tasks.spawn(async move {
+            if let Err(error) = server.into_future().await {
+                tracing::error!(error = %error, "the API ended badly");
+            }
+            "api"
+        });
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = http::metrics::upkeep() => {}
+            }
+            "upkeep of figures"
+        });
+        Ok(())
+    }
+
+    fn work(&mut self, app: &App, stop: CancellationToken) {
+        let settled = Arc::new(Notify::new());
+        let keeper = Keeper::new(app.db.clone(), Arc::clone(&app.queue));
+        let wake = Arc::clone(&settled);
+        let keeper_stop = self.keeper_stop.clone();
+        self.spawn("keeper", &keeper_stop, async move |stop| keeper.run(stop, wake).await);
+
+        let settings = &app.config.worker;
+        let config = worker::Config {
+            name: format!("{}:{}", host(), std::process::id()),
+            queues: settings.queues.clone(),
+            concurrency: settings.concurrency,
+            grace: settings.grace(),
+        };
+        let worker = Worker::new(Arc::clone(&app.queue), (*app.registry).clone(), config)
+            .on_settled(move || settled.notify_one());
+        // Tests start a worker twice in one app; the first look stays.
+        let _ = app.worker.set(worker.health());
+        self.workers.spawn(async move {
+            worker.run(stop).await;
+        });
+    }
+}
+
+/// Returns the name of this host as Linux tells it.
+fn host() -> String {
+    let told = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let told = told.trim();
+    if told.is_empty() { "host".to_owned() } else { told.to_owned() }
+}

@@ -1,0 +1,121 @@
+//! What can be typed, and which file answers.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use super::{
+    api, dead, doctor, enqueue, jobs, logging, migrate, queues, schedules, serve, sync, sync_logs, token, workers,
+};
+use crate::app::App;
+use crate::config::{self, Config};
+
+/// The durable job queue behind an IT service desk.
+#[derive(Debug, Parser)]
+#[command(name = "deskhand", version, propagate_version = true)]
+pub struct Args {
+    /// A file with settings; what it leaves out keeps its default.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// How the log is written, on standard error.
+    #[arg(long, global = true, value_enum, default_value_t = logging::Format::Text)]
+    log_format: logging::Format,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the API, the scheduler and a worker in one process.
+    Serve(serve::Serve),
+    /// Run the API alone.
+    Api(api::Api),
+    /// Run the scheduler alone.
+    Scheduler(serve::Scheduler),
+    /// Run a worker alone.
+    Worker(serve::Worker),
+    /// Bring the database to the shape of this version.
+    Migrate(migrate::Migrate),
+    /// Enqueue a job.
+    Enqueue(enqueue::Enqueue),
+    /// Look at jobs and steer them.
+    #[command(subcommand)]
+    Jobs(jobs::Jobs),
+    /// Look at queues, pause and resume them.
+    #[command(subcommand)]
+    Queues(queues::Queues),
+    /// Work through the dead letters.
+    #[command(subcommand)]
+    Dead(dead::Dead),
+    /// Look at schedules and steer them.
+    #[command(subcommand)]
+    Schedules(schedules::Schedules),
+    /// Look at the workers.
+    #[command(subcommand)]
+    Workers(workers::Workers),
+    /// Sync external systems now, or tell how they stand.
+    Sync(sync::Sync),
+    /// Clear away the records of runs.
+    #[command(subcommand)]
+    SyncLogs(sync_logs::SyncLogs),
+    /// Make API tokens.
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Check the settings, the database and the queue.
+    Doctor(doctor::Doctor),
+}
+
+/// Does what was typed.
+///
+/// # Errors
+/// One clear sentence with the cure.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let config = config::load(args.config.as_deref(), std::env::vars())?;
+    let serves =
+        matches!(args.command, Command::Serve(_) | Command::Api(_) | Command::Scheduler(_) | Command::Worker(_));
+    logging::start(&config.log, args.log_format, serves)?;
+    match args.command {
+        Command::Serve(command) => serve::serve(command, config).await,
+        Command::Api(command) => api::run(command, config).await,
+        Command::Scheduler(command) => serve::scheduler(command, config).await,
+        Command::Worker(command) => serve::worker(command, config).await,
+        Command::Doctor(command) => doctor::run(command, config).await,
+        other => once(other, config).await,
+    }
+}
+
+/// Does one thing and ends.
+async fn once(command: Command, config: Config) -> anyhow::Result<()> {
+    let app = App::open(config).await?;
+    let done = match command {
+        Command::Migrate(command) => migrate::run(command, &app),
+        Command::Enqueue(command) => enqueue::run(command, &app).await,
+        Command::Jobs(command) => jobs::run(command, &app).await,
+        Command::Queues(command) => queues::run(command, &app).await,
+        Command::Dead(command) => dead::run(command, &app).await,
+        Command::Schedules(command) => schedules::run(command, &app).await,
+        Command::Workers(command) => workers::run(command, &app).await,
+        Command::Sync(command) => sync::run(command, &app).await,
+        Command::SyncLogs(command) => sync_logs::run(command, &app).await,
+        Command::Token(command) => token::run(command, &app).await,
+        Command::Serve(_) | Command::Api(_) | Command::Scheduler(_) | Command::Worker(_) | Command::Doctor(_) => {
+            unreachable!("`run` has taken the commands that open the app themselves")
+        }
+    };
+    app.close().await;
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,142 @@
+//! `deskhand jobs`.
+
+use clap::{Args, Subcommand};
+use deskhand_jobs::queue::Cancelled;
+use deskhand_jobs::{JobId, Kind, QueueName};
+
+use super::enqueue::send_off;
+use super::print::{Output, at, line, or_dash, short};
+use crate::app::App;
+use crate::base::PageRequest;
+use crate::dispatch::LedgerState;
+use crate::dispatch::ledger::Filter;
+use crate::http::JobView;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Jobs {
+    /// Show jobs, the latest first.
+    List(List),
+    /// Show one job with everything that is known of it.
+    Show {
+        /// The job.
+        id: JobId,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Run a job now that waits for its time, or a dead one again.
+    Retry {
+        /// The job.
+        id: JobId,
+    },
+    /// End a job that waits; ask one that runs to stop.
+    Cancel {
+        /// The job.
+        id: JobId,
+    },
+    /// Give up a dead job.
+    Discard {
+        /// The job.
+        id: JobId,
+    },
+}
+
+/// Show jobs, the latest first.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only those that are pending, pushed, succeeded, dead or cancelled.
+    #[arg(long)]
+    state: Option<LedgerState>,
+    #[command(flatten)]
+    narrow: Narrow,
+}
+
+/// What every list of jobs can be narrowed by.
+#[derive(Debug, Args)]
+pub(super) struct Narrow {
+    /// Only those of a kind.
+    #[arg(long)]
+    kind: Option<Kind>,
+    /// Only those of a queue.
+    #[arg(long)]
+    queue: Option<QueueName>,
+    /// The page; the first is 1.
+    #[arg(long)]
+    page: Option<u64>,
+    /// How many a page has.
+    #[arg(long)]
+    size: Option<u64>,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) async fn run(command: Jobs, app: &App) -> anyhow::Result<()> {
+    let tenant = app.tenant();
+    match command {
+        Jobs::List(List { state, narrow }) => list(app, state, narrow).await,
+        Jobs::Show { id, output } => {
+            let view = JobView::from(app.jobs.get(&tenant, id).await?);
+            output.one(&view, || describe(&view))
+        }
+        Jobs::Retry { id } => {
+            app.jobs.retry(&tenant, id).await?;
+            send_off(app).await;
+            line(&format!("job {id} runs as soon as a worker takes it"))
+        }
+        Jobs::Cancel { id } => match app.jobs.cancel(&tenant, id, "cancelled on the command line").await? {
+            Cancelled::Asked => line(&format!("job {id} runs and was asked to stop")),
+            Cancelled::Ended | Cancelled::AlreadyEnded | Cancelled::Unknown => line(&format!("job {id} is cancelled")),
+        },
+        Jobs::Discard { id } => {
+            let gone = app.jobs.discard(&tenant, &[id], "discarded on the command line").await?;
+            if gone.is_empty() {
+                let state = app.jobs.get(&tenant, id).await?.entry.state;
+                anyhow::bail!("job {id} is {state} and not dead: `deskhand jobs cancel {id}` ends it");
+            }
+            line(&format!("job {id} is given up"))
+        }
+    }
+}
+
+/// Prints a page of jobs.
+pub(super) async fn list(app: &App, state: Option<LedgerState>, narrow: Narrow) -> anyhow::Result<()> {
+    let Narrow { kind, queue, page, size, output } = narrow;
+    let page = PageRequest::new(page, size)?;
+    let entries = app.jobs.list(&app.tenant(), &Filter { state, kind, queue }, page).await?;
+    let views = JobView::page(app, entries).await;
+    output.rows(&views.items, ["ID", "KIND", "QUEUE", "STATE", "FAILURES", "CREATED", "ERROR"], |job| {
+        [
+            job.id.to_string(),
+            job.kind.to_string(),
+            job.queue.to_string(),
+            job.state.to_owned(),
+            format!("{}/{}", job.failures, job.max_attempts),
+            at(job.created_at),
+            short(job.last_error.as_deref().unwrap_or("-"), 80),
+        ]
+    })
+}
+
+fn describe(job: &JobView) -> String {
+    let mut rows = vec![
+        ("id", job.id.to_string()),
+        ("kind", job.kind.to_string()),
+        ("args", job.args.get().to_owned()),
+        ("tenant", job.tenant.to_string()),
+        ("queue", job.queue.to_string()),
+        ("state", job.state.to_owned()),
+        ("created", at(job.created_at)),
+        ("run at", at(job.run_at)),
+        ("failures", format!("{} of {} allowed", job.failures, job.max_attempts)),
+        ("recoveries", job.recoveries.to_string()),
+        ("hand-backs", job.hand_backs.to_string()),
+        ("worker", or_dash(job.worker.as_ref())),
+        ("started", or_dash(job.started_at.map(at))),
+        ("ended", or_dash(job.ended_at.map(at))),
+        ("took", or_dash(job.duration_ms.map(|ms| format!("{ms} ms")))),
+    ];
+    if let Some(reason) = job.dead_reason {
+        rows.push(("dead because", reason.as_str().to_owned()));
+    }
+    rows.push(("last error", or_dash(job.last_error.as_ref())));
+    rows.iter().map(|(name, value)| format!("{name:<13}{value}")).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,22 @@
+//! The command line. One file per command; each acts on the database and the queue of the configuration, as the API does.
+//!
+//! To add a command: 1. a file with its `clap::Args` and `run`; 2. its line in `args.rs`, twice.
+
+mod api;
+mod args;
+mod dead;
+mod doctor;
+mod enqueue;
+mod jobs;
+mod logging;
+mod migrate;
+mod print;
+mod queues;
+mod schedules;
+mod serve;
+mod sync;
+mod sync_logs;
+mod token;
+mod workers;
+
+pub use args::{Args, run};

@@ -1,0 +1,91 @@
+//! What the types of the settings cannot say.
+
+use std::collections::BTreeSet;
+
+use super::load::Error;
+use super::settings::Config;
+
+/// Shorter tokens can be guessed.
+const MIN_TOKEN_CHARS: usize = 16;
+
+const DATABASES: [&str; 3] = ["sqlite", "postgres", "postgresql"];
+const QUEUES: [&str; 3] = ["sqlite", "redis", "rediss"];
+
+impl Config {
+    /// Checks what the types of the settings cannot say.
+    ///
+    /// # Errors
+    /// [`Error`] names the key, what was given and the cure.
+    pub fn check(&self) -> Result<(), Error> {
+        check(self)
+    }
+}
+
+fn check(config: &Config) -> Result<(), Error> {
+    scheme("database.url", &config.database.url, &DATABASES)?;
+    scheme("queue.url", &config.queue.url, &QUEUES)?;
+    demand(config.database.url != config.queue.url, || {
+        "database.url and queue.url name the same file: give the queue a file of its own".to_owned()
+    })?;
+    let token = config.admin_token.chars().count();
+    demand(token == 0 || token >= MIN_TOKEN_CHARS, || {
+        format!(
+            "admin_token has {token} characters: give it at least {MIN_TOKEN_CHARS}, or leave it empty and one is made"
+        )
+    })?;
+    range("server.body_limit_bytes", config.server.body_limit_bytes, 1024, 64 * 1024 * 1024)?;
+    range("worker.concurrency", config.worker.concurrency, 1, 10_000)?;
+    range("worker.grace_s", config.worker.grace_s as usize, 0, 3600)?;
+
+    let queues = &config.worker.queues;
+    demand(!queues.is_empty(), || "worker.queues is empty: name at least one queue, such as \"default\"".to_owned())?;
+    let mut seen = BTreeSet::new();
+    for queue in queues {
+        demand(seen.insert(queue), || format!("worker.queues names {queue} twice: name each queue once"))?;
+    }
+    Ok(())
+}
+
+fn demand(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(Error(otherwise())) }
+}
+
+fn range(key: &str, given: usize, from: usize, to: usize) -> Result<(), Error> {
+    demand((from..=to).contains(&given), || format!("{key} is {given}: give it a value from {from} to {to}"))
+}
+
+fn scheme(key: &str, url: &str, known: &[&str]) -> Result<(), Error> {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    // The rest of the URL may hold a password and is not shown.
+    demand(scheme.is_some_and(|scheme| known.contains(&scheme)), || {
+        let given = scheme.map_or_else(|| "has no scheme".to_owned(), |scheme| format!("begins with {scheme}://"));
+        let known = known.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(", ");
+        format!("{key} {given}: what is supported is {known}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::load;
+
+    #[test]
+    fn each_rule_refuses_with_the_key_and_the_cure() {
+        for (name, value, expected) in [
+            (
+                "DESKHAND_DATABASE__URL",
+                "mysql://u:hidden@h/d",
+                "database.url begins with mysql://: what is supported is sqlite://",
+            ),
+            ("DESKHAND_QUEUE__URL", "queue.db", "queue.url has no scheme"),
+            ("DESKHAND_QUEUE__URL", "sqlite://./data/deskhand.db", "a file of its own"),
+            ("DESKHAND_ADMIN_TOKEN", "short", "at least 16"),
+            ("DESKHAND_WORKER__CONCURRENCY", "0", "from 1 to 10000"),
+            ("DESKHAND_WORKER__QUEUES", "", "worker.queues is empty"),
+            ("DESKHAND_WORKER__QUEUES", "a,a", "names a twice"),
+            ("DESKHAND_SERVER__BODY_LIMIT_BYTES", "1", "server.body_limit_bytes is 1"),
+        ] {
+            let text = load(None, [(name.to_owned(), value.to_owned())]).err().expect("refused").to_string();
+            assert!(text.contains(expected) && !text.contains("hidden"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The settings as types. `config/default.toml` gives every value, so no default stands here.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use deskhand_jobs::QueueName;
+use serde::Deserialize;
+
+use crate::base::TenantId;
+use crate::dispatch::schedules::{CatchUp, Declared, Overlap};
+
+/// Everything that can be set. Not `Debug`: it holds passwords.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The directory of everything embedded.
+    pub data_dir: PathBuf,
+    /// The token with all rights in the first tenant; empty if one is to be made.
+    pub admin_token: String,
+    /// The filter of the log.
+    pub log: String,
+    /// The HTTP server.
+    pub server: Server,
+    /// The figures at `/metrics`.
+    pub metrics: Metrics,
+    /// Where truth lives.
+    pub database: Database,
+    /// Where jobs wait.
+    pub queue: Queue,
+    /// What a worker process does.
+    pub worker: Worker,
+    /// The credentials of external systems.
+    pub secrets: Secrets,
+    /// What runs when, by name.
+    pub schedules: BTreeMap<String, Schedule>,
+}
+
+/// The HTTP server.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// The address and port.
+    pub listen: SocketAddr,
+    /// The largest request body, in bytes.
+    pub body_limit_bytes: usize,
+}
+
+/// The figures at `/metrics`.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Whether they are answered without a token.
+    pub public: bool,
+}
+
+/// Where truth lives.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `sqlite://…` or `postgres://…`; never empty after loading.
+    pub url: String,
+}
+
+/// Where jobs wait.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// `sqlite://…`, `redis://…` or `rediss://…`; never empty after loading.
+    pub url: String,
+}
+
+/// What a worker process does.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Worker {
+    /// The queues it serves, the first first.
+    pub queues: Vec<QueueName>,
+    /// How many jobs it runs at once.
+    pub concurrency: usize,
+    /// How long running jobs may go on once it is told to stop, in seconds.
+    pub grace_s: u64,
+}
+
+impl Worker {
+    /// Returns how long running jobs may go on once the worker is told to stop.
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace_s)
+    }
+}
+
+/// The credentials of external systems.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    /// The file of the key; never empty after loading.
+    pub key_file: PathBuf,
+}
+
+/// One schedule as it is declared.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// The job that a slot enqueues.
+    pub kind: String,
+    /// The arguments of that job.
+    #[serde(default)]
+    pub args: serde_json::Map<String, serde_json::Value>,
+    /// Five fields or `@every 5m`.
+    pub cron: String,
+    /// The time zone of the line.
+    #[serde(default = "utc")]
+    pub zone: String,
+    /// How long at most a slot is delayed, in milliseconds.
+    #[serde(default)]
+    pub jitter_ms: u32,
+    /// What happens while the last job runs.
+    #[serde(default = "skip")]
+    pub overlap: Overlap,
+    /// What happens to missed slots.
+    #[serde(default = "latest")]
+    pub catch_up: CatchUp,
+    /// How many missed slots fire at most with `catch_up = "all"`.
+    #[serde(default = "ten")]
+    pub catch_up_max: u32,
+    /// `false` switches it off.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+impl Config {
+    /// Returns the schedules as the scheduler takes them, by name.
+    pub fn declared_schedules(&self) -> Vec<Declared> {
+        let declare = |(name, schedule): (&String, &Schedule)| Declared {
+            name: name.clone(),
+            kind: schedule.kind.clone(),
+            args: serde_json::Value::Object(schedule.args.clone()),
+            cron: schedule.cron.clone(),
+            zone: schedule.zone.clone(),
+            jitter_ms: schedule.jitter_ms,
+            overlap: schedule.overlap,
+            catch_up: schedule.catch_up,
+            catch_up_max: schedule.catch_up_max,
+            enabled: schedule.enabled,
+            tenant: TenantId::default(),
+        };
+        self.schedules.iter().map(declare).collect()
+    }
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+fn skip() -> Overlap {
+    Overlap::Skip
+}
+
+fn latest() -> CatchUp {
+    CatchUp::Latest
+}
+
+fn ten() -> u32 {
+    10
+}
+
+fn yes() -> bool {
+    true
+}

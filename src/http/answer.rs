@@ -1,0 +1,77 @@
+//! The shapes of what is answered: `{"data": …}`, and for lists also `total`, `page`, `size` and `next`.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::base::Paged;
+
+/// One object: 200 with `{"data": …}`.
+#[derive(Debug, Serialize)]
+pub struct Data<T> {
+    /// The object.
+    pub data: T,
+}
+
+/// Wraps one object.
+pub fn data<T>(data: T) -> Data<T> {
+    Data { data }
+}
+
+/// A new object: 201 with `{"data": …}`.
+#[derive(Debug)]
+pub struct Created<T>(pub T);
+
+/// Work that was taken and is not done: 202 with `{"data": …}`.
+#[derive(Debug)]
+pub struct Accepted<T>(pub T);
+
+/// A slice of a list: 200 with `{"data": […], "total", "page", "size", "next"}`.
+#[derive(Debug, Serialize)]
+pub struct List<T> {
+    data: Vec<T>,
+    total: u64,
+    page: u64,
+    size: u64,
+    next: Option<u64>,
+}
+
+impl<T> List<T> {
+    /// Wraps a list that is always answered as a whole.
+    pub fn whole(data: Vec<T>) -> Self {
+        let total = data.len() as u64;
+        Self { data, total, page: 1, size: total, next: None }
+    }
+}
+
+impl<T> From<Paged<T>> for List<T> {
+    fn from(paged: Paged<T>) -> Self {
+        let Paged { items, total, page, size, next } = paged;
+        Self { data: items, total, page, size, next }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Data<T> {
+    fn into_response(self) -> Response {
+        Json(self).into_response()
+    }
+}
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        (StatusCode::CREATED, Json(data(self.0))).into_response()
+    }
+}
+
+impl<T: Serialize> IntoResponse for Accepted<T> {
+    fn into_response(self) -> Response {
+        (StatusCode::ACCEPTED, Json(data(self.0))).into_response()
+    }
+}
+
+impl<T: Serialize> IntoResponse for List<T> {
+    fn into_response(self) -> Response {
+        Json(self).into_response()
+    }
+}

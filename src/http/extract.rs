@@ -1,0 +1,228 @@
+//! What handlers take from a request. They stand in for axum's own so that every refusal is a [`Problem`] that names the field.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request, rejection};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+use crate::base::{FieldError, PageRequest};
+
+/// The body, as JSON.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+/// The query.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+/// The places in the path.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+/// `?page&size`.
+#[derive(Debug)]
+pub struct Page(pub PageRequest);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let media_type = request.headers().get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+        if !media_type.is_some_and(is_json) {
+            let given = media_type.map_or_else(|| "is missing".to_owned(), |given| format!("is {given:?}"));
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "media_type",
+                format!("the Content-Type {given}: send JSON with Content-Type: application/json"),
+            ));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| of_body(&rejection))?;
+        parse(&bytes).map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(query)) => Ok(Self(query)),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+                // axum writes the name of the parameter in front.
+                let (name, message) = text.split_once(": ").unwrap_or(("", text));
+                let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+                Err(if plain { Problem::field(&format!("/{name}"), message) } else { Problem::field("", text) })
+            }
+        }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(path)) => Ok(Self(path)),
+            Err(rejection) => Err(Problem::field(
+                "",
+                format!("the path does not fit: {}", rejection.body_text().trim_start_matches("Invalid URL: ")),
+            )),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Page {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        #[derive(serde::Deserialize)]
+        struct Numbers {
+            page: Option<u64>,
+            size: Option<u64>,
+        }
+        let Query(Numbers { page, size }) = Query::from_request_parts(parts, state).await?;
+        Ok(Self(PageRequest::new(page, size)?))
+    }
+}
+
+fn is_json(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn of_body(rejection: &rejection::BytesRejection) -> Problem {
+    let status = rejection.status();
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        return too_large();
+    }
+    Problem::of_status(status, "the body could not be read to its end".to_owned())
+}
+
+/// Refuses a body beyond the limit of `server.body_limit_bytes`.
+pub(super) fn too_large() -> Problem {
+    let cure = "send less at once, or raise server.body_limit_bytes";
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is larger than allowed: {cure}"))
+}
+
+/// Reads JSON; a refusal says where it went wrong.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let pointer = pointer(error.path());
+        of_json(error.inner(), pointer)
+    })?;
+    reader.end().map_err(|error| of_json(&error, String::new()))?;
+    Ok(value)
+}
+
+fn of_json(error: &serde_json::Error, mut pointer: String) -> Problem {
+    if !error.is_data() {
+        return Problem::new(StatusCode::BAD_REQUEST, "json", format!("the body is not JSON: {error}"));
+    }
+    let text = error.to_string();
+    let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
+    // Serde tells a missing or unknown field at the object around it.
+    for start in ["missing field `", "unknown field `"] {
+        if let Some((name, _)) = message.strip_prefix(start).and_then(|rest| rest.split_once('`'))
+            && pointer.rsplit('/').next() != Some(name)
+        {
+            pointer = format!("{pointer}/{}", escape(name));
+        }
+    }
+    Problem::invalid(vec![FieldError { pointer, message }])
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(format!("/{index}")),
+            Segment::Map { key } => Some(format!("/{}", escape(key))),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        })
+        .collect()
+}
+
+/// Escapes a key as RFC 6901 says.
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use serde::Deserialize;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only decoding is tested")]
+    struct Order {
+        kind: String,
+        args: Option<Box<RawValue>>,
+        #[serde(default)]
+        items: Vec<Item>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code, reason = "only decoding is tested")]
+    struct Item {
+        count: u32,
+    }
+
+    async fn refusal(text: &str) -> (u16, serde_json::Value) {
+        let response = parse::<Order>(text.as_bytes()).expect_err("refused").into_response();
+        let status = response.status().as_u16();
+        let bytes = axum::body::to_bytes(response.into_body(), 10_000).await.expect("a small body");
+        (status, serde_json::from_slice(&bytes).expect("JSON"))
+    }
+
+    #[test]
+    fn arguments_keep_their_text() {
+        let order: Order = parse(br#"{"kind":"a.b","args":{"n": 1.0}}"#).expect("fits");
+        assert_eq!(order.args.expect("given").get(), r#"{"n": 1.0}"#);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_field_is_named_by_its_pointer() {
+        for (text, pointer) in [
+            (r"{}", "/kind"),
+            (r#"{"kind":1}"#, "/kind"),
+            (r#"{"kind":"a","item":[]}"#, "/item"),
+            (r#"{"kind":"a","items":[{"count":1},{"count":"x"}]}"#, "/items/1/count"),
+            (r#"{"kind":"a","items":[{}]}"#, "/items/0/count"),
+        ] {
+            let (status, body) = refusal(text).await;
+            assert_eq!((status, body["errors"][0]["pointer"].as_str()), (400, Some(pointer)), "{text}: {body}");
+            assert!(!body["detail"].as_str().expect("text").contains("line"), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_json_is_told_with_the_place() {
+        for text in ["", "{", "{\"kind\":\"a\"} x", "nonsense"] {
+            let (status, body) = refusal(text).await;
+            assert_eq!((status, body["code"].as_str()), (400, Some("json")), "{text}");
+            assert!(body["detail"].as_str().expect("text").contains("line 1"), "{body}");
+        }
+    }
+
+    #[test]
+    fn media_types_of_json_are_known() {
+        for (media_type, expected) in [
+            ("application/json", true),
+            ("application/json; charset=utf-8", true),
+            ("application/merge-patch+json", true),
+            ("text/plain", false),
+            ("application/x-www-form-urlencoded", false),
+        ] {
+            assert_eq!(is_json(media_type), expected, "{media_type}");
+        }
+    }
+}

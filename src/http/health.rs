@@ -1,0 +1,82 @@
+//! `/health` says that the process lives; `/ready` says whether it can do its work, and if not, why.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use deskhand_jobs::outcome;
+use serde::Serialize;
+
+use super::answer::{Data, data};
+use crate::app::App;
+
+/// A check that takes longer has failed: who asks has a time-out of its own.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A worker that has not talked to its queue for so long does not work.
+const WORKER_CONTACT: Duration = Duration::from_secs(15);
+
+/// What is reported of one part.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// The part.
+    pub name: &'static str,
+    /// Whether it does its work.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+}
+
+/// What is reported of the process.
+#[derive(Debug, Clone, Serialize)]
+pub struct Readiness {
+    /// Whether every part does its work.
+    pub ready: bool,
+    /// The parts.
+    pub checks: Vec<Check>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Alive {
+    status: &'static str,
+    version: &'static str,
+}
+
+pub(super) async fn health() -> Data<Alive> {
+    data(Alive { status: "ok", version: env!("CARGO_PKG_VERSION") })
+}
+
+pub(super) async fn ready(State(app): State<App>) -> Response {
+    let readiness = readiness(&app).await;
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, axum::Json(data(readiness))).into_response()
+}
+
+/// Asks every part of the process.
+pub async fn readiness(app: &App) -> Readiness {
+    let database = async { app.db.check().await.map(|found| format!("{}, {}", found.version, found.durability)) };
+    let queue = async { app.queue.check().await.map(|found| format!("{}, {}", found.version, found.durability)) };
+    let (database, queue) = tokio::join!(answered("database", database), answered("queue", queue));
+    let mut checks = vec![database, queue];
+    if let Some(worker) = app.worker_health() {
+        let ok = worker.is_ready(WORKER_CONTACT);
+        let contact = worker.last_contact().map_or_else(
+            || "has not reached the queue yet".to_owned(),
+            |age| format!("last talked to the queue {} s ago", age.as_secs()),
+        );
+        checks.push(Check { name: "worker", ok, detail: format!("{} jobs run; {contact}", worker.running()) });
+    }
+    Readiness { ready: checks.iter().all(|check| check.ok), checks }
+}
+
+async fn answered<E: std::error::Error + 'static>(
+    name: &'static str,
+    check: impl Future<Output = Result<String, E>>,
+) -> Check {
+    match tokio::time::timeout(PATIENCE, check).await {
+        Ok(Ok(detail)) => Check { name, ok: true, detail },
+        Ok(Err(error)) => Check { name, ok: false, detail: outcome::chain(&error) },
+        Err(_) => Check { name, ok: false, detail: format!("no answer within {} s", PATIENCE.as_secs()) },
+    }
+}

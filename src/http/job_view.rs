@@ -1,0 +1,128 @@
+//! A job as doors show it: the row of the ledger, with what the queue knows while it has the job.
+
+use chrono::{DateTime, Utc};
+use deskhand_jobs::queue::{DeadReason, JobRecord};
+use deskhand_jobs::{JobId, Kind, Priority, QueueName, Unique};
+use futures_util::future::join_all;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::app::App;
+use crate::base::{Paged, TenantId};
+use crate::dispatch::service::Seen;
+use crate::dispatch::{Entry, LedgerState};
+
+/// A job as doors show it.
+#[derive(Debug, Serialize)]
+pub struct JobView {
+    /// The job.
+    pub id: JobId,
+    /// Whose job it is.
+    pub tenant: TenantId,
+    /// What it does.
+    pub kind: Kind,
+    /// The arguments.
+    pub args: Box<RawValue>,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Its place in the queue.
+    pub priority: Priority,
+    /// `pending` (waits in the database), `scheduled`, `ready`, `running`, `succeeded`, `dead` or `cancelled`; `pushed` if the queue
+    /// has it and cannot be asked.
+    pub state: &'static str,
+    /// Not before this instant.
+    pub run_at: DateTime<Utc>,
+    /// Attempts that failed.
+    pub failures: u32,
+    /// The failures after which it is dead.
+    pub max_attempts: u32,
+    /// Times that it was taken back from a worker that died.
+    pub recoveries: u32,
+    /// Times that a stopping worker gave it back.
+    pub hand_backs: u32,
+    /// Why it is dead, if it is.
+    pub dead_reason: Option<DeadReason>,
+    /// The last error, or the reason of the end.
+    pub last_error: Option<String>,
+    /// Which worker has it or had it last.
+    pub worker: Option<String>,
+    /// When its last attempt started.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// How long its last attempt took, in milliseconds.
+    pub duration_ms: Option<i64>,
+    /// When it was enqueued.
+    pub created_at: DateTime<Utc>,
+    /// The longest one attempt may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// Set if no second job of the key may exist.
+    pub unique: Option<Unique>,
+    /// The client's key, if it gave one.
+    pub idempotency_key: Option<String>,
+}
+
+impl From<Seen> for JobView {
+    fn from(Seen { entry, live }: Seen) -> Self {
+        let mut view = Self {
+            id: entry.id,
+            tenant: entry.tenant_id,
+            kind: entry.kind,
+            args: entry.args,
+            queue: entry.options.queue,
+            priority: entry.options.priority,
+            state: entry.state.as_str(),
+            run_at: entry.run_at,
+            failures: entry.failures,
+            max_attempts: entry.options.max_attempts,
+            recoveries: entry.recoveries,
+            hand_backs: entry.hand_backs,
+            dead_reason: entry.dead_reason,
+            last_error: entry.last_error,
+            worker: entry.worker,
+            started_at: entry.started_at,
+            ended_at: entry.ended_at,
+            duration_ms: entry.duration_ms,
+            created_at: entry.created_at,
+            timeout_ms: entry.options.timeout_ms,
+            unique: entry.options.unique,
+            idempotency_key: entry.idempotency_key,
+        };
+        if let Some(live) = live {
+            view.update(live);
+        }
+        view
+    }
+}
+
+impl JobView {
+    /// Reads a page of the ledger together with the queue. A queue that does not answer leaves the ledger's own knowledge.
+    pub async fn page(app: &App, entries: Paged<Entry>) -> Paged<Self> {
+        let Paged { items, total, page, size, next } = entries;
+        let seen = items.into_iter().map(async |entry| {
+            let live = match entry.state {
+                LedgerState::Pushed => app.queue.job(entry.id).await.unwrap_or_default(),
+                _ => None,
+            };
+            Self::from(Seen { entry, live })
+        });
+        Paged { items: join_all(seen).await, total, page, size, next }
+    }
+
+    fn update(&mut self, live: JobRecord) {
+        let instant = |ms: i64| DateTime::from_timestamp_millis(ms);
+        self.state = live.state.as_str();
+        self.priority = live.priority;
+        self.run_at = live.run_at_ms.and_then(instant).unwrap_or(self.run_at);
+        self.failures = live.history.failures;
+        self.recoveries = live.history.recoveries;
+        self.hand_backs = live.history.hand_backs;
+        self.last_error = live.history.last_error.or(self.last_error.take());
+        self.dead_reason = live.dead_reason;
+        if let Some((worker, since_ms)) = live.running {
+            self.worker = Some(worker.to_string());
+            self.started_at = instant(since_ms);
+        }
+        self.ended_at = live.ended_at_ms.and_then(instant);
+    }
+}

@@ -1,0 +1,81 @@
+//! `/metrics`: what was counted, and how full the queues are.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use deskhand_jobs::queue::QueueInfo;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use super::problem::Answer;
+use crate::app::App;
+use crate::base::{Error, Result};
+
+const QUEUE_JOBS: &str = "deskhand_queue_jobs";
+const QUEUE_PAUSED: &str = "deskhand_queue_paused";
+const READY: &str = "deskhand_up";
+
+/// From a fast query to a long sync.
+const SECONDS: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0];
+
+/// Samples are folded this often, so that a process that nobody scrapes does not grow.
+const UPKEEP: Duration = Duration::from_secs(10);
+
+static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// Sets up the recorder of this process; again is harmless.
+///
+/// # Errors
+/// [`Error::Internal`] if another recorder is there already.
+pub fn record() -> Result<()> {
+    if RECORDER.get().is_some() {
+        return Ok(());
+    }
+    let failed = |error| Error::internal("cannot set up the recorder of figures", error);
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+        .and_then(PrometheusBuilder::install_recorder)
+        .map_err(failed)?;
+    metrics::describe_gauge!(QUEUE_JOBS, "Jobs in the queue, by queue and state");
+    metrics::describe_gauge!(QUEUE_PAUSED, "1 if the queue hands out nothing");
+    metrics::describe_gauge!(READY, "1 while the process serves");
+    metrics::describe_histogram!(
+        "deskhand_http_request_seconds",
+        metrics::Unit::Seconds,
+        "Requests, by route and status"
+    );
+    let _ = RECORDER.set(handle);
+    Ok(())
+}
+
+/// Folds samples until the process ends.
+pub async fn upkeep() {
+    let mut tick = tokio::time::interval(UPKEEP);
+    loop {
+        tick.tick().await;
+        if let Some(recorder) = RECORDER.get() {
+            recorder.run_upkeep();
+        }
+    }
+}
+
+pub(super) async fn show(State(app): State<App>) -> Answer<Response> {
+    for queue in app.queue.queues().await? {
+        gauges(&queue);
+    }
+    metrics::gauge!(READY).set(1.0);
+    let text = RECORDER.get().map(PrometheusHandle::render).unwrap_or_default();
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+fn gauges(queue: &QueueInfo) {
+    let name = queue.name.to_string();
+    for (state, jobs) in
+        [("ready", queue.ready), ("scheduled", queue.scheduled), ("running", queue.running), ("dead", queue.dead)]
+    {
+        metrics::gauge!(QUEUE_JOBS, "queue" => name.clone(), "state" => state).set(jobs as f64);
+    }
+    metrics::gauge!(QUEUE_PAUSED, "queue" => name).set(f64::from(u8::from(queue.paused)));
+}

@@ -1,0 +1,26 @@
+//! The API. This room has the parts that every route shares, and the routes of the engine itself.
+//!
+//! To add the routes of a subject: 1. `subject/http.rs` gives a `Router`, its handlers take [`Caller`](crate::access::Caller),
+//! [`Body`], [`Query`], [`Path`] and return an [`Answer`] of [`Data`], [`Created`] or [`List`]; 2. `router.rs` merges it.
+
+mod answer;
+mod caller;
+mod extract;
+mod health;
+mod job_view;
+pub mod metrics;
+mod problem;
+mod request_id;
+mod router;
+mod routes;
+
+pub use answer::{Accepted, Created, Data, List, data};
+use extract::parse;
+pub use extract::{Body, Page, Path, Query};
+pub use health::{Check, Readiness, readiness};
+pub use job_view::JobView;
+pub use problem::{Answer, Problem};
+pub use router::router;
+pub use routes::dead::{Redriven, redrive_like};
+pub use routes::schedules::ScheduleView;
+pub use routes::workers::WorkerView;

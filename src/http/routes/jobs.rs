@@ -1,0 +1,133 @@
+//! `/api/v1/jobs`: enqueue by kind, look, steer.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use chrono::{DateTime, Utc};
+use deskhand_jobs::queue::Cancelled;
+use deskhand_jobs::{JobId, Kind, Priority, QueueName, Unique};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::access::Caller;
+use crate::app::App;
+use crate::base::Error;
+use crate::dispatch::LedgerState;
+use crate::dispatch::ledger::Filter;
+use crate::dispatch::service::NewJob;
+use crate::http::{Answer, Body, Created, Data, JobView, List, Page, Path, Problem, Query, data};
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+pub(in crate::http) fn router() -> Router<App> {
+    Router::new()
+        .route("/api/v1/jobs", get(list).post(enqueue))
+        .route("/api/v1/jobs/{id}", get(show))
+        .route("/api/v1/jobs/{id}/retry", post(retry))
+        .route("/api/v1/jobs/{id}/cancel", post(cancel))
+        .route("/api/v1/jobs/{id}/discard", post(discard))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    kind: String,
+    args: Option<Box<RawValue>>,
+    queue: Option<QueueName>,
+    priority: Option<Priority>,
+    run_at: Option<DateTime<Utc>>,
+    max_attempts: Option<u32>,
+    unique: Option<Unique>,
+}
+
+async fn enqueue(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    Body(wanted): Body<Wanted>,
+) -> Answer<Response> {
+    let idempotency_key = match headers.get(IDEMPOTENCY_KEY).map(|value| value.to_str()) {
+        None => None,
+        Some(Ok(key)) => Some(key.to_owned()),
+        Some(Err(_)) => {
+            let detail = "the Idempotency-Key is not plain text: send 1 to 200 visible ASCII characters";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid", detail));
+        }
+    };
+    let new = NewJob {
+        kind: wanted.kind,
+        args: wanted.args.unwrap_or_else(empty),
+        queue: wanted.queue,
+        priority: wanted.priority,
+        run_at: wanted.run_at,
+        max_attempts: wanted.max_attempts,
+        unique: wanted.unique,
+        idempotency_key,
+    };
+    let enqueued = app.jobs.enqueue(&caller.tenant, new).await?;
+    let created = enqueued.created;
+    let view = JobView::from(app.jobs.get(&caller.tenant, enqueued.entry.id).await?);
+    Ok(if created { Created(view).into_response() } else { data(view).into_response() })
+}
+
+/// The arguments of a job that needs none.
+fn empty() -> Box<RawValue> {
+    RawValue::from_string("{}".to_owned()).expect("an empty object is JSON")
+}
+
+#[derive(Deserialize)]
+struct Narrow {
+    state: Option<String>,
+    kind: Option<Kind>,
+    queue: Option<QueueName>,
+}
+
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(narrow): Query<Narrow>,
+    Page(page): Page,
+) -> Answer<List<JobView>> {
+    let state = narrow.state.map(|state| state.parse::<LedgerState>()).transpose();
+    let state = state.map_err(|error| Problem::field("/state", error.to_string()))?;
+    let filter = Filter { state, kind: narrow.kind, queue: narrow.queue };
+    let entries = app.jobs.list(&caller.tenant, &filter, page).await?;
+    Ok(JobView::page(&app, entries).await.into())
+}
+
+async fn show(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<JobView>> {
+    Ok(data(app.jobs.get(&caller.tenant, id).await?.into()))
+}
+
+async fn retry(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<JobView>> {
+    app.jobs.retry(&caller.tenant, id).await?;
+    Ok(data(app.jobs.get(&caller.tenant, id).await?.into()))
+}
+
+#[derive(Serialize)]
+struct Stopped {
+    id: JobId,
+    /// `cancelled`, or `stopping` for a job that runs and was asked to stop.
+    state: &'static str,
+}
+
+async fn cancel(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<Stopped>> {
+    let reason = format!("cancelled with token {}", caller.name);
+    let state = match app.jobs.cancel(&caller.tenant, id, &reason).await? {
+        Cancelled::Asked => "stopping",
+        Cancelled::Ended | Cancelled::AlreadyEnded | Cancelled::Unknown => "cancelled",
+    };
+    Ok(data(Stopped { id, state }))
+}
+
+async fn discard(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<Stopped>> {
+    let reason = format!("discarded with token {}", caller.name);
+    if app.jobs.discard(&caller.tenant, &[id], &reason).await?.is_empty() {
+        let state = app.jobs.get(&caller.tenant, id).await?.entry.state;
+        let message = format!("job {id} is {state} and not dead: only a dead job is discarded, cancel it instead");
+        return Err(Error::conflict("not_dead", message).into());
+    }
+    Ok(data(Stopped { id, state: "cancelled" }))
+}

@@ -1,0 +1,7 @@
+//! The routes of the engine itself: jobs, dead letters, queues, workers, schedules.
+
+pub(super) mod dead;
+pub(super) mod jobs;
+pub(super) mod queues;
+pub(super) mod schedules;
+pub(super) mod workers;

@@ -1,0 +1,156 @@
+//! `/api/v1/schedules`: what runs when; run now, pause, resume, look ahead.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::routing::{get, post};
+use chrono::{DateTime, Utc};
+use deskhand_jobs::JobId;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::access::Caller;
+use crate::app::App;
+use crate::dispatch::schedules::{CatchUp, Overlap, Schedule, Slot, service};
+use crate::http::{Accepted, Answer, Data, List, Page, Path, Query, data, parse};
+
+/// How many fires are told if nobody says how many.
+const NEXT: usize = 5;
+
+pub(in crate::http) fn router() -> Router<App> {
+    Router::new()
+        .route("/api/v1/schedules", get(list))
+        .route("/api/v1/schedules/{name}", get(show))
+        .route("/api/v1/schedules/{name}/slots", get(slots))
+        .route("/api/v1/schedules/{name}/next", get(next))
+        .route("/api/v1/schedules/{name}/run", post(run_now))
+        .route("/api/v1/schedules/{name}/pause", post(pause))
+        .route("/api/v1/schedules/{name}/resume", post(resume))
+}
+
+/// A schedule as doors show it.
+#[derive(Debug, Serialize)]
+pub struct ScheduleView {
+    /// Its name.
+    pub name: String,
+    /// What its jobs do.
+    pub kind: String,
+    /// Their arguments.
+    pub args: Box<RawValue>,
+    /// When it is due: a crontab line of five fields, or `@every 5m` and its like.
+    pub cron: String,
+    /// The time zone in which the line is read.
+    pub zone: String,
+    /// How long at most a slot is delayed, in milliseconds.
+    pub jitter_ms: i64,
+    /// What happens while the last job runs.
+    pub overlap: Overlap,
+    /// What happens to missed slots.
+    pub catch_up: CatchUp,
+    /// How many missed slots fire at most.
+    pub catch_up_max: i64,
+    /// Whether it runs at all.
+    pub enabled: bool,
+    /// Whether somebody paused it.
+    pub paused: bool,
+    /// When the pause ends by itself.
+    pub paused_until: Option<DateTime<Utc>>,
+    /// Why it is paused.
+    pub pause_reason: Option<String>,
+    /// When the next slot fires.
+    pub next_at: Option<DateTime<Utc>>,
+    /// The job of the last slot that fired.
+    pub last_job_id: Option<JobId>,
+    /// Why the last slot could not fire, if it could not.
+    pub last_error: Option<String>,
+}
+
+impl From<Schedule> for ScheduleView {
+    fn from(schedule: Schedule) -> Self {
+        Self {
+            name: schedule.name,
+            kind: schedule.kind,
+            // What is no JSON is shown as nothing; `last_error` tells why its slots do not fire.
+            args: RawValue::from_string(schedule.args).unwrap_or_default(),
+            cron: schedule.cron,
+            zone: schedule.zone,
+            jitter_ms: schedule.jitter_ms,
+            overlap: schedule.overlap,
+            catch_up: schedule.catch_up,
+            catch_up_max: schedule.catch_up_max,
+            enabled: schedule.enabled,
+            paused: schedule.paused,
+            paused_until: schedule.paused_until,
+            pause_reason: schedule.pause_reason,
+            next_at: schedule.next_at,
+            last_job_id: schedule.last_job_id.map(|id| id.0),
+            last_error: schedule.last_error,
+        }
+    }
+}
+
+async fn list(State(app): State<App>, caller: Caller) -> Answer<List<ScheduleView>> {
+    let schedules = service::list(&app.db, &caller.tenant).await?;
+    Ok(List::whole(schedules.into_iter().map(ScheduleView::from).collect()))
+}
+
+async fn show(State(app): State<App>, caller: Caller, Path(name): Path<String>) -> Answer<Data<ScheduleView>> {
+    Ok(data(service::get(&app.db, &caller.tenant, &name).await?.into()))
+}
+
+async fn slots(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Page(page): Page,
+) -> Answer<List<Slot>> {
+    Ok(service::slots(&app.db, &caller.tenant, &name, page).await?.into())
+}
+
+#[derive(Deserialize)]
+struct HowMany {
+    count: Option<usize>,
+}
+
+async fn next(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Query(HowMany { count }): Query<HowMany>,
+) -> Answer<List<DateTime<Utc>>> {
+    Ok(List::whole(service::next_fires(&app.db, &caller.tenant, &name, count.unwrap_or(NEXT)).await?))
+}
+
+#[derive(Serialize)]
+struct Enqueued {
+    job_id: JobId,
+}
+
+async fn run_now(State(app): State<App>, caller: Caller, Path(name): Path<String>) -> Answer<Accepted<Enqueued>> {
+    let job_id = service::run_now(&app.db, &app.registry, &caller.tenant, &name).await?;
+    tracing::info!(schedule = name, token = caller.name, %job_id, "schedule {name} was run by hand");
+    Ok(Accepted(Enqueued { job_id }))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pause {
+    reason: Option<String>,
+    until: Option<DateTime<Utc>>,
+}
+
+/// The body may be left out: a pause at three in the morning needs no form.
+async fn pause(
+    State(app): State<App>,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Answer<Data<ScheduleView>> {
+    let Pause { reason, until } = if body.is_empty() { Pause::default() } else { parse(&body)? };
+    let reason = reason.unwrap_or_else(|| format!("paused with token {}", caller.name));
+    Ok(data(service::pause(&app.db, &caller.tenant, &name, &reason, until).await?.into()))
+}
+
+async fn resume(State(app): State<App>, caller: Caller, Path(name): Path<String>) -> Answer<Data<ScheduleView>> {
+    Ok(data(service::resume(&app.db, &caller.tenant, &name).await?.into()))
+}

@@ -1,0 +1,184 @@
+//! What every adapter does, and the values it does it with.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use url::Url;
+
+use super::Error;
+use crate::base::{Clock, FieldError, Secret};
+use crate::outbound::Http;
+use crate::work_orders::model::{Remote, RowError};
+
+/// Speaks with one kind of ticket system. It holds no state: whatever a call needs comes with the [`Connection`].
+#[async_trait]
+pub trait Adapter: Send + Sync {
+    /// Describes the adapter and its settings.
+    fn about(&self) -> &'static About;
+
+    /// Returns what is wrong with the settings beyond what [`About::check`] finds.
+    fn check(&self, connection: &Connection) -> Vec<FieldError>;
+
+    /// Proves the credentials. Lists of some systems answer strangers too, with nothing: without this proof a wrong password
+    /// would look like an empty system.
+    ///
+    /// # Errors
+    /// [`Error`] says what to do next.
+    async fn authenticate(&self, connection: &Connection) -> Result<Account, Error>;
+
+    /// Reads one page of the tickets that changed at `since` or later (`None`: all), the earliest change first. `page` is
+    /// the token of the page before; none for the first.
+    ///
+    /// A ticket may come on two pages. Use [`Walk`](super::Walk) to read them all.
+    ///
+    /// # Errors
+    /// [`Error`] says what to do next.
+    async fn list_since(
+        &self,
+        connection: &Connection,
+        since: Option<DateTime<Utc>>,
+        page: Option<&PageToken>,
+    ) -> Result<Page, Error>;
+}
+
+/// How to reach one system as somebody.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The name that people gave the system.
+    pub name: String,
+    /// Where its API is.
+    pub api_url: Url,
+    /// Who we are there.
+    pub username: Option<String>,
+    /// An API token, or a personal access token.
+    pub api_key: Option<Secret>,
+    /// A password.
+    pub password: Option<Secret>,
+    /// What the adapter wants to know beside that.
+    pub settings: BTreeMap<String, String>,
+    /// The client.
+    pub http: Http,
+    /// The time, against which a date in `Retry-After` is read.
+    pub clock: Clock,
+}
+
+impl Connection {
+    /// Returns an address below that of the API, which may have a path of its own.
+    ///
+    /// # Panics
+    /// Never: an API address is http or https.
+    pub fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.api_url.clone();
+        url.path_segments_mut().expect("an http address has a path").pop_if_empty().extend(path);
+        url
+    }
+}
+
+/// Who we are in a system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// The name that the system shows for us.
+    pub name: String,
+    /// The time zone in which it thinks we live.
+    pub time_zone: Option<String>,
+}
+
+/// Names the next page; only the adapter that made it can read it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PageToken(pub(super) String);
+
+/// A page of tickets.
+#[derive(Debug)]
+pub struct Page {
+    /// The tickets, the earliest change first, and those that could not be read.
+    pub tickets: Vec<Result<Remote, RowError>>,
+    /// The next page; `None` on the last.
+    pub next: Option<PageToken>,
+}
+
+/// An adapter and its settings, for validation, documentation and forms.
+#[derive(Debug, Serialize)]
+pub struct About {
+    /// The value of `system_type`.
+    pub id: &'static str,
+    /// The name for people.
+    pub name: &'static str,
+    /// The settings.
+    pub fields: &'static [Field],
+}
+
+/// One setting.
+#[derive(Debug, Serialize)]
+pub struct Field {
+    /// Its key in requests.
+    pub key: &'static str,
+    /// Its name for people.
+    pub label: &'static str,
+    /// What to enter.
+    pub hint: &'static str,
+    /// What it holds.
+    pub kind: FieldKind,
+    /// Whether it must be given.
+    pub required: bool,
+}
+
+/// What a setting holds.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldKind {
+    /// A text.
+    Text,
+    /// An http or https address.
+    Url,
+    /// A text that is written and never read back.
+    Secret,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+}
+
+/// The settings that every system has columns for.
+const COMMON: [&str; 4] = ["api_url", "username", "api_key", "password"];
+
+impl About {
+    /// Returns what is wrong with the settings of a system, judged by the description alone.
+    pub fn check(&self, connection: &Connection) -> Vec<FieldError> {
+        let wrong = |key: &str, message: String| FieldError { pointer: format!("/{key}"), message };
+        let own = || self.fields.iter().filter(|field| !COMMON.contains(&field.key));
+        let unknown =
+            connection.settings.keys().filter(|key| own().all(|field| field.key != key.as_str())).map(|key| {
+                let known = own().map(|field| field.key).collect::<Vec<_>>().join(", ");
+                wrong(
+                    key,
+                    format!(
+                        "systems of type {} have no such field; beside the common ones they have: {known}",
+                        self.id
+                    ),
+                )
+            });
+        let misfits = self.fields.iter().filter_map(|field| {
+            let value = connection.value(field.key);
+            match (&field.kind, value) {
+                (_, None) if field.required => Some(wrong(field.key, format!("it is missing: {}", field.hint))),
+                (FieldKind::Choice(words), Some(value)) if !words.contains(&value) => {
+                    Some(wrong(field.key, format!("{value:?} is not one of: {}", words.join(", "))))
+                }
+                _ => None,
+            }
+        });
+        unknown.chain(misfits).collect()
+    }
+}
+
+impl Connection {
+    fn value(&self, key: &str) -> Option<&str> {
+        match key {
+            "api_url" => Some(self.api_url.as_str()),
+            "username" => self.username.as_deref(),
+            "api_key" => self.api_key.as_ref().map(Secret::expose),
+            "password" => self.password.as_ref().map(Secret::expose),
+            own => self.settings.get(own).map(String::as_str),
+        }
+    }
+}

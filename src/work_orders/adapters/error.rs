@@ -1,0 +1,75 @@
+//! Why a call to a ticket system brought nothing, told apart by what to do next. Every message names the system, its address
+//! and the cure; none holds a credential.
+
+use std::time::Duration;
+
+use super::Connection;
+use crate::base::error::BoxError;
+
+/// Why a call to a ticket system brought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It does not accept who we say we are; a person must act.
+    #[error("{at} refused the credentials ({detail}): check username, api_key and password of this system")]
+    Auth {
+        /// Name and address of the system.
+        at: String,
+        /// Status and reason.
+        detail: String,
+    },
+    /// It wants to be left alone for a while.
+    #[error("{at} asks to wait ({detail}); the synchronisation goes on by itself")]
+    RateLimited {
+        /// Name and address of the system.
+        at: String,
+        /// Status and reason.
+        detail: String,
+        /// How long at least, if it says.
+        retry_after: Option<Duration>,
+    },
+    /// It did not answer, or answered something unreadable; the same call may succeed later.
+    #[error("{at} gave no usable answer ({detail})")]
+    Transient {
+        /// Name and address of the system.
+        at: String,
+        /// What came instead.
+        detail: String,
+        /// The cause, if there is one behind it.
+        #[source]
+        source: Option<BoxError>,
+    },
+    /// It does not understand us; the same call will never succeed.
+    #[error("{at} does not accept the request ({detail})")]
+    Permanent {
+        /// Name and address of the system.
+        at: String,
+        /// What it said and the cure.
+        detail: String,
+    },
+}
+
+impl Error {
+    /// Says that the credentials were refused.
+    pub fn auth(connection: &Connection, detail: impl Into<String>) -> Self {
+        Self::Auth { at: at(connection), detail: detail.into() }
+    }
+
+    /// Says that the system asks to wait.
+    pub fn rate_limited(connection: &Connection, detail: impl Into<String>, retry_after: Option<Duration>) -> Self {
+        Self::RateLimited { at: at(connection), detail: detail.into(), retry_after }
+    }
+
+    /// Says that there was no usable answer.
+    pub fn transient(connection: &Connection, detail: impl Into<String>, source: Option<BoxError>) -> Self {
+        Self::Transient { at: at(connection), detail: detail.into(), source }
+    }
+
+    /// Says that the request will never succeed.
+    pub fn permanent(connection: &Connection, detail: impl Into<String>) -> Self {
+        Self::Permanent { at: at(connection), detail: detail.into() }
+    }
+}
+
+fn at(connection: &Connection) -> String {
+    format!("system {:?} at {}", connection.name, connection.api_url)
+}

@@ -1,0 +1,8 @@
+//! Jira, both kinds: Data Center and Server (REST v2, `startAt`) and Cloud (REST v3, `nextPageToken`).
+
+mod adapter;
+mod document;
+mod issue;
+mod search;
+
+pub(super) use adapter::Jira;

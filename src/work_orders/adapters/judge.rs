@@ -1,0 +1,80 @@
+//! From an HTTP answer to "usable" or an [`Error`], the same for every adapter.
+
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{RequestBuilder, StatusCode};
+use serde::de::DeserializeOwned;
+
+use super::{Connection, Error};
+use crate::outbound::{self, Answer, retry_after};
+
+const MAX_EXCERPT_CHARS: usize = 200;
+
+/// Sends a request and reads its answer as JSON.
+pub(super) async fn fetch<T: DeserializeOwned>(connection: &Connection, request: RequestBuilder) -> Result<T, Error> {
+    let answer = connection.http.send(request).await.map_err(|error| no_answer(connection, error))?;
+    if let Some(error) = refusal(connection, &answer) {
+        return Err(error);
+    }
+    serde_json::from_slice(&answer.body).map_err(|source| unreadable(connection, &answer, source))
+}
+
+fn no_answer(connection: &Connection, error: outbound::Error) -> Error {
+    match error {
+        outbound::Error::Redirected { .. } | outbound::Error::Refused { .. } | outbound::Error::Request { .. } => {
+            Error::permanent(connection, format!("{error}; change the api_url of this system"))
+        }
+        other => Error::transient(connection, other.to_string(), std::error::Error::source(&other).map(chain)),
+    }
+}
+
+fn chain(source: &(dyn std::error::Error + 'static)) -> crate::base::error::BoxError {
+    deskhand_jobs::outcome::chain(source).into()
+}
+
+fn refusal(connection: &Connection, answer: &Answer) -> Option<Error> {
+    let status = answer.status;
+    if status.is_success() {
+        return None;
+    }
+    let detail = format!("{status}{}", excerpt(answer));
+    let asked = retry_after(&answer.headers, connection.clock.now());
+    Some(match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::auth(connection, detail),
+        StatusCode::TOO_MANY_REQUESTS => {
+            Error::rate_limited(connection, detail, asked.or_else(|| reset(connection, answer)))
+        }
+        StatusCode::SERVICE_UNAVAILABLE if asked.is_some() => Error::rate_limited(connection, detail, asked),
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => Error::transient(connection, detail, None),
+        _ if status.is_server_error() => Error::transient(connection, detail, None),
+        StatusCode::NOT_FOUND | StatusCode::GONE => {
+            Error::permanent(connection, format!("{detail}: check api_url and the other settings of this system"))
+        }
+        _ => Error::permanent(connection, detail),
+    })
+}
+
+fn unreadable(connection: &Connection, answer: &Answer, source: serde_json::Error) -> Error {
+    let kind = answer.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("no content type");
+    // A login page with status 200 looks like this, and so does an answer that a proxy cut.
+    let detail = format!("{} with {} bytes of {kind} that is not the JSON expected", answer.status, answer.body.len());
+    Error::transient(connection, detail, Some(source.into()))
+}
+
+/// Reads `X-RateLimit-Reset`, an instant with minutes such as `2026-11-22T10:15Z`.
+fn reset(connection: &Connection, answer: &Answer) -> Option<std::time::Duration> {
+    let text = answer.headers.get("x-ratelimit-reset")?.to_str().ok()?;
+    let minutes = || Some(chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%MZ").ok()?.and_utc());
+    let at = chrono::DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc()).or_else(minutes)?;
+    Some((at - connection.clock.now()).to_std().unwrap_or_default())
+}
+
+/// Returns the beginning of what the system said, in one line. A page of HTML says nothing.
+fn excerpt(answer: &Answer) -> String {
+    let text = String::from_utf8_lossy(&answer.body);
+    let text = text.trim();
+    if text.is_empty() || text.starts_with('<') {
+        return String::new();
+    }
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_EXCERPT_CHARS).collect();
+    format!(", it says {line}")
+}

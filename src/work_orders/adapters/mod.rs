@@ -1,0 +1,19 @@
+//! The rack of adapters: how to speak with each kind of ticket system.
+//!
+//! To add one:
+//! 1. Write `adapters/<name>.rs` (or a directory) with a type that implements [`Adapter`]. Judge answers with
+//!    `judge`, so that every system fails in the same words.
+//! 2. Add it to the list in `rack.rs`. Its settings, their checks and its form come from [`Adapter::about`].
+//! 3. Add a fake of the system under `tests/fakes/` and a line in `tests/contracts/adapters.rs`: one suite runs over all.
+
+mod adapter;
+mod error;
+mod jira;
+mod judge;
+mod rack;
+mod walk;
+
+pub use adapter::{About, Account, Adapter, Connection, Field, FieldKind, Page, PageToken};
+pub use error::Error;
+pub use rack::{all, find};
+pub use walk::Walk;

@@ -1,0 +1,10 @@
+//! The use cases of work orders, one transaction each; a run has one per page.
+
+mod context;
+mod read;
+mod run;
+mod schedule;
+mod settings;
+
+pub use context::WorkOrders;
+pub use settings::Probe;

@@ -1,0 +1,210 @@
+//! One run: from page to page, each stored with the place up to which it reaches, so that whoever comes next goes on there.
+
+use chrono::TimeDelta;
+use deskhand_jobs::outcome::{self, Outcome, chain};
+use deskhand_jobs::{JobId, Run};
+
+use super::WorkOrders;
+use super::context::adapter_of;
+use crate::base::{Error, Result};
+use crate::work_orders::adapters::{self, Page, Walk};
+use crate::work_orders::model::{Content, RunStatus, SyncLog, System, SystemId};
+use crate::work_orders::store::orders::Stored;
+use crate::work_orders::store::{logs, orders, systems};
+
+/// How long one attempt goes on before it lets others have the worker; the rest follows at once, from where it stopped.
+const ATTEMPT: TimeDelta = TimeDelta::minutes(5);
+
+/// What stopped an attempt.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    /// The system.
+    #[error(transparent)]
+    Remote(#[from] adapters::Error),
+    /// Ourselves.
+    #[error(transparent)]
+    Own(#[from] Error),
+}
+
+/// How an attempt came to its end.
+enum Reached {
+    /// All pages are stored.
+    End,
+    /// There are more.
+    Break,
+}
+
+impl WorkOrders {
+    /// Runs one attempt of the synchronisation of a system. All attempts of one job are one run with one log.
+    ///
+    /// # Errors
+    /// What the next attempt may not meet again: the system or the database did not answer.
+    pub async fn sync_system(&self, id: SystemId, run: &Run) -> outcome::Result {
+        let system = match self.turn(id, run).await? {
+            Ok(system) => system,
+            Err(outcome) => return Ok(outcome),
+        };
+        let Some(mut log) = self.open(&system, run.id).await? else { return Ok(Outcome::Done) };
+        match self.attempt(&system, &mut log, run).await {
+            Ok(Reached::End) => {
+                self.end(&system, &mut log, None).await?;
+                Ok(Outcome::Done)
+            }
+            Ok(Reached::Break) => Ok(Outcome::Snooze(std::time::Duration::ZERO)),
+            Err(Stop::Remote(error)) => self.stopped(&system, &mut log, run, error).await,
+            // What another attempt would meet again: a secret that does not open, an adapter that is no more.
+            Err(Stop::Own(error @ (Error::Internal { .. } | Error::Invalid(_)))) => {
+                let text = chain(&error);
+                self.end(&system, &mut log, Some(text.clone())).await?;
+                Ok(Outcome::Fail(text))
+            }
+            Err(Stop::Own(error)) if run.attempt < run.max_attempts => Err(error.into()),
+            Err(Stop::Own(error)) => {
+                self.end(&system, &mut log, Some(chain(&error))).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Reads the system; an outcome instead if there is nothing to run.
+    async fn turn(&self, id: SystemId, run: &Run) -> Result<std::result::Result<System, Outcome>> {
+        let Some(system) = systems::find(&mut self.db.read().await?, id).await? else {
+            return Ok(Err(Outcome::Discard(format!("the work order system {id} is gone"))));
+        };
+        if run.tenant.as_ref().is_some_and(|tenant| tenant != system.tenant.as_str()) {
+            return Ok(Err(Outcome::Fail(format!(
+                "the work order system {id} belongs to another tenant than the job"
+            ))));
+        }
+        if !system.is_active {
+            return Ok(Err(Outcome::Discard(format!("system {:?} is disabled", system.name))));
+        }
+        Ok(Ok(system))
+    }
+
+    /// Begins the log, or takes up that of an earlier attempt; `None` if the run has reached its end and only its job did not
+    /// hear of it.
+    async fn open(&self, system: &System, job: JobId) -> Result<Option<SyncLog>> {
+        let mut tx = self.db.begin().await?;
+        logs::close_others(&mut tx, system, job).await?;
+        let mut log = logs::open(&mut tx, system, job).await?;
+        if matches!(log.status, RunStatus::Success | RunStatus::Partial) {
+            return Ok(None);
+        }
+        log.resume();
+        // Also where nothing changed: from here on an attempt that lost its lease can store nothing.
+        logs::save(&mut tx, &mut log).await?;
+        tx.commit().await?;
+        Ok(Some(log))
+    }
+
+    async fn attempt(&self, system: &System, log: &mut SyncLog, run: &Run) -> Result<Reached, Stop> {
+        let adapter = adapter_of(&system.system_type)?;
+        let connection = self.connect(system)?;
+        let until = self.clock.now() + ATTEMPT;
+        adapter.authenticate(&connection).await?;
+        let mut walk = Walk::new(adapter, &connection, log.position.mark);
+        while let Some(page) = walk.next_page().await? {
+            let last = page.next.is_none();
+            self.store(system, log, page).await?;
+            if !last && (run.cancelled.is_cancelled() || self.clock.now() >= until) {
+                return Ok(Reached::Break);
+            }
+        }
+        Ok(Reached::End)
+    }
+
+    /// Stores a page and how far it reaches, at once or not at all.
+    async fn store(&self, system: &System, log: &mut SyncLog, page: Page) -> Result<()> {
+        let mut next = log.clone();
+        let mut rows = Vec::with_capacity(page.tickets.len());
+        let mut tx = self.db.begin().await?;
+        for ticket in page.tickets {
+            let remote = match ticket {
+                Ok(remote) => remote,
+                Err(error) => {
+                    next.note_row_error(error);
+                    continue;
+                }
+            };
+            rows.push((remote.external_id.clone(), remote.updated_at));
+            if log.position.covers(&remote.external_id, remote.updated_at) {
+                continue;
+            }
+            let counts = &mut next.counts;
+            counts.fetched += 1;
+            match orders::upsert(&mut tx, system, &Content::of(remote, &system.mapping)).await? {
+                Stored::Created => counts.created += 1,
+                Stored::Updated => counts.updated += 1,
+                Stored::Unchanged => counts.unchanged += 1,
+            }
+        }
+        next.position.advance(&rows, page.next.is_none());
+        next.note_page();
+        if !logs::save(&mut tx, &mut next).await? {
+            return Err(Error::conflict("run_taken_over", "another worker goes on with this run"));
+        }
+        systems::advance(&mut tx, system, next.position.mark).await?;
+        tx.commit().await?;
+        *log = next;
+        Ok(())
+    }
+
+    /// Decides what a refusal of the system means for the run and its job.
+    async fn stopped(&self, system: &System, log: &mut SyncLog, run: &Run, error: adapters::Error) -> outcome::Result {
+        let text = chain(&error);
+        match error {
+            adapters::Error::RateLimited { retry_after, .. } => {
+                let now = self.clock.now();
+                let Some(wait) = log.wait(retry_after, now, rand::random()) else {
+                    let reason = format!("{text}; it has done so for a day");
+                    self.end(system, log, Some(reason.clone())).await?;
+                    return Ok(Outcome::Fail(reason));
+                };
+                log.note_wait(text, now);
+                let mut tx = self.db.begin().await?;
+                if logs::save(&mut tx, log).await? {
+                    systems::block(&mut tx, system.id, crate::base::clock::later(now, wait)).await?;
+                    tx.commit().await?;
+                }
+                Ok(Outcome::Snooze(wait))
+            }
+            adapters::Error::Transient { .. } if run.attempt < run.max_attempts => {
+                log.error_message = Some(text);
+                let mut tx = self.db.begin().await?;
+                if logs::save(&mut tx, log).await? {
+                    tx.commit().await?;
+                }
+                Err(error.into())
+            }
+            adapters::Error::Transient { .. } => {
+                self.end(system, log, Some(text)).await?;
+                Err(error.into())
+            }
+            adapters::Error::Auth { .. } | adapters::Error::Permanent { .. } => {
+                self.end(system, log, Some(text.clone())).await?;
+                Ok(Outcome::Fail(text))
+            }
+        }
+    }
+
+    /// Ends the run: at the end of its list, or for a reason.
+    async fn end(&self, system: &System, log: &mut SyncLog, failure: Option<String>) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        let reached_the_end = failure.is_none();
+        let (status, message) = match failure {
+            Some(message) => (RunStatus::Failed, Some(message)),
+            None => (
+                log.counts.verdict(),
+                log.row_errors.first().map(|row| format!("{}: {}", row.external_id, row.message)),
+            ),
+        };
+        log.end(status, message, tx.now());
+        // A run that another worker took over is that worker's to end.
+        if logs::save(&mut tx, log).await? {
+            systems::note_end(&mut tx, system.id, reached_the_end).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! The table `work_order_sync_logs`.
+
+use chrono::{DateTime, Utc};
+use deskhand_jobs::JobId;
+use sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
+
+use super::json;
+use crate::base::{PageRequest, Paged, Result, TenantId};
+use crate::db::{Build, Text, Tx};
+use crate::on;
+use crate::work_orders::model::{Counts, RunStatus, SyncLog, SyncLogId, SyncType, System, SystemId};
+
+/// Which runs are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only of this system.
+    pub system: Option<SystemId>,
+    /// Only that stand so.
+    pub status: Option<RunStatus>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Stored {
+    id: SyncLogId,
+    tenant_id: TenantId,
+    system_id: SystemId,
+    job_id: Text<JobId>,
+    sync_type: SyncType,
+    status: RunStatus,
+    fetched: i64,
+    created: i64,
+    updated: i64,
+    unchanged: i64,
+    failed: i64,
+    pages: i64,
+    position: String,
+    row_errors: String,
+    error_message: Option<String>,
+    waits: i64,
+    waiting_since: Option<DateTime<Utc>>,
+    started_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+    version: i64,
+}
+
+impl Stored {
+    fn read(self) -> Result<SyncLog> {
+        Ok(SyncLog {
+            position: json::read("work_order_sync_logs.position", &self.position)?,
+            row_errors: json::read("work_order_sync_logs.row_errors", &self.row_errors)?,
+            counts: Counts {
+                fetched: self.fetched,
+                created: self.created,
+                updated: self.updated,
+                unchanged: self.unchanged,
+                failed: self.failed,
+            },
+            id: self.id,
+            tenant: self.tenant_id,
+            system: self.system_id,
+            job: self.job_id.0,
+            sync_type: self.sync_type,
+            status: self.status,
+            pages: self.pages,
+            error_message: self.error_message,
+            waits: self.waits,
+            waiting_since: self.waiting_since,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            version: self.version,
+        })
+    }
+}
+
+/// Returns the record of the run of this job: the one that an earlier attempt began, or a new one.
+pub(crate) async fn open(tx: &mut Tx, system: &System, job: JobId) -> Result<SyncLog> {
+    let fresh = SyncLog::begin(system, job, tx.now());
+    let sql = "INSERT INTO work_order_sync_logs (id, tenant_id, system_id, job_id, sync_type, status, position, row_errors, \
+               started_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant_id, job_id) DO NOTHING";
+    let position = json::write("position", &fresh.position)?;
+    let row_errors = json::write("row_errors", &fresh.row_errors)?;
+    let written = on!(tx, |c| sqlx::query(sql)
+        .bind(fresh.id)
+        .bind(&fresh.tenant)
+        .bind(fresh.system)
+        .bind(Text(fresh.job))
+        .bind(fresh.sync_type)
+        .bind(fresh.status)
+        .bind(&position)
+        .bind(&row_errors)
+        .bind(fresh.started_at)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    if written == 1 {
+        return Ok(fresh);
+    }
+    let sql = "SELECT * FROM work_order_sync_logs WHERE tenant_id = $1 AND job_id = $2";
+    let row: Stored = on!(tx, |c| sqlx::query_as(sql).bind(&system.tenant).bind(Text(job)).fetch_one(c).await)?;
+    row.read()
+}
+
+/// Ends what runs of other jobs left open: a system has one run at a time, so their jobs came to an end in another way.
+pub(crate) async fn close_others(tx: &mut Tx, system: &System, job: JobId) -> Result<()> {
+    let sql = "UPDATE work_order_sync_logs SET status = 'failed', ended_at = $4, version = version + 1, \
+               error_message = coalesce(error_message, 'the run was interrupted; the next one went on from its last page') \
+               WHERE tenant_id = $1 AND system_id = $2 AND job_id <> $3 AND status = 'pending'";
+    let now = tx.now();
+    on!(tx, |c| sqlx::query(sql)
+        .bind(&system.tenant)
+        .bind(system.id)
+        .bind(Text(job))
+        .bind(now)
+        .execute(c)
+        .await
+        .map(|_| ()))?;
+    Ok(())
+}
+
+/// Writes a record over the version that was read, and counts the version up; `false` if somebody was faster.
+pub(crate) async fn save(tx: &mut Tx, log: &mut SyncLog) -> Result<bool> {
+    let sql = "UPDATE work_order_sync_logs SET status = $3, fetched = $4, created = $5, updated = $6, unchanged = $7, \
+               failed = $8, pages = $9, position = $10, row_errors = $11, error_message = $12, waits = $13, \
+               waiting_since = $14, ended_at = $15, execution_time_ms = $16, version = version + 1 \
+               WHERE id = $1 AND version = $2";
+    let position = json::write("position", &log.position)?;
+    let row_errors = json::write("row_errors", &log.row_errors)?;
+    let changed = on!(tx, |c| sqlx::query(sql)
+        .bind(log.id)
+        .bind(log.version)
+        .bind(log.status)
+        .bind(log.counts.fetched)
+        .bind(log.counts.created)
+        .bind(log.counts.updated)
+        .bind(log.counts.unchanged)
+        .bind(log.counts.failed)
+        .bind(log.pages)
+        .bind(&position)
+        .bind(&row_errors)
+        .bind(&log.error_message)
+        .bind(log.waits)
+        .bind(log.waiting_since)
+        .bind(log.ended_at)
+        .bind(log.execution_time_ms())
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    log.version += 1;
+    Ok(changed == 1)
+}
+
+/// Reads one run of a tenant.
+pub(crate) async fn get(tx: &mut Tx, tenant: &TenantId, id: SyncLogId) -> Result<Option<SyncLog>> {
+    let sql = "SELECT * FROM work_order_sync_logs WHERE tenant_id = $1 AND id = $2";
+    let row: Option<Stored> = on!(tx, |c| sqlx::query_as(sql).bind(tenant).bind(id).fetch_optional(c).await)?;
+    row.map(Stored::read).transpose()
+}
+
+/// Reads the runs of a tenant, latest first: an id begins with its time.
+pub(crate) async fn list(tx: &mut Tx, tenant: &TenantId, filter: &Filter, page: PageRequest) -> Result<Paged<SyncLog>> {
+    let mut count = matching(tenant, filter);
+    count.expr(Expr::col("id").count());
+    let total: i64 = on!(tx, |c| {
+        let (sql, values) = c.build(&count);
+        sqlx::query_scalar_with(sql, values).fetch_one(c).await
+    })?;
+    let mut select = matching(tenant, filter);
+    select.column(sea_query::Asterisk).order_by("id", Order::Desc).limit(page.size()).offset(page.offset());
+    let rows: Vec<Stored> = on!(tx, |c| {
+        let (sql, values) = c.build(&select);
+        sqlx::query_as_with(sql, values).fetch_all(c).await
+    })?;
+    let logs = rows.into_iter().map(Stored::read).collect::<Result<_>>()?;
+    Ok(Paged::new(logs, total as u64, page))
+}
+
+fn matching(tenant: &TenantId, filter: &Filter) -> SelectStatement {
+    let mut select = Query::select();
+    select.from("work_order_sync_logs").and_where(Expr::col("tenant_id").eq(tenant.as_str()));
+    if let Some(system) = filter.system {
+        select.and_where(Expr::col("system_id").eq(system.to_string()));
+    }
+    if let Some(status) = filter.status {
+        select.and_where(Expr::col("status").eq(status.as_str()));
+    }
+    select
+}
+
+/// Removes the runs that ended before an instant; answers how many.
+pub(crate) async fn prune(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64> {
+    let sql = "DELETE FROM work_order_sync_logs WHERE ended_at < $1";
+    Ok(on!(tx, |c| sqlx::query(sql).bind(before).execute(c).await.map(|done| done.rows_affected()))?)
+}

@@ -1,0 +1,3 @@
+//! One suite per rack, over all its members.
+
+mod adapters;

@@ -1,0 +1,63 @@
+//! The real program on the command line.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn deskhand(data: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_deskhand"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DESKHAND_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).env("DESKHAND_DATA_DIR", data).envs(variables.iter().copied());
+    command.output().expect("the program starts")
+}
+
+#[track_caller]
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn data() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+#[test]
+fn jobs_are_enqueued_listed_and_cancelled() {
+    let data = data();
+    let run = |arguments: &[&str]| deskhand(data.path(), arguments, &[]);
+    let job = json(&run(&["enqueue", "work_orders.sync", "--priority", "low", "--json"]));
+    let id = job["id"].as_str().expect("an id");
+    assert_eq!((&job["state"], &job["priority"]), (&Value::from("ready"), &Value::from("low")), "{job}");
+    assert_eq!(json(&run(&["jobs", "list", "--json"]))[0]["id"], id);
+    assert!(String::from_utf8_lossy(&run(&["jobs", "list"]).stdout).contains("work_orders.sync"));
+    assert!(run(&["jobs", "cancel", id]).status.success());
+    assert_eq!(json(&run(&["queues", "list", "--json"]))[0]["ready"], 0);
+    assert_eq!(json(&run(&["dead", "list", "--json"])), Value::Array(vec![]));
+    let doctor = json(&run(&["doctor", "--json"]));
+    assert!(doctor.as_array().expect("a list").iter().all(|finding| finding["ok"] == true), "{doctor}");
+    assert!(String::from_utf8_lossy(&run(&["token", "create", "ci"]).stdout).starts_with("dkh_"));
+}
+
+#[test]
+fn what_is_wrong_is_one_sentence_with_the_cure() {
+    let data = data();
+    let cases: [(&[&str], &[(&str, &str)], i32, &str); 8] = [
+        (&["queues", "list"], &[("DESKHAND_SERVR", "x")], 1, "there is no setting servr"),
+        (&["queues", "list"], &[("DESKHAND_LOG", "no=such=filter")], 1, "log is"),
+        (&["queues", "list", "--config", "/nowhere.toml"], &[], 1, "--config"),
+        (&["enqueue", "a.b"], &[], 1, "the kinds are work_orders.sync"),
+        (&["enqueue", "work_orders.sync", "--args", "{"], &[], 1, "--args is not JSON"),
+        (&["queues", "list"], &[("DESKHAND_QUEUE__URL", "redis://127.0.0.1:1")], 1, "redis://127.0.0.1:1"),
+        (&["queues", "list"], &[("DESKHAND_DATABASE__URL", "postgres://127.0.0.1:1/x")], 1, "is the server up"),
+        (&["dead", "redrive"], &[], 2, "--all"),
+    ];
+    for (arguments, variables, code, expected) in cases {
+        let output = deskhand(data.path(), arguments, variables);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        assert!(text.contains(expected), "{arguments:?}: {text}");
+    }
+}

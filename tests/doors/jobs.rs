@@ -1,0 +1,144 @@
+//! Jobs over the API: enqueue, look, steer, dead letters.
+
+use axum::body::Body;
+use axum::http::{Request, header};
+use deskhand::dispatch::{Keeper, Relay};
+use deskhand_jobs::queue::{DeadReason, Verdict};
+use serde_json::{Value, json};
+
+use crate::fixtures::TestApp;
+use crate::fixtures::app::{Reply, TOKEN};
+use crate::fixtures::queues::work;
+
+fn sync() -> Value {
+    json!({"kind": "work_orders.sync"})
+}
+
+fn id(reply: &Reply) -> String {
+    reply.json()["data"]["id"].as_str().unwrap_or_else(|| panic!("a job: {}", reply.text)).to_owned()
+}
+
+/// Brings what waits into the queue, ends it so, and brings the ends back.
+async fn run_all(test: &TestApp, verdict: &Verdict) {
+    let (db, queue) = (test.app.db.clone(), test.app.queue.clone());
+    Relay::new(db.clone(), queue.clone()).push_due().await.expect("pushes");
+    work(&*queue, verdict).await;
+    Keeper::new(db, queue).write_endings().await.expect("keeps");
+}
+
+#[tokio::test]
+async fn a_job_is_enqueued_seen_and_listed() {
+    let test = TestApp::new().await;
+    let made =
+        test.post("/api/v1/jobs/", json!({"kind": "work_orders.sync", "priority": "high", "max_attempts": 2})).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let path = format!("/api/v1/jobs/{}", id(&made));
+    let job = test.get(&path).await.json()["data"].clone();
+    assert_eq!((&job["state"], &job["priority"], &job["max_attempts"]), (&json!("pending"), &json!("high"), &json!(2)));
+    assert_eq!((&job["args"], &job["tenant"]), (&json!({}), &json!("default")));
+
+    Relay::new(test.app.db.clone(), test.app.queue.clone()).push_due().await.expect("pushes");
+    assert_eq!(test.get(&path).await.json()["data"]["state"], "ready");
+    let list = test.get("/api/v1/jobs?kind=work_orders.sync&queue=default&state=pushed").await.json();
+    assert_eq!((&list["total"], &list["data"][0]["state"]), (&json!(1), &json!("ready")), "{list}");
+    assert_eq!(test.get("/api/v1/jobs?kind=other.kind").await.json()["total"], 0);
+
+    run_all(&test, &Verdict::Succeeded).await;
+    let job = test.get(&path).await.json()["data"].clone();
+    assert_eq!(job["state"], "succeeded");
+    assert!(job["ended_at"].is_string() && job["worker"].is_string(), "{job}");
+}
+
+#[tokio::test]
+async fn the_same_request_under_a_key_is_the_same_job() {
+    let test = TestApp::new().await;
+    let ask = async |key: &str, body: Value| {
+        let request = Request::post("/api/v1/jobs")
+            .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("idempotency-key", key)
+            .body(Body::from(body.to_string()));
+        test.send(request.expect("a request")).await
+    };
+    let (first, again) = (ask("k1", sync()).await, ask("k1", sync()).await);
+    assert_eq!((first.status, again.status), (201, 200));
+    assert_eq!(id(&first), id(&again));
+    let other = json!({"kind": "work_orders.sync", "priority": "low"});
+    ask("k1", other).await.refused(409, "idempotency_key_reused");
+    assert_ne!(id(&ask("k2", sync()).await), id(&first));
+}
+
+#[tokio::test]
+async fn a_waiting_job_is_hurried_or_cancelled() {
+    let test = TestApp::new().await;
+    let later = json!({"kind": "work_orders.sync", "run_at": "2099-01-01T00:00:00Z"});
+    let path = format!("/api/v1/jobs/{}", id(&test.post("/api/v1/jobs", later.clone()).await));
+    let hurried = test.call("POST", &format!("{path}/retry"), None).await;
+    assert_eq!(hurried.status, 200, "{}", hurried.text);
+    assert!(!hurried.json()["data"]["run_at"].as_str().expect("an instant").starts_with("2099"));
+
+    let path = format!("/api/v1/jobs/{}", id(&test.post("/api/v1/jobs", later).await));
+    test.call("POST", &format!("{path}/discard"), None).await.refused(409, "not_dead");
+    let cancelled = test.call("POST", &format!("{path}/cancel"), None).await;
+    assert_eq!((cancelled.status, &cancelled.json()["data"]["state"]), (200, &json!("cancelled")));
+    let job = test.get(&path).await.json()["data"].clone();
+    assert!(job["last_error"].as_str().expect("a reason").contains("bootstrap"), "{job}");
+    test.call("POST", &format!("{path}/cancel"), None).await.refused(409, "already_ended");
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_redriven_and_discarded() {
+    let test = TestApp::new().await;
+    let dead = Verdict::Dead { reason: DeadReason::Failed, error: "the password is wrong".into() };
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(id(&test
+            .post(
+                "/api/v1/jobs",
+                json!({"kind": "work_orders.sync", "unique": {"key": ids.len().to_string(), "until": "finished"}}),
+            )
+            .await));
+    }
+    run_all(&test, &dead).await;
+    let list = test.get("/api/v1/dead").await.json();
+    assert_eq!((&list["total"], &list["data"][0]["dead_reason"]), (&json!(3), &json!("failed")), "{list}");
+    assert_eq!(list["data"][0]["last_error"], "the password is wrong");
+
+    test.post("/api/v1/dead/redrive", json!({})).await.refused(400, "invalid");
+    test.post("/api/v1/dead/redrive", json!({"ids": [], "all": true})).await.refused(400, "invalid");
+    let one = test.post("/api/v1/dead/redrive", json!({"ids": [ids[0]]})).await.json();
+    assert_eq!(one["data"]["redriven"], json!([ids[0]]));
+    assert_eq!(test.get("/api/v1/dead").await.json()["total"], 2);
+    let gone = test.call("POST", &format!("/api/v1/jobs/{}/discard", ids[1]), None).await;
+    assert_eq!(gone.status, 200, "{}", gone.text);
+    let none = test.post("/api/v1/dead/redrive", json!({"kind": "other.kind"})).await.json();
+    assert_eq!(none["data"]["redriven"], json!([]));
+    let rest = test.post("/api/v1/dead/redrive", json!({"kind": "work_orders.sync"})).await.json();
+    assert_eq!((&rest["data"]["redriven"], &rest["data"]["more"]), (&json!([ids[2]]), &json!(false)));
+
+    run_all(&test, &Verdict::Succeeded).await;
+    let states: Vec<Value> = test.get("/api/v1/jobs").await.json()["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|job| job["state"].clone())
+        .collect();
+    assert_eq!(states, ["succeeded", "cancelled", "succeeded"]);
+}
+
+#[tokio::test]
+async fn another_tenants_job_is_not_there() {
+    let test = TestApp::new().await;
+    let id = id(&test.post("/api/v1/jobs", sync()).await);
+    let tenant = deskhand::base::TenantId::new("other").expect("a tenant");
+    let (_, token) =
+        deskhand::access::service::create(&test.app.db, &tenant, "t", "admin", None).await.expect("makes a token");
+    for (method, path) in [("GET", ""), ("POST", "/cancel"), ("POST", "/retry"), ("POST", "/discard")] {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1/jobs/{id}{path}"))
+            .header(header::AUTHORIZATION, format!("Bearer {}", token.expose()))
+            .body(Body::empty());
+        test.send(request.expect("a request")).await.refused(404, "not_found");
+    }
+}

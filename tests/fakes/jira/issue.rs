@@ -1,0 +1,82 @@
+use chrono::{DateTime, FixedOffset};
+use serde_json::{Value, json};
+
+use super::Deployment;
+
+/// An issue as the fake keeps it.
+#[derive(Debug, Clone)]
+pub(crate) struct Issue {
+    pub(crate) id: u64,
+    pub(crate) key: String,
+    pub(crate) summary: String,
+    pub(crate) status: &'static str,
+    pub(crate) category: &'static str,
+    pub(crate) priority: &'static str,
+    pub(crate) created_ms: i64,
+    pub(crate) updated_ms: i64,
+}
+
+/// 2024-01-01T00:00:00Z.
+pub(crate) const EPOCH_MS: i64 = 1_704_067_200_000;
+
+impl Issue {
+    /// Makes the n-th issue. Each changed a minute after the one before, except that three in a row share their instant.
+    pub(crate) fn numbered(n: u64) -> Self {
+        let (status, category) =
+            [("To Do", "new"), ("In Progress", "indeterminate"), ("Closed", "done")][n as usize % 3];
+        Self {
+            id: 10_000 + n,
+            key: format!("OPS-{n}"),
+            summary: format!("ticket number {n}"),
+            status,
+            category,
+            priority: ["Highest", "High", "Medium", "Low"][n as usize % 4],
+            created_ms: EPOCH_MS,
+            updated_ms: EPOCH_MS + (n / 3) as i64 * 180_000,
+        }
+    }
+
+    /// Shows the issue as the REST API does, with the fields that were asked for.
+    pub(super) fn json(&self, deployment: Deployment, fields: &[&str]) -> Value {
+        let description = match deployment {
+            Deployment::Server => json!(format!("text of {}", self.key)),
+            Deployment::Cloud => json!({"type": "doc", "version": 1, "content": [
+                {"type": "paragraph", "content": [{"type": "text", "text": format!("text of {}", self.key)}]},
+            ]}),
+        };
+        let all = json!({
+            "summary": self.summary,
+            "description": description,
+            "status": {"name": self.status, "statusCategory": {"key": self.category}},
+            "priority": {"name": self.priority},
+            "reporter": {"displayName": "Li Wei", "emailAddress": "li.wei@example.com"},
+            "assignee": null,
+            "created": date(self.created_ms),
+            "updated": date(self.updated_ms),
+            "duedate": "2026-12-01",
+            "resolutiondate": null,
+            "labels": ["printer"],
+            "components": [{"name": "hardware"}],
+            "issuetype": {"name": "Incident"},
+        });
+        let mut shown = json!({"id": self.id.to_string(), "key": self.key});
+        let wanted: serde_json::Map<_, _> = all
+            .as_object()
+            .expect("an object")
+            .iter()
+            .filter(|(name, _)| fields.iter().any(|field| *field == "*all" || field == name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if !wanted.is_empty() {
+            shown["fields"] = Value::Object(wanted);
+        }
+        shown
+    }
+}
+
+/// Writes an instant as Jira does, in the zone of the account.
+fn date(ms: i64) -> String {
+    let zone = FixedOffset::east_opt(8 * 3600).expect("a zone");
+    let at = DateTime::from_timestamp_millis(ms).expect("in range").with_timezone(&zone);
+    at.format("%Y-%m-%dT%H:%M:%S%.3f%z").to_string()
+}

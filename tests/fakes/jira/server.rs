@@ -1,0 +1,288 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::Issue;
+
+/// The account's name.
+pub(crate) const USER: &str = "sync@example.com";
+/// Its password, and its API token on Cloud.
+pub(crate) const PASSWORD: &str = "correct horse";
+/// A personal access token of Data Center.
+pub(crate) const TOKEN: &str = "a-personal-access-token";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deployment {
+    Cloud,
+    Server,
+}
+
+/// What goes wrong with one search.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// 429 with this `Retry-After`.
+    RateLimited(String),
+    /// This status, with nothing.
+    Status(u16),
+    /// A body that breaks off in the middle.
+    Truncated,
+    /// A whole body that is half the JSON.
+    HalfJson,
+    /// A login page with status 200.
+    LoginPage,
+    /// A right answer, late.
+    Slow(Duration),
+    /// The first issue comes without id and fields.
+    BrokenIssue,
+    /// The page token of this very request again (Cloud).
+    SameToken,
+}
+
+/// What users do between two searches, of which the number is given.
+type Edit = Box<dyn FnMut(usize, &mut Vec<Issue>) + Send>;
+
+struct World {
+    deployment: Deployment,
+    issues: Vec<Issue>,
+    max_results: usize,
+    faults: HashMap<usize, Fault>,
+    searches: Vec<String>,
+    requests: usize,
+    during: Option<Edit>,
+}
+
+type Shared = Arc<Mutex<World>>;
+
+/// A running fake; it stops when it is dropped.
+pub(crate) struct Jira {
+    pub(crate) url: Url,
+    world: Shared,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Jira {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Jira {
+    /// Starts one with `count` issues, below the path `/jira` as many Data Centers are.
+    pub(crate) async fn start(deployment: Deployment, count: u64) -> Self {
+        let world = Arc::new(Mutex::new(World {
+            deployment,
+            issues: (1..=count).map(Issue::numbered).collect(),
+            max_results: 200,
+            faults: HashMap::new(),
+            searches: Vec::new(),
+            requests: 0,
+            during: None,
+        }));
+        let api = match deployment {
+            Deployment::Cloud => Router::new()
+                .route("/rest/api/3/search/jql", get(search))
+                .route("/rest/api/3/search", get(|| async { StatusCode::GONE }))
+                .route("/rest/api/2/search", get(|| async { StatusCode::GONE }))
+                .route("/rest/api/3/myself", get(myself)),
+            Deployment::Server => {
+                Router::new().route("/rest/api/2/search", get(search)).route("/rest/api/2/myself", get(myself))
+            }
+        };
+        let app = Router::new()
+            .nest("/jira", api)
+            .layer(from_fn_with_state(world.clone(), count_requests))
+            .with_state(world.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let task = tokio::spawn(async move { axum::serve(listener, app).await.expect("serves until aborted") });
+        Self { url: Url::parse(&format!("http://{address}/jira")).expect("a url"), world, task }
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().expect("no panic in the fake")
+    }
+
+    /// Returns at most so many issues at once, whatever is asked for.
+    pub(crate) fn max_results(self, max_results: usize) -> Self {
+        self.world().max_results = max_results;
+        self
+    }
+
+    /// Lets the `search`-th search go wrong; the first is 1.
+    pub(crate) fn fault(self, search: usize, fault: Fault) -> Self {
+        self.world().faults.insert(search, fault);
+        self
+    }
+
+    /// Changes issues now.
+    pub(crate) fn edit(&self, change: impl FnOnce(&mut Vec<Issue>)) {
+        change(&mut self.world().issues);
+    }
+
+    /// Changes issues after each search, as users do while one pages.
+    pub(crate) fn edit_while_paging(&self, change: impl FnMut(usize, &mut Vec<Issue>) + Send + 'static) {
+        self.world().during = Some(Box::new(change));
+    }
+
+    /// The JQL of all searches so far.
+    pub(crate) fn searches(&self) -> Vec<String> {
+        self.world().searches.clone()
+    }
+
+    /// How many requests came, of whatever kind.
+    pub(crate) fn requests(&self) -> usize {
+        self.world().requests
+    }
+}
+
+async fn count_requests(State(world): State<Shared>, request: Request, next: Next) -> Response {
+    world.lock().expect("no panic in the fake").requests += 1;
+    next.run(request).await
+}
+
+fn is_known(deployment: Deployment, headers: &HeaderMap) -> Option<bool> {
+    let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let basic = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}"));
+    let bearer = deployment == Deployment::Server && given == format!("Bearer {TOKEN}");
+    Some(bearer || given == format!("Basic {basic}"))
+}
+
+async fn myself(State(world): State<Shared>, headers: HeaderMap) -> Response {
+    let deployment = world.lock().expect("no panic in the fake").deployment;
+    match is_known(deployment, &headers) {
+        Some(true) => axum::Json(json!({"displayName": "Sync Robot", "active": true, "timeZone": "Asia/Shanghai"}))
+            .into_response(),
+        _ => (StatusCode::UNAUTHORIZED, "Client must be authenticated to access this resource.").into_response(),
+    }
+}
+
+async fn search(
+    State(world): State<Shared>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    let (fault, known) = {
+        let mut world = world.lock().expect("no panic in the fake");
+        world.searches.push(query.get("jql").cloned().unwrap_or_default());
+        let count = world.searches.len();
+        (world.faults.get(&count).cloned(), is_known(world.deployment, &headers))
+    };
+    match &fault {
+        Some(Fault::RateLimited(retry_after)) => {
+            return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, retry_after.clone())]).into_response();
+        }
+        Some(Fault::Status(status)) => return StatusCode::from_u16(*status).expect("a status").into_response(),
+        Some(Fault::LoginPage) => return axum::response::Html("<html>Log in</html>").into_response(),
+        Some(Fault::Slow(delay)) => tokio::time::sleep(*delay).await,
+        _ => {}
+    }
+    let mut world = world.lock().expect("no panic in the fake");
+    let answer = match known {
+        Some(false) => return StatusCode::UNAUTHORIZED.into_response(),
+        // A stranger sees the public projects: there are none.
+        None => found(&World { issues: Vec::new(), ..world.blank() }, &query),
+        Some(true) => found(&world, &query),
+    };
+    let count = world.searches.len();
+    if let Some(mut during) = world.during.take() {
+        during(count, &mut world.issues);
+        world.during = Some(during);
+    }
+    let mut answer = match answer {
+        Ok(answer) => answer,
+        Err(message) => {
+            return (StatusCode::BAD_REQUEST, axum::Json(json!({"errorMessages": [message]}))).into_response();
+        }
+    };
+    match fault {
+        Some(Fault::SameToken) => {
+            answer["nextPageToken"] = query.get("nextPageToken").map_or(json!("token+0"), |token| json!(token));
+            answer["isLast"] = json!(false);
+        }
+        Some(Fault::BrokenIssue) => answer["issues"][0] = json!({"key": "OPS-BROKEN"}),
+        _ => {}
+    }
+    let text = answer.to_string();
+    let half = text[..text.len() / 2].to_owned();
+    match fault {
+        Some(Fault::Truncated) => {
+            let cut: [Result<String, std::io::Error>; 2] = [Ok(half), Err(std::io::Error::other("cut"))];
+            Body::from_stream(futures_util::stream::iter(cut)).into_response()
+        }
+        Some(Fault::HalfJson) => ([(header::CONTENT_TYPE, "application/json")], half).into_response(),
+        _ => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
+    }
+}
+
+impl World {
+    fn blank(&self) -> World {
+        World {
+            deployment: self.deployment,
+            issues: Vec::new(),
+            max_results: self.max_results,
+            faults: HashMap::new(),
+            searches: Vec::new(),
+            requests: 0,
+            during: None,
+        }
+    }
+}
+
+fn found(world: &World, query: &HashMap<String, String>) -> Result<Value, String> {
+    let jql = query.get("jql").map_or("", String::as_str);
+    let since = bound(jql, world.deployment)?;
+    let mut issues: Vec<_> = world.issues.iter().filter(|issue| issue.updated_ms >= since).collect();
+    issues.sort_by_key(|issue| (issue.updated_ms, issue.key.clone()));
+    let asked: usize = query.get("maxResults").map_or(Ok(50), |text| text.parse()).map_err(|_| "bad maxResults")?;
+    let size = asked.min(world.max_results);
+    let fields: Vec<&str> = match (query.get("fields"), world.deployment) {
+        (Some(fields), _) => fields.split(',').map(str::trim).collect(),
+        (None, Deployment::Cloud) => vec!["id"],
+        (None, Deployment::Server) => vec!["*all"],
+    };
+    let page = |offset: usize| -> Vec<Value> {
+        issues.iter().skip(offset).take(size).map(|issue| issue.json(world.deployment, &fields)).collect()
+    };
+    match world.deployment {
+        Deployment::Server => {
+            let start: usize = query.get("startAt").map_or(Ok(0), |text| text.parse()).map_err(|_| "bad startAt")?;
+            let page = page(start);
+            Ok(json!({"startAt": start, "maxResults": size, "total": issues.len(), "issues": page}))
+        }
+        Deployment::Cloud => {
+            let token = query.get("nextPageToken").map_or("token+0", String::as_str);
+            let start: usize = token.strip_prefix("token+").and_then(|n| n.parse().ok()).ok_or("bad nextPageToken")?;
+            let page = page(start);
+            let end = start + page.len();
+            if end >= issues.len() {
+                return Ok(json!({"issues": page, "isLast": true}));
+            }
+            Ok(json!({"issues": page, "isLast": false, "nextPageToken": format!("token+{end}")}))
+        }
+    }
+}
+
+/// Understands exactly one search, and refuses all else as the real parser would.
+fn bound(jql: &str, deployment: Deployment) -> Result<i64, String> {
+    let (clause, order) = jql.split_once(" ORDER BY ").ok_or_else(|| format!("Error in the JQL Query: {jql:?}"))?;
+    if order != "updated ASC, key ASC" {
+        return Err(format!("Error in the JQL Query: order {order:?}"));
+    }
+    if clause.is_empty() {
+        let unbounded = "Unbounded JQL queries are not allowed here. Please add a search restriction to your query.";
+        return if deployment == Deployment::Cloud { Err(unbounded.to_owned()) } else { Ok(i64::MIN) };
+    }
+    let value = clause.strip_prefix("updated >= ").ok_or_else(|| format!("Error in the JQL Query: {clause:?}"))?;
+    value.parse().map_err(|_| format!("Date value '{value}' for field 'updated' is invalid."))
+}

@@ -1,0 +1,3 @@
+//! Small servers that speak the real protocols of outside systems.
+
+pub(crate) mod jira;
