@@ -2,10 +2,15 @@
 
 use deskhand_jobs::Registry;
 
-use crate::base::{Clock, Result, Vault};
-use crate::db::Db;
+use crate::base::{Error, Result};
+use crate::work_orders::model::SyncSystem;
+use crate::work_orders::{WorkOrders, jobs};
 
 /// Registers the jobs of every subject.
-pub(super) fn registry(_db: &Db, _vault: &Vault, _clock: &Clock) -> Result<Registry> {
-    Ok(Registry::new())
+pub(super) fn registry(work_orders: &WorkOrders) -> Result<Registry> {
+    let mut registry = Registry::new();
+    let twice = |error| Error::internal("cannot register the jobs", error);
+    registry.add::<jobs::Sync>(work_orders.clone()).map_err(twice)?;
+    registry.add::<SyncSystem>(work_orders.clone()).map_err(twice)?;
+    Ok(registry)
 }

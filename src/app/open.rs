@@ -9,10 +9,12 @@ use deskhand_jobs::worker::HealthHandle;
 use super::jobs::registry;
 use super::queue::open_queue;
 use crate::access;
-use crate::base::{Clock, Result, Secret, TenantId, Vault};
+use crate::base::{Clock, Error, Result, Secret, TenantId, Vault};
 use crate::config::Config;
 use crate::db::Db;
 use crate::dispatch::service::Service as Jobs;
+use crate::outbound::Http;
+use crate::work_orders::WorkOrders;
 
 /// What every door stands on; clones share it.
 #[derive(Clone)]
@@ -31,6 +33,8 @@ pub struct App {
     pub clock: Clock,
     /// The use cases around single jobs.
     pub jobs: Jobs,
+    /// The use cases of work orders.
+    pub work_orders: WorkOrders,
     pub(super) worker: Arc<OnceLock<HealthHandle>>,
 }
 
@@ -52,10 +56,12 @@ impl App {
         let db = Db::open(&config.database.url).await?.with_clock(clock.clone());
         db.migrate().await?;
         let queue = open_queue(&config.queue.url).await?;
-        let registry = Arc::new(registry(&db, &vault, &clock)?);
+        let http = Http::new().map_err(|error| Error::internal("cannot make the HTTP client", error))?;
+        let work_orders = WorkOrders::new(db.clone(), vault.clone(), http);
+        let registry = Arc::new(registry(&work_orders)?);
         let jobs = Jobs::new(db.clone(), Arc::clone(&queue), Arc::clone(&registry));
         let (config, worker) = (Arc::new(config), Arc::default());
-        Ok(Self { config, db, queue, registry, vault, clock, jobs, worker })
+        Ok(Self { config, db, queue, registry, vault, clock, jobs, work_orders, worker })
     }
 
     /// Sees to it that somebody can come in; returns the token if one was made, to be shown once.

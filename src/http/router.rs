@@ -16,6 +16,7 @@ use tower_http::timeout::TimeoutLayer;
 use super::problem::Problem;
 use super::{caller, health, metrics, request_id, routes};
 use crate::app::App;
+use crate::work_orders;
 
 /// No request waits longer; what takes longer is a job.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,7 +29,8 @@ pub fn router(app: App) -> Router {
         .merge(routes::jobs::router())
         .merge(routes::dead::router())
         .merge(routes::queues::router())
-        .merge(routes::workers::router());
+        .merge(routes::workers::router())
+        .merge(work_orders::http::router(app.work_orders.clone()));
     if app.config.metrics.public {
         open = open.merge(figures);
     } else {

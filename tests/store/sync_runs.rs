@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use deskhand::base::{Clock, PageRequest, Secret};
-use deskhand::work_orders::model::{Counts, Draft, RunStatus, SecretChange, SyncLog, System};
+use deskhand::work_orders::model::{Counts, Draft, Mapping, RunStatus, SecretChange, Status, SyncLog, System};
 use deskhand::work_orders::{Filter, LogFilter, WorkOrders};
 use deskhand_jobs::outcome::{self, Outcome};
 use deskhand_jobs::{JobId, Run};
@@ -333,12 +333,30 @@ async fn tickets_are_found_by_what_they_are_and_keep_their_system() {
 }
 
 #[tokio::test]
+async fn new_words_reach_old_tickets() {
+    on_both(async |fresh| {
+        let jira = Jira::start(Deployment::Cloud, 12).await;
+        let mut setup = Setup::new(&fresh, &jira, "cloud").await;
+        setup.run_again().await;
+        let words = Mapping { status: [("To Do".to_owned(), Status::Processing)].into(), ..Mapping::default() };
+        let change = Draft { mapping: Some(words), ..Draft::default() };
+        setup.service.update_system(&tenant(), setup.system.id, &change).await.expect("changes");
+        let log = setup.run_again().await;
+        assert_eq!((log.counts.updated, log.counts.unchanged), (4, 8));
+        let filter = Filter { status: Some(Status::Pending), ..Filter::default() };
+        let pending = setup.service.work_orders(&tenant(), &filter, PageRequest::default()).await.expect("reads");
+        assert_eq!(pending.total, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn old_logs_are_cleaned() {
     on_both(async |fresh| {
         let jira = Jira::start(Deployment::Cloud, 1).await;
         let mut setup = Setup::new(&fresh, &jira, "cloud").await;
         setup.run_again().await;
-        setup.clock.advance(Duration::from_secs(31 * 86_400));
+        setup.clock.advance(Duration::from_hours(31 * 24));
         setup.run_again().await;
         assert_eq!(setup.service.clean_sync_logs(30).await.expect("cleans"), 1);
         assert_eq!(setup.logs().await.len(), 1);

@@ -62,8 +62,8 @@ impl WorkOrders {
         if away {
             refuse_to_take_along(draft, &old)?;
         }
-        if away || system.settings != old.settings {
-            // The mark belongs to the data of the other site.
+        if away || system.settings != old.settings || system.mapping != old.mapping {
+            // The mark belongs to the data of the other site; new words have to reach tickets that do not change any more.
             system.cursor_at = None;
         }
         self.save(tx, system).await

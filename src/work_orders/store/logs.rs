@@ -20,7 +20,7 @@ pub struct Filter {
 }
 
 #[derive(sqlx::FromRow)]
-struct Row {
+struct Stored {
     id: SyncLogId,
     tenant_id: TenantId,
     system_id: SystemId,
@@ -43,7 +43,7 @@ struct Row {
     version: i64,
 }
 
-impl Row {
+impl Stored {
     fn read(self) -> Result<SyncLog> {
         Ok(SyncLog {
             position: json::read("work_order_sync_logs.position", &self.position)?,
@@ -96,7 +96,7 @@ pub(crate) async fn open(tx: &mut Tx, system: &System, job: JobId) -> Result<Syn
         return Ok(fresh);
     }
     let sql = "SELECT * FROM work_order_sync_logs WHERE tenant_id = $1 AND job_id = $2";
-    let row: Row = on!(tx, |c| sqlx::query_as(sql).bind(&system.tenant).bind(Text(job)).fetch_one(c).await)?;
+    let row: Stored = on!(tx, |c| sqlx::query_as(sql).bind(&system.tenant).bind(Text(job)).fetch_one(c).await)?;
     row.read()
 }
 
@@ -152,8 +152,8 @@ pub(crate) async fn save(tx: &mut Tx, log: &mut SyncLog) -> Result<bool> {
 /// Reads one run of a tenant.
 pub(crate) async fn get(tx: &mut Tx, tenant: &TenantId, id: SyncLogId) -> Result<Option<SyncLog>> {
     let sql = "SELECT * FROM work_order_sync_logs WHERE tenant_id = $1 AND id = $2";
-    let row: Option<Row> = on!(tx, |c| sqlx::query_as(sql).bind(tenant).bind(id).fetch_optional(c).await)?;
-    row.map(Row::read).transpose()
+    let row: Option<Stored> = on!(tx, |c| sqlx::query_as(sql).bind(tenant).bind(id).fetch_optional(c).await)?;
+    row.map(Stored::read).transpose()
 }
 
 /// Reads the runs of a tenant, latest first: an id begins with its time.
@@ -166,11 +166,11 @@ pub(crate) async fn list(tx: &mut Tx, tenant: &TenantId, filter: &Filter, page: 
     })?;
     let mut select = matching(tenant, filter);
     select.column(sea_query::Asterisk).order_by("id", Order::Desc).limit(page.size()).offset(page.offset());
-    let rows: Vec<Row> = on!(tx, |c| {
+    let rows: Vec<Stored> = on!(tx, |c| {
         let (sql, values) = c.build(&select);
         sqlx::query_as_with(sql, values).fetch_all(c).await
     })?;
-    let logs = rows.into_iter().map(Row::read).collect::<Result<_>>()?;
+    let logs = rows.into_iter().map(Stored::read).collect::<Result<_>>()?;
     Ok(Paged::new(logs, total as u64, page))
 }
 

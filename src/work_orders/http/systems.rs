@@ -1,0 +1,213 @@
+//! `/work-order-systems`: the settings of systems, and asking for runs.
+
+use std::collections::BTreeMap;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use chrono::{DateTime, Utc};
+use deskhand_jobs::JobId;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use crate::access::Caller;
+use crate::base::Secret;
+use crate::http::{Accepted, Answer, Body, Created, Data, List, Page, Path, Query, data};
+use crate::work_orders::model::{Draft, MASK, Mapping, SecretChange, System, SystemId};
+use crate::work_orders::{Probe, WorkOrders};
+
+pub(super) fn router() -> Router<WorkOrders> {
+    Router::new()
+        .route("/", get(list).post(create))
+        .route("/sync_all", post(sync_all))
+        .route("/{id}", get(show).put(change).delete(remove))
+        .route("/{id}/sync", post(sync))
+        .route("/{id}/enable", post(enable))
+        .route("/{id}/disable", post(disable))
+        .route("/{id}/test_connection", post(test_connection))
+}
+
+/// The settings as they are sent. What is shown and cannot be set is passed over, so that what was read can be sent back.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sent {
+    name: Option<String>,
+    system_type: Option<String>,
+    api_url: Option<String>,
+    username: Option<String>,
+    api_key: Option<Secret>,
+    password: Option<Secret>,
+    is_active: Option<bool>,
+    sync_interval: Option<i64>,
+    initial_days: Option<i64>,
+    deployment: Option<String>,
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
+    mapping: Option<Mapping>,
+    version: Option<i64>,
+    #[serde(rename = "id")]
+    _id: Option<IgnoredAny>,
+    #[serde(rename = "cursor_at")]
+    _cursor_at: Option<IgnoredAny>,
+    #[serde(rename = "last_sync_at")]
+    _last_sync_at: Option<IgnoredAny>,
+    #[serde(rename = "last_attempt_at")]
+    _last_attempt_at: Option<IgnoredAny>,
+    #[serde(rename = "blocked_until")]
+    _blocked_until: Option<IgnoredAny>,
+    #[serde(rename = "failure_streak")]
+    _failure_streak: Option<IgnoredAny>,
+    #[serde(rename = "created_at")]
+    _created_at: Option<IgnoredAny>,
+    #[serde(rename = "updated_at")]
+    _updated_at: Option<IgnoredAny>,
+}
+
+impl From<Sent> for Draft {
+    fn from(sent: Sent) -> Self {
+        let mut settings = sent.settings;
+        settings.extend(sent.deployment.map(|deployment| ("deployment".to_owned(), deployment)));
+        Self {
+            name: sent.name,
+            system_type: sent.system_type,
+            api_url: sent.api_url,
+            username: sent.username,
+            api_key: SecretChange::from_field(sent.api_key),
+            password: SecretChange::from_field(sent.password),
+            is_active: sent.is_active,
+            sync_interval: sent.sync_interval,
+            initial_days: sent.initial_days,
+            settings,
+            mapping: sent.mapping,
+            version: sent.version,
+        }
+    }
+}
+
+/// A system as it is shown: a secret is `***` if there is one.
+#[derive(Serialize)]
+struct View {
+    id: SystemId,
+    name: String,
+    system_type: String,
+    api_url: String,
+    username: Option<String>,
+    api_key: Option<&'static str>,
+    password: Option<&'static str>,
+    is_active: bool,
+    sync_interval: i64,
+    initial_days: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment: Option<String>,
+    settings: BTreeMap<String, String>,
+    mapping: Mapping,
+    cursor_at: Option<DateTime<Utc>>,
+    last_sync_at: Option<DateTime<Utc>>,
+    last_attempt_at: Option<DateTime<Utc>>,
+    blocked_until: Option<DateTime<Utc>>,
+    failure_streak: i64,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<System> for View {
+    fn from(system: System) -> Self {
+        let mut settings = system.settings;
+        Self {
+            deployment: settings.remove("deployment"),
+            settings,
+            id: system.id,
+            name: system.name,
+            system_type: system.system_type,
+            api_url: system.api_url.into(),
+            username: system.username,
+            api_key: system.api_key.map(|_| MASK),
+            password: system.password.map(|_| MASK),
+            is_active: system.is_active,
+            sync_interval: system.sync_interval,
+            initial_days: system.initial_days,
+            mapping: system.mapping,
+            cursor_at: system.cursor_at,
+            last_sync_at: system.last_sync_at,
+            last_attempt_at: system.last_attempt_at,
+            blocked_until: system.blocked_until,
+            failure_streak: system.failure_streak,
+            version: system.version,
+            created_at: system.created_at,
+            updated_at: system.updated_at,
+        }
+    }
+}
+
+async fn list(State(service): State<WorkOrders>, caller: Caller, Page(page): Page) -> Answer<List<View>> {
+    Ok(service.systems(&caller.tenant, page).await?.map(View::from).into())
+}
+
+async fn create(State(service): State<WorkOrders>, caller: Caller, Body(sent): Body<Sent>) -> Answer<Created<View>> {
+    Ok(Created(service.create_system(&caller.tenant, &sent.into()).await?.into()))
+}
+
+async fn show(State(service): State<WorkOrders>, caller: Caller, Path(id): Path<SystemId>) -> Answer<Data<View>> {
+    Ok(data(service.system(&caller.tenant, id).await?.into()))
+}
+
+async fn change(
+    State(service): State<WorkOrders>,
+    caller: Caller,
+    Path(id): Path<SystemId>,
+    Body(sent): Body<Sent>,
+) -> Answer<Data<View>> {
+    Ok(data(service.update_system(&caller.tenant, id, &sent.into()).await?.into()))
+}
+
+#[derive(Deserialize)]
+struct Removal {
+    #[serde(default)]
+    cascade: bool,
+}
+
+async fn remove(
+    State(service): State<WorkOrders>,
+    caller: Caller,
+    Path(id): Path<SystemId>,
+    Query(removal): Query<Removal>,
+) -> Answer<StatusCode> {
+    service.delete_system(&caller.tenant, id, removal.cascade).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn enable(State(service): State<WorkOrders>, caller: Caller, Path(id): Path<SystemId>) -> Answer<Data<View>> {
+    Ok(data(service.set_active(&caller.tenant, id, true).await?.into()))
+}
+
+async fn disable(State(service): State<WorkOrders>, caller: Caller, Path(id): Path<SystemId>) -> Answer<Data<View>> {
+    Ok(data(service.set_active(&caller.tenant, id, false).await?.into()))
+}
+
+async fn test_connection(
+    State(service): State<WorkOrders>,
+    caller: Caller,
+    Path(id): Path<SystemId>,
+) -> Answer<Data<Probe>> {
+    Ok(data(service.test_connection(&caller.tenant, id).await?))
+}
+
+#[derive(Serialize)]
+struct Asked {
+    job_id: JobId,
+}
+
+async fn sync(State(service): State<WorkOrders>, caller: Caller, Path(id): Path<SystemId>) -> Answer<Accepted<Asked>> {
+    Ok(Accepted(Asked { job_id: service.sync_now(&caller.tenant, id).await? }))
+}
+
+#[derive(Serialize)]
+struct AllAsked {
+    job_ids: Vec<JobId>,
+}
+
+async fn sync_all(State(service): State<WorkOrders>, caller: Caller) -> Answer<Accepted<AllAsked>> {
+    Ok(Accepted(AllAsked { job_ids: service.sync_all(Some(&caller.tenant)).await? }))
+}
