@@ -67,7 +67,7 @@ impl App {
     /// Sees to it that somebody can come in; returns the token if one was made, to be shown once.
     ///
     /// # Errors
-    /// [`Error`](crate::base::Error) of the database.
+    /// [`Error`] of the database.
     pub async fn bootstrap(&self) -> Result<Option<Secret>> {
         let given = Some(&self.config.admin_token).filter(|token| !token.is_empty()).map(Secret::new);
         access::service::bootstrap(&self.db, given.as_ref()).await
