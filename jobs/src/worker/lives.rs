@@ -22,6 +22,8 @@ pub(super) struct Lives {
     current: LifeNumber,
     registered: bool,
     standing: HashMap<LifeNumber, Standing>,
+    /// Lives that are over, on their way out.
+    leaving: Vec<AbortOnDropHandle<()>>,
 }
 
 struct Standing {
@@ -33,7 +35,8 @@ struct Standing {
 
 impl Lives {
     pub(super) fn new(pulse: Pulse, likeness: WorkerInfo) -> Self {
-        let mut lives = Self { pulse, likeness, current: 0, registered: false, standing: HashMap::new() };
+        let (standing, leaving) = (HashMap::new(), Vec::new());
+        let mut lives = Self { pulse, likeness, current: 0, registered: false, standing, leaving };
         lives.renew();
         lives
     }
@@ -102,7 +105,8 @@ impl Lives {
         for standing in self.standing.values() {
             standing.life.done.cancel();
         }
-        let leaving = futures_util::future::join_all(self.standing.into_values().map(|standing| standing.keeper));
+        let standing = self.standing.into_values().map(|standing| standing.keeper);
+        let leaving = futures_util::future::join_all(self.leaving.into_iter().chain(standing));
         // A keeper that broke or is late changes nothing: the leases run out by themselves.
         let _ = tokio::time::timeout(within, leaving).await;
     }
@@ -113,8 +117,8 @@ impl Lives {
             && let Some(Standing { life, keeper, .. }) = self.standing.remove(&number)
         {
             life.done.cancel();
-            // It leaves by itself.
-            drop(keeper.detach());
+            self.leaving.retain(|keeper| !keeper.is_finished());
+            self.leaving.push(keeper);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -132,12 +133,18 @@ impl Bench {
     }
 
     pub(super) fn with(config: Config, pace: Pace) -> Self {
+        Self::on(&Handle::current(), config, pace)
+    }
+
+    /// A worker that talks to its store on another runtime.
+    pub(super) fn on(home: &Handle, config: Config, pace: Pace) -> Self {
         let (queue, stage, hooks) = (Memory::new(), Stage::default(), Arc::new(AtomicUsize::new(0)));
         let mut registry = Registry::new();
         registry.add::<Play>(stage.clone()).expect("first");
         registry.retire(Kind::new("test.retired").expect("valid"), "no longer needed").expect("first");
         let count = Arc::clone(&hooks);
-        let worker = Worker::new(queue.clone(), registry, config).paced(pace).on_settled(move || {
+        let worker = Worker::new(queue.clone(), registry, config).paced(pace).on_runtime(home.clone());
+        let worker = worker.on_settled(move || {
             count.fetch_add(1, Ordering::SeqCst);
         });
         let (stop, health) = (CancellationToken::new(), worker.health());

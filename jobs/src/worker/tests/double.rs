@@ -25,6 +25,8 @@ pub(in crate::worker) struct Memory {
     /// The next claim is carried out, but its answer does not arrive.
     pub swallow_claim: AtomicBool,
     claims: AtomicU64,
+    /// How many beats were answered.
+    pub beats: AtomicU64,
 }
 
 #[derive(Default)]
@@ -108,6 +110,7 @@ fn unused<T>() -> T {
 impl Queue for Memory {
     async fn beat(&self, worker: &WorkerInfo, register: bool) -> Result<Beat> {
         self.answer()?;
+        self.beats.fetch_add(1, Ordering::SeqCst);
         let mut inner = self.look();
         if register {
             inner.alive.insert(worker.id);

@@ -150,3 +150,15 @@ async fn readiness_follows_the_store() {
     until("its return", || bench.health.is_ready(within)).await;
     bench.stop().await;
 }
+
+#[tokio::test]
+async fn a_store_on_its_own_runtime_hears_beats_while_every_handler_thread_is_blocked() {
+    let home = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let bench = Bench::on(home.handle(), config(), quick());
+    let id = bench.play(Act::Block { ms: 400 });
+    assert_eq!(bench.verdict(id).await, Verdict::Succeeded);
+    let beats = bench.queue.beats.load(Ordering::SeqCst);
+    assert!(beats >= 5, "only {beats} beats in 400 ms");
+    bench.stop().await;
+    home.shutdown_background();
+}
