@@ -7,3 +7,4 @@ mod fakes;
 mod fixtures;
 mod house;
 mod store;
+mod stories;

@@ -1,0 +1,3 @@
+//! What people live through, from the first request to the last log line; on both databases and both queues.
+
+mod sync;
