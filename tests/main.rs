@@ -1,5 +1,6 @@
 //! All integration tests in one binary: one link, one set of fixtures.
 
+mod api;
 mod contracts;
 mod doors;
 mod fakes;

@@ -1,4 +1,6 @@
 //! Tests of the engine against real stores.
 
 mod conformance;
+mod faults;
 mod fixtures;
+mod running;

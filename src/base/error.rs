@@ -150,6 +150,22 @@ impl From<deskhand_jobs::queue::Error> for Error {
     }
 }
 
+impl From<deskhand_jobs::EnvelopeError> for Error {
+    fn from(source: deskhand_jobs::EnvelopeError) -> Self {
+        Self::field("/args", source.to_string())
+    }
+}
+
+impl From<deskhand_jobs::Rejected> for Error {
+    fn from(source: deskhand_jobs::Rejected) -> Self {
+        let pointer = match &source {
+            deskhand_jobs::Rejected::UnknownKind { .. } => "/kind",
+            deskhand_jobs::Rejected::Args { .. } | deskhand_jobs::Rejected::Envelope(_) => "/args",
+        };
+        Self::field(pointer, source.to_string())
+    }
+}
+
 impl From<super::BadId> for Error {
     fn from(source: super::BadId) -> Self {
         Self::field("", source.to_string())

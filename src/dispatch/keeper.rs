@@ -54,8 +54,7 @@ impl Keeper {
         write(&mut tx, &endings).await?;
         tx.commit().await?;
         // Only now: whoever asks the queue for a job it does not know finds the end in the database.
-        let ids: Vec<JobId> = endings.iter().map(|ending| ending.id).collect();
-        self.queue.forget_endings(&ids).await?;
+        self.queue.forget_endings(&endings).await?;
         Ok(endings.len())
     }
 

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::{Cancelled, JobRecord, Queue};
-use deskhand_jobs::{Envelope, JobId, Priority, QueueName, Registry, Rejected, Unique};
+use deskhand_jobs::{Envelope, JobId, Priority, QueueName, Registry, Unique};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -88,7 +88,7 @@ impl Service {
     /// belongs to another request.
     pub async fn enqueue(&self, tenant: &TenantId, new: NewJob) -> Result<Enqueued> {
         let hash = fingerprint(&new)?;
-        let mut envelope = self.registry.envelope(&new.kind, new.args).map_err(|error| rejected(&error))?;
+        let mut envelope = self.registry.envelope(&new.kind, new.args)?;
         envelope.tenant = Some(tenant.to_string());
         envelope.run_at_ms = new.run_at.map(|at| at.timestamp_millis());
         envelope.options.queue = new.queue.unwrap_or(envelope.options.queue);
@@ -228,15 +228,6 @@ impl Service {
         let mut tx = self.db.read().await?;
         ledger::state(&mut tx, tenant, id).await?.ok_or_else(|| Error::not_found("job", &id))
     }
-}
-
-/// Turns what the registry refused into wrong fields.
-fn rejected(error: &Rejected) -> Error {
-    let pointer = match error {
-        Rejected::UnknownKind { .. } => "/kind",
-        Rejected::Args { .. } | Rejected::Envelope(_) => "/args",
-    };
-    Error::field(pointer, error.to_string())
 }
 
 /// Hashes what was asked for; the order of keys and white space do not matter.

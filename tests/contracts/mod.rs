@@ -1,3 +1,4 @@
-//! One suite per rack, over all its members.
+//! What holds for every member of a rack, and for every call to another system.
 
 mod adapters;
+mod outbound;

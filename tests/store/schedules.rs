@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use deskhand::base::{Clock, PageRequest, TenantId};
-use deskhand::db::Db;
+use deskhand::db::{Backend, Db};
 use deskhand::dispatch::schedules::{Declared, Scheduler, SlotOutcome, service, sync_declared};
 use deskhand::on;
 use deskhand_jobs::Registry;
@@ -18,7 +18,7 @@ fn start() -> DateTime<Utc> {
     "2026-03-01T12:00:30Z".parse().expect("an instant")
 }
 
-fn declared(extra: serde_json::Value) -> Declared {
+fn declared(extra: &serde_json::Value) -> Declared {
     let mut text = json!({"name": "mails", "kind": "mail.send", "args": {"to": "x"}, "cron": "*/1 * * * *"});
     for (key, value) in extra.as_object().expect("an object") {
         text[key] = value.clone();
@@ -58,7 +58,7 @@ async fn two_schedulers_fire_every_slot_once_for_ten_minutes() {
         let clock = Clock::manual(start());
         let (one, two) = (fresh.again().await.with_clock(clock.clone()), fresh.again().await.with_clock(clock.clone()));
         let db = fresh.db.with_clock(clock.clone());
-        sync(&db, &[declared(json!({"overlap": "allow"}))]).await;
+        sync(&db, &[declared(&json!({"overlap": "allow"}))]).await;
         let (one, two) = (Scheduler::new(one, registry()), Scheduler::new(two, registry()));
         for _ in 0..40 {
             clock.advance(Duration::from_secs(15));
@@ -78,7 +78,7 @@ async fn running_schedulers_wake_with_the_clock_and_stop() {
     on_both(async |fresh| {
         let clock = Clock::manual(start());
         let db = fresh.db.with_clock(clock.clone());
-        sync(&db, &[declared(json!({"overlap": "allow"}))]).await;
+        sync(&db, &[declared(&json!({"overlap": "allow"}))]).await;
         let stop = CancellationToken::new();
         let run = |stop: CancellationToken| {
             let scheduler = Scheduler::new(db.clone(), registry());
@@ -107,12 +107,11 @@ async fn after_downtime_the_latest_slot_fires_and_the_others_say_why_not() {
     on_both(async |fresh| {
         let clock = Clock::manual(start());
         let db = fresh.db.with_clock(clock.clone());
-        sync(&db, &[declared(json!({}))]).await;
+        sync(&db, &[declared(&json!({}))]).await;
         clock.set(minute(5));
         assert_eq!(Scheduler::new(db.clone(), registry()).fire_due().await.expect("fires"), 1);
-        use SlotOutcome::{Fired, Skipped};
         let outcomes: Vec<_> = slots(&db).await.into_iter().map(|(_, outcome)| outcome).collect();
-        assert_eq!(outcomes, [Skipped, Skipped, Skipped, Skipped, Fired]);
+        assert_eq!(outcomes, [SlotOutcome::Skipped; 4].into_iter().chain([SlotOutcome::Fired]).collect::<Vec<_>>());
     })
     .await;
 }
@@ -123,7 +122,7 @@ async fn a_slot_is_skipped_while_the_last_job_has_not_ended() {
         let clock = Clock::manual(start());
         let db = fresh.db.with_clock(clock.clone());
         let scheduler = Scheduler::new(db.clone(), registry());
-        sync(&db, &[declared(json!({}))]).await;
+        sync(&db, &[declared(&json!({}))]).await;
         for (n, fires) in [(1, 1), (2, 0)] {
             clock.set(minute(n));
             assert_eq!(scheduler.fire_due().await.expect("fires"), fires);
@@ -144,7 +143,7 @@ async fn a_paused_schedule_rests_and_makes_up_for_nothing() {
         let clock = Clock::manual(start());
         let db = fresh.db.with_clock(clock.clone());
         let (tenant, scheduler) = (TenantId::default(), Scheduler::new(db.clone(), registry()));
-        sync(&db, &[declared(json!({"overlap": "allow"}))]).await;
+        sync(&db, &[declared(&json!({"overlap": "allow"}))]).await;
         service::pause(&db, &tenant, "mails", "maintenance", None).await.expect("pauses");
         clock.set(minute(5));
         assert_eq!(scheduler.fire_due().await.expect("fires"), 0);
@@ -172,7 +171,7 @@ async fn running_now_disturbs_no_slot() {
     on_both(async |fresh| {
         let clock = Clock::manual(start());
         let db = fresh.db.with_clock(clock.clone());
-        sync(&db, &[declared(json!({}))]).await;
+        sync(&db, &[declared(&json!({}))]).await;
         let tenant = TenantId::default();
         service::run_now(&db, &registry(), &tenant, "mails").await.expect("runs");
         assert_eq!((jobs(&db).await, slots(&db).await.len()), (1, 0));
@@ -191,16 +190,16 @@ async fn declarations_come_change_and_go() {
         let db = fresh.db.with_clock(clock.clone());
         let tenant = TenantId::default();
         let mails = async || service::get(&db, &tenant, "mails").await.expect("reads");
-        sync(&db, &[declared(json!({}))]).await;
+        sync(&db, &[declared(&json!({}))]).await;
         let first = mails().await;
         assert_eq!(first.next_at, Some(minute(1)));
-        sync(&db, &[declared(json!({}))]).await;
+        sync(&db, &[declared(&json!({}))]).await;
         assert_eq!(mails().await, first, "what has not changed is not touched");
-        sync(&db, &[declared(json!({"cron": "0 * * * *", "zone": "Asia/Kolkata"}))]).await;
+        sync(&db, &[declared(&json!({"cron": "0 * * * *", "zone": "Asia/Kolkata"}))]).await;
         assert_eq!(mails().await.next_at, Some(minute(30)));
         sync(&db, &[]).await;
         assert!(!mails().await.enabled);
-        sync(&db, &[declared(json!({}))]).await;
+        sync(&db, &[declared(&json!({}))]).await;
         assert!(mails().await.enabled);
     })
     .await;
@@ -210,10 +209,10 @@ async fn declarations_come_change_and_go() {
 async fn every_wrong_declaration_is_named() {
     let fresh = crate::fixtures::TestDb::sqlite().await;
     let wrong = [
-        declared(json!({"cron": "61 * * * *"})),
-        declared(json!({"name": "b", "zone": "Mars"})),
-        declared(json!({"name": "c", "kind": "mail.sent"})),
-        declared(json!({"name": "c", "args": {"to": 1}})),
+        declared(&json!({"cron": "61 * * * *"})),
+        declared(&json!({"name": "b", "zone": "Mars"})),
+        declared(&json!({"name": "c", "kind": "mail.sent"})),
+        declared(&json!({"name": "c", "args": {"to": 1}})),
     ];
     let error = sync_declared(&fresh.db, &registry(), &wrong).await.expect_err("wrong").to_string();
     for place in
@@ -225,13 +224,37 @@ async fn every_wrong_declaration_is_named() {
 }
 
 #[tokio::test]
+async fn a_schedule_that_the_database_refuses_harms_no_other() {
+    on_both(async |fresh| {
+        let clock = Clock::manual(start());
+        let db = fresh.db.with_clock(clock.clone());
+        sync(&db, &["a", "mails"].map(|name| declared(&json!({ "name": name, "tenant": if name == "a" { "acme" } else { "default" } })))).await;
+        let mut tx = db.begin().await.expect("begins");
+        // A stand-in for any defect: no job of this tenant can be written.
+        let sql = "CREATE UNIQUE INDEX refuses ON schedule_slots ((1 / (CASE WHEN tenant_id = 'acme' THEN 0 ELSE 1 END)), slot_at)";
+        let sqlite = "CREATE TRIGGER refuses BEFORE INSERT ON schedule_slots WHEN NEW.tenant_id = 'acme' BEGIN SELECT raise(ABORT, 'no'); END";
+        let sql = if tx.backend() == Backend::Sqlite { sqlite } else { sql };
+        on!(tx, |c| sqlx::query(sql).execute(c).await.map(|_| ())).expect("creates");
+        tx.commit().await.expect("commits");
+        clock.set(minute(1));
+        let scheduler = Scheduler::new(db.clone(), registry());
+        assert_eq!(scheduler.fire_due().await.expect("fires"), 1);
+        let acme = TenantId::new("acme").expect("valid");
+        let refused = service::get(&db, &acme, "a").await.expect("reads");
+        assert!(refused.last_error.is_some());
+        assert_eq!(refused.next_at, Some(minute(2)), "it tries again at its next slot");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_schedule_that_cannot_fire_says_so_and_harms_no_other() {
     on_both(async |fresh| {
         let clock = Clock::manual(start());
         let db = fresh.db.with_clock(clock.clone());
         let tenant = TenantId::default();
         let names = ["mails", "args", "line", "newer"];
-        sync(&db, &names.map(|name| declared(json!({ "name": name })))).await;
+        sync(&db, &names.map(|name| declared(&json!({ "name": name })))).await;
         let mut tx = db.begin().await.expect("begins");
         for sql in [
             "UPDATE schedules SET args = '{}' WHERE name = 'args'",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use deskhand::base::{Clock, PageRequest, Secret};
-use deskhand::work_orders::model::{Counts, Draft, RunStatus, SecretChange, SyncLog, System};
+use deskhand::work_orders::model::{Counts, Draft, Mapping, RunStatus, SecretChange, Status, SyncLog, System};
 use deskhand::work_orders::{Filter, LogFilter, WorkOrders};
 use deskhand_jobs::outcome::{self, Outcome};
 use deskhand_jobs::{JobId, Run};
@@ -333,12 +333,74 @@ async fn tickets_are_found_by_what_they_are_and_keep_their_system() {
 }
 
 #[tokio::test]
+async fn a_long_run_lets_others_have_the_worker_and_goes_on() {
+    on_both(async |fresh| {
+        for (deployment, name) in BOTH {
+            let jira = Jira::start(deployment, 30).await.max_results(10);
+            let mut setup = Setup::new(&fresh, &jira, name).await;
+            let clock = setup.clock.clone();
+            jira.edit_while_paging(move |_, _| clock.advance(Duration::from_mins(6)));
+            for _ in 0..2 {
+                assert_eq!(setup.attempt().await.expect("goes well"), Outcome::Snooze(Duration::ZERO), "{name}");
+            }
+            while setup.attempt().await.expect("goes well") != Outcome::Done {}
+            let log = setup.logs().await.remove(0);
+            let expected = Counts { fetched: 30, created: 30, ..Counts::default() };
+            assert_eq!((log.status, log.counts), (RunStatus::Success, expected), "{name}");
+            setup.service.delete_system(&tenant(), setup.system.id, true).await.expect("makes room");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_lost_its_lease_can_store_nothing() {
+    on_both(async |fresh| {
+        let slow = Fault::Slow(Duration::from_millis(500));
+        let jira = Jira::start(Deployment::Cloud, 5).await.fault(1, slow);
+        let setup = Setup::new(&fresh, &jira, "cloud").await;
+        let attempt = || setup.service.sync_system(setup.system.id, &setup.run);
+        let second = async {
+            while jira.searches().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            attempt().await
+        };
+        let (first, second) = tokio::join!(attempt(), second);
+        let error = first.expect_err("another has the run");
+        assert!(error.to_string().contains("another worker"), "{error}");
+        assert_eq!(second.expect("runs"), Outcome::Done);
+        let logs = setup.logs().await;
+        assert_eq!((logs.len(), logs[0].status, logs[0].counts.fetched), (1, RunStatus::Success, 5));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn new_words_reach_old_tickets() {
+    on_both(async |fresh| {
+        let jira = Jira::start(Deployment::Cloud, 12).await;
+        let mut setup = Setup::new(&fresh, &jira, "cloud").await;
+        setup.run_again().await;
+        let words = Mapping { status: [("To Do".to_owned(), Status::Processing)].into(), ..Mapping::default() };
+        let change = Draft { mapping: Some(words), ..Draft::default() };
+        setup.service.update_system(&tenant(), setup.system.id, &change).await.expect("changes");
+        let log = setup.run_again().await;
+        assert_eq!((log.counts.updated, log.counts.unchanged), (4, 8));
+        let filter = Filter { status: Some(Status::Pending), ..Filter::default() };
+        let pending = setup.service.work_orders(&tenant(), &filter, PageRequest::default()).await.expect("reads");
+        assert_eq!(pending.total, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn old_logs_are_cleaned() {
     on_both(async |fresh| {
         let jira = Jira::start(Deployment::Cloud, 1).await;
         let mut setup = Setup::new(&fresh, &jira, "cloud").await;
         setup.run_again().await;
-        setup.clock.advance(Duration::from_secs(31 * 86_400));
+        setup.clock.advance(Duration::from_hours(31 * 24));
         setup.run_again().await;
         assert_eq!(setup.service.clean_sync_logs(30).await.expect("cleans"), 1);
         assert_eq!(setup.logs().await.len(), 1);

@@ -108,8 +108,9 @@ pub trait Queue: Send + Sync + 'static {
     /// Reads up to `limit` records of ended jobs; empty unless the store keeps them.
     async fn endings(&self, limit: usize) -> Result<Vec<Ending>>;
 
-    /// Removes records of ended jobs. A dead job stays dead; only its ending record goes.
-    async fn forget_endings(&self, ids: &[JobId]) -> Result<()>;
+    /// Removes these records of ended jobs, as [`Queue::endings`] gave them. A dead job stays dead; only its record goes. A job that
+    /// has been redriven and has ended again meanwhile has a newer record, which stays.
+    async fn forget_endings(&self, endings: &[Ending]) -> Result<()>;
 
     /// Proves that the store answers and is fit for use; the error names the cure.
     async fn check(&self) -> Result<Health>;

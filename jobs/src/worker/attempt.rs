@@ -94,7 +94,7 @@ impl Attempts {
         let mut handler = AssertUnwindSafe(future).catch_unwind();
         tokio::select! {
             biased; // first the handler: one that ends at once needs neither clock nor token
-            end = &mut handler => return (returned(end), None),
+            end = &mut handler => return (returned(end), rein.cause()),
             () = rein.token().cancelled() => {}
             () = tokio::time::sleep(timeout) => {
                 rein.pull(Cause::Asked); // what the handler has started elsewhere can see it

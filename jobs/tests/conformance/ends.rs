@@ -3,7 +3,7 @@
 use deskhand_jobs::Options;
 use deskhand_jobs::queue::{DeadReason, Endings, Pushed, Settled, State, Verdict};
 
-use super::{claim, ids, job, on_every_store, plain, settle, settlement, worker};
+use super::{claim, forget_all, ids, job, on_every_store, plain, settle, settlement, worker};
 use crate::fixtures::Store;
 
 const ENDINGS: Endings = Endings::Keep;
@@ -21,6 +21,8 @@ on_every_store!(
     an_old_lease_is_stale_after_the_next_claim,
     a_recorded_job_is_a_duplicate_until_forgotten,
     errors_keep_their_text,
+    a_newer_ending_is_not_forgotten_with_the_older,
+    a_failure_or_a_snooze_ends_being_set_aside,
 );
 
 async fn a_success_leaves_only_its_record(store: Store) {
@@ -40,7 +42,7 @@ async fn a_success_leaves_only_its_record(store: Store) {
     assert_eq!((endings[0].id, endings[0].state), (one.id, State::Succeeded));
     assert_eq!(endings[0].running, Some((me, running[0].claimed_at_ms)));
     assert!(endings[0].ended_at_ms >= running[0].claimed_at_ms);
-    q.forget_endings(&[one.id]).await.expect("forgets");
+    forget_all(q).await;
     assert!(q.job(one.id).await.expect("reads").is_none());
     assert!(q.endings(10).await.expect("reads").is_empty());
     let info = &q.queues().await.expect("reads")[0];
@@ -115,7 +117,7 @@ async fn a_dead_job_keeps_its_payload(store: Store) {
     let endings = q.endings(10).await.expect("reads");
     assert_eq!((endings[0].state, endings[0].dead_reason), (State::Dead, Some(DeadReason::Failed)));
     assert_eq!(endings[0].history.last_error.as_deref(), Some("bad password"));
-    q.forget_endings(&[one.id]).await.expect("forgets");
+    forget_all(q).await;
     let seen = q.job(one.id).await.expect("reads").expect("dead does not disappear");
     assert_eq!((seen.state, seen.dead_reason), (State::Dead, Some(DeadReason::Failed)));
     assert_eq!(seen.history.failures, 1);
@@ -177,7 +179,7 @@ async fn a_recorded_job_is_a_duplicate_until_forgotten(store: Store) {
     settle(q, &running[0], Verdict::Succeeded).await;
     assert_eq!(push().await.expect("pushes"), [Pushed::Duplicate]);
     assert_eq!(q.known(&[one.id, plain().id]).await.expect("reads"), [one.id]);
-    q.forget_endings(&[one.id]).await.expect("forgets");
+    forget_all(q).await;
     assert!(q.known(&[one.id]).await.expect("reads").is_empty());
     assert_eq!(push().await.expect("pushes"), [Pushed::Created]);
 }
@@ -195,4 +197,38 @@ async fn errors_keep_their_text(store: Store) {
     settle(q, &running[0], Verdict::Dead { reason: DeadReason::Exhausted, error: text.into() }).await;
     let seen = q.job(running[0].id).await.expect("reads").expect("is there");
     assert_eq!(seen.history.last_error.as_deref(), Some(text));
+}
+
+async fn a_newer_ending_is_not_forgotten_with_the_older(store: Store) {
+    let q = &*store.queue;
+    q.push(&[plain()]).await.expect("pushes");
+    let me = worker(q).await;
+    let first = claim(q, me, 1).await;
+    settle(q, &first[0], Verdict::Dead { reason: DeadReason::Failed, error: "no".into() }).await;
+    let older = q.endings(9).await.expect("reads");
+    q.redrive(&[first[0].id]).await.expect("redrives");
+    store.pass(5).await;
+    let second = claim(q, me, 1).await;
+    settle(q, &second[0], Verdict::Succeeded).await;
+    q.forget_endings(&older).await.expect("forgets");
+    let newer = q.endings(9).await.expect("reads");
+    assert_eq!(newer.iter().map(|end| end.state).collect::<Vec<_>>(), [State::Succeeded]);
+}
+
+async fn a_failure_or_a_snooze_ends_being_set_aside(store: Store) {
+    let q = &*store.queue;
+    let me = worker(q).await;
+    for verdict in [Verdict::Snooze { delay_ms: 0 }, Verdict::Retry { delay_ms: 0, error: "no".into() }] {
+        q.push(&[plain()]).await.expect("pushes");
+        let taken = claim(q, me, 1).await;
+        settle(q, &taken[0], Verdict::SetAside { delay_ms: 0 }).await;
+        store.pass(10).await;
+        let taken = claim(q, me, 1).await;
+        assert!(taken[0].history.aside_since_ms.is_some());
+        settle(q, &taken[0], verdict).await;
+        store.pass(10).await;
+        let taken = claim(q, me, 1).await;
+        assert_eq!(taken[0].history.aside_since_ms, None);
+        settle(q, &taken[0], Verdict::Succeeded).await;
+    }
 }

@@ -80,3 +80,8 @@ pub(crate) async fn settle(queue: &dyn Queue, job: &Claimed, verdict: Verdict) -
 pub(crate) fn settlement(job: &Claimed, verdict: Verdict) -> Settlement {
     Settlement { id: job.id, queue: job.queue.clone(), lease: job.lease.clone(), verdict }
 }
+
+pub(crate) async fn forget_all(queue: &dyn Queue) {
+    let fetched = queue.endings(100).await.expect("reads");
+    queue.forget_endings(&fetched).await.expect("forgets");
+}

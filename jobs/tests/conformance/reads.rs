@@ -3,7 +3,7 @@
 use deskhand_jobs::queue::{DeadReason, Endings, Page, State, Verdict};
 use deskhand_jobs::{Options, Priority, QueueName};
 
-use super::{claim, job, on_every_store, plain, queue, settle, worker};
+use super::{claim, forget_all, job, on_every_store, plain, queue, settle, worker};
 use crate::fixtures::Store;
 
 const ENDINGS: Endings = Endings::Keep;
@@ -91,7 +91,7 @@ async fn dropped_endings_leave_no_trace_even_when_mixed(store: Store) {
     q.push(&[plain(), job(Options { priority: Priority::High, ..Options::default() })]).await.expect("pushes");
     for taken in claim(q, me, 2).await {
         settle(q, &taken, Verdict::Succeeded).await;
-        q.forget_endings(&[taken.id]).await.expect("forgets");
+        forget_all(q).await;
         assert!(q.job(taken.id).await.expect("reads").is_none());
     }
     assert!(q.endings(9).await.expect("reads").is_empty());

@@ -56,7 +56,13 @@ impl Scheduler {
             let due = store::due(&mut tx, &self.kinds(), now, BATCH).await?;
             drop(tx);
             for schedule in &due {
-                fired += self.fire(schedule).await?;
+                fired += match self.fire(schedule).await {
+                    Err(error) if !error.is_transient() => {
+                        self.pass_over(schedule, &error).await?;
+                        0
+                    }
+                    round => round?,
+                };
             }
             if (due.len() as u64) < BATCH {
                 return Ok(fired);
@@ -190,5 +196,19 @@ impl Scheduler {
         store::update(&mut tx, &schedule).await?;
         tx.commit().await?;
         Ok(0)
+    }
+
+    /// Moves a schedule on to its next slot when this one failed for a defect, so that the others get their turn.
+    async fn pass_over(&self, schedule: &Schedule, error: &Error) -> Result<()> {
+        let name = &schedule.name;
+        tracing::error!(schedule = name, error = chain(error), "schedule {name} failed and waits for its next slot");
+        let mut tx = self.db.begin().await?;
+        let mut after = schedule.clone();
+        after.last_slot_at = tx.now();
+        after.last_error = Some(chain(error));
+        let times = Times::read(&after.cron, &after.zone, &after.name, after.jitter_ms)?;
+        after.next_at = times.next_after(after.last_slot_at).map(|due| due.fire_at);
+        store::update(&mut tx, &after).await?;
+        tx.commit().await
     }
 }

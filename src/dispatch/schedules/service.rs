@@ -75,7 +75,7 @@ pub async fn run_now(db: &Db, registry: &Registry, tenant: &TenantId, name: &str
     let mut tx = db.begin().await?;
     let schedule = find(&mut tx, tenant, name).await?;
     let args = RawValue::from_string(schedule.args).map_err(|error| Error::field("/args", error.to_string()))?;
-    let mut job = registry.envelope(&schedule.kind, args).map_err(|error| Error::field("/kind", error.to_string()))?;
+    let mut job = registry.envelope(&schedule.kind, args)?;
     job.tenant = Some(tenant.to_string());
     job.headers.insert("schedule".to_owned(), schedule.name);
     let id = tx.enqueue(&job).await?;

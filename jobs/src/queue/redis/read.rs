@@ -7,7 +7,7 @@ use redis::Value;
 
 use super::scripts;
 use super::store::RedisQueue;
-use super::work::{Record, read_history};
+use super::work::{Record, by_queue, read_history};
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Priority;
 use crate::queue::{DeadReason, Ending, JobRecord, Page, QueueInfo, Result, State, WorkerInfo};
@@ -241,15 +241,15 @@ impl RedisQueue {
         })
     }
 
-    pub(super) async fn remove_endings(&self, ids: &[JobId]) -> Result<()> {
-        for queue in self.queue_names().await? {
-            for part in ids.chunks(BATCH) {
-                let mut command = redis::cmd("HDEL");
-                command.arg(self.connection.key(&queue, "ended"));
-                for id in part {
-                    command.arg(id.as_bytes());
+    pub(super) async fn remove_endings(&self, endings: &[Ending]) -> Result<()> {
+        for (queue, places) in by_queue(endings, |ending| &ending.queue) {
+            for places in places.chunks(BATCH) {
+                let mut arguments = Vec::with_capacity(places.len() * 2);
+                for ending in places.iter().map(|&place| &endings[place]) {
+                    arguments.push(ending.id.as_bytes().to_vec());
+                    arguments.push(ending.ended_at_ms.to_string().into_bytes());
                 }
-                self.connection.command::<()>(&command).await?;
+                self.connection.call::<()>(&scripts::forget, &queue, &arguments).await?;
             }
         }
         Ok(())

@@ -14,4 +14,4 @@ macro_rules! scripts {
     };
 }
 
-scripts!(push, claim, settle, beat, rescue, cancel, retry, redrive, discard, read, workers);
+scripts!(push, claim, settle, beat, rescue, cancel, retry, redrive, discard, read, workers, forget);

@@ -122,8 +122,8 @@ impl Queue for RedisQueue {
         self.some_endings(limit).await
     }
 
-    async fn forget_endings(&self, ids: &[JobId]) -> Result<()> {
-        self.remove_endings(ids).await
+    async fn forget_endings(&self, endings: &[Ending]) -> Result<()> {
+        self.remove_endings(endings).await
     }
 
     async fn check(&self) -> Result<Health> {

@@ -201,7 +201,7 @@ pub(super) fn read_history(text: &[u8]) -> Record {
 }
 
 /// Returns the places of the items of each queue, in order.
-fn by_queue<T>(items: &[T], queue: impl Fn(&T) -> &QueueName) -> Vec<(QueueName, Vec<usize>)> {
+pub(super) fn by_queue<T>(items: &[T], queue: impl Fn(&T) -> &QueueName) -> Vec<(QueueName, Vec<usize>)> {
     let mut groups: Vec<(QueueName, Vec<usize>)> = Vec::new();
     for (place, item) in items.iter().enumerate() {
         let name = queue(item);

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
+use sqlx::types::Json;
 
+use super::columns::held;
 use super::fault::{Fault, Result};
 use super::open::{Change, SqliteQueue};
-use super::record::Past;
 use super::step::{Goal, Step};
 use crate::id::{JobId, QueueName};
 use crate::queue::{Endings, History, State};
 
-/// A job as a decision needs it.
-#[derive(Debug, sqlx::FromRow)]
+/// A job as a decision needs it; its fields stand in the order of `held!`.
+#[derive(Debug, serde::Deserialize)]
 pub(super) struct Held {
     /// The position in the list of ids that was asked for.
     pub(super) at: i64,
@@ -21,26 +22,12 @@ pub(super) struct Held {
     pub(super) state: String,
     pub(super) lease: Option<String>,
     pub(super) cancel_requested: bool,
-    #[sqlx(flatten)]
-    pub(super) past: Past,
+    pub(super) history: History,
 }
-
-/// The columns of [`Held`] but `at`, of the table `j`.
-macro_rules! held {
-    () => {
-        "j.entry, j.queue, j.state, j.lease, j.cancel_requested, \
-         j.failures, j.recoveries, j.hand_backs, j.aside_since_ms, j.last_error"
-    };
-}
-pub(super) use held;
 
 impl Held {
     pub(super) fn state(&self) -> Result<State> {
         State::from_name(&self.state).ok_or_else(|| Fault::Corrupt(format!("a job in state {:?}", self.state)))
-    }
-
-    pub(super) fn history(&self) -> History {
-        self.past.clone().into()
     }
 }
 
@@ -62,13 +49,11 @@ fn list<T: serde::Serialize>(items: impl IntoIterator<Item = T>) -> String {
 impl Change {
     /// Loads the jobs of a list of ids, in its order.
     pub(super) async fn held(&mut self, ids: &str) -> Result<Vec<Held>> {
-        // CROSS JOIN keeps the list outside: one look-up by id for each, in order.
-        let sql = concat!(
-            "SELECT asked.key AS at, ",
-            held!(),
-            " FROM json_each(?1) AS asked CROSS JOIN jobs AS j ON j.id = unhex(asked.value, '-')"
-        );
-        Ok(sqlx::query_as(sql).bind(ids).fetch_all(&mut *self.tx).await?)
+        // CROSS JOIN keeps the list outside: one look-up by id for each.
+        let sql = held!("asked.key", "json_each(?1) AS asked CROSS JOIN jobs ON jobs.id = unhex(asked.value, '-')");
+        let Json(mut held): Json<Vec<Held>> = sqlx::query_scalar(sql).bind(ids).fetch_one(&mut *self.tx).await?;
+        held.sort_unstable_by_key(|held| held.at);
+        Ok(held)
     }
 
     /// Makes the queues known.
@@ -94,8 +79,8 @@ impl SqliteQueue {
             }
             let total = totals.entry(held.queue).or_default();
             total.succeeded += i64::from(step.goal == Goal::Succeeded);
-            total.failed += i64::from(step.history.failures - held.past.failures);
-            total.recovered += i64::from(step.history.recoveries - held.past.recoveries);
+            total.failed += i64::from(step.history.failures - held.history.failures);
+            total.recovered += i64::from(step.history.recoveries - held.history.recoveries);
         }
         change.delete(gone).await?;
         change.succeed(succeeded).await?;

@@ -1,6 +1,9 @@
 //! Workers: how they show that they live, what becomes of their jobs when they stop or die.
 
-use super::apply::{Held, held};
+use sqlx::types::Json;
+
+use super::apply::Held;
+use super::columns::held;
 use super::fault::Result;
 use super::open::{Change, SqliteQueue};
 use super::record::{job_id, queue_name};
@@ -31,8 +34,8 @@ impl SqliteQueue {
     pub(super) async fn remove_worker(&self, worker: WorkerId) -> Result<()> {
         let mut change = self.begin().await?;
         let id = worker.to_string();
-        let sql = concat!("SELECT 0 AS at, ", held!(), " FROM jobs AS j WHERE j.worker = ?1 AND j.state = 'running'");
-        let left: Vec<_> = sqlx::query_as(sql).bind(&id).fetch_all(&mut *change.tx).await?;
+        let sql = held!("0", "jobs WHERE worker = ?1 AND state = 'running'");
+        let Json(left) = sqlx::query_scalar(sql).bind(&id).fetch_one(&mut *change.tx).await?;
         let queues = self.take_back(&mut change, left, handed_back).await?.1;
         sqlx::query("DELETE FROM workers WHERE id = ?1").bind(&id).execute(&mut *change.tx).await?;
         change.commit().await?;
@@ -47,12 +50,9 @@ impl SqliteQueue {
         if dead == 0 {
             return Ok((0, Vec::new()));
         }
-        let sql = concat!(
-            "SELECT 0 AS at, ",
-            held!(),
-            " FROM workers AS w CROSS JOIN jobs AS j ON j.worker = w.id AND j.state = 'running' WHERE w.expires_ms <= ?1"
-        );
-        let left: Vec<_> = sqlx::query_as(sql).bind(change.now_ms).fetch_all(&mut *change.tx).await?;
+        let sql =
+            held!("0", "workers CROSS JOIN jobs ON worker = workers.id AND state = 'running' WHERE expires_ms <= ?1");
+        let Json(left) = sqlx::query_scalar(sql).bind(change.now_ms).fetch_one(&mut *change.tx).await?;
         let taken = self.take_back(change, left, rescued).await?;
         sqlx::query("DELETE FROM workers WHERE expires_ms <= ?1").bind(change.now_ms).execute(&mut *change.tx).await?;
         Ok(taken)
@@ -72,7 +72,7 @@ impl SqliteQueue {
             if !queues.contains(&queue) {
                 queues.push(queue);
             }
-            let step = decide(job.history(), job.cancel_requested);
+            let step = decide(job.history.clone(), job.cancel_requested);
             steps.push((job, step));
         }
         self.apply(change, steps).await?;

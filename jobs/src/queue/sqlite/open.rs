@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Sqlite, Transaction};
 
+use super::columns::now_ms;
 use super::disk::refuse_remote;
 use super::fault::{Fault, Result, explain, is_busy};
 use super::wake::Bells;
@@ -24,14 +25,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads go on beside the writer; more connections than these would only wait for the processor.
 const READERS: u32 = 4;
-
-/// Queries for the store's now: the system's clock, read in one place, plus what a test has added.
-macro_rules! now_ms {
-    () => {
-        "(SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER) + clock_shift_ms FROM store)"
-    };
-}
-pub(super) use now_ms;
 
 /// A store of jobs in one `SQLite` file.
 ///
@@ -79,6 +72,7 @@ impl SqliteQueue {
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(256)
+            .row_buffer_size(1024)
             .disable_statement_logging();
         let writer = open_writer(options.clone()).await.map_err(explain)?;
         let readers = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));

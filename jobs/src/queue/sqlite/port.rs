@@ -86,8 +86,8 @@ impl Queue for SqliteQueue {
         self.read_endings(limit).await.map_err(|fault| self.tell(fault))
     }
 
-    async fn forget_endings(&self, ids: &[JobId]) -> Result<()> {
-        self.forget(ids).await.map_err(|fault| self.tell(fault))
+    async fn forget_endings(&self, endings: &[Ending]) -> Result<()> {
+        self.forget(endings).await.map_err(|fault| self.tell(fault))
     }
 
     async fn check(&self) -> Result<Health> {

@@ -129,7 +129,8 @@ mod tests {
         assert_eq!(fixture.push(&twice).await, Pushed::Duplicate);
         fixture.settle(&claimed[0], Verdict::Succeeded).await;
         assert_eq!(fixture.push(&twice).await, Pushed::Duplicate);
-        fixture.store.forget_endings(&[twice.id]).await.expect("forgets");
+        let fetched = fixture.store.endings(9).await.expect("reads");
+        fixture.store.forget_endings(&fetched).await.expect("forgets");
         assert_eq!(fixture.push(&twice).await, Pushed::Created);
         assert_eq!(fixture.counts().await.pushed_total, 2);
     }

@@ -1,9 +1,10 @@
 //! Reads jobs, queues and workers; beside the writer, never behind it.
 
 use super::apply::id_list;
+use super::columns::{now_ms, stored};
 use super::fault::{Fault, Result};
-use super::open::{SqliteQueue, now_ms};
-use super::record::{Stored, job_id, queue_name, stored};
+use super::open::SqliteQueue;
+use super::record::{Stored, job_id, queue_name};
 use crate::id::{JobId, QueueName};
 use crate::queue::{JobRecord, Page, QueueInfo, State, WorkerInfo};
 

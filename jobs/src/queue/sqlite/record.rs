@@ -7,23 +7,6 @@ use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Priority;
 use crate::queue::{DeadReason, Ending, History, JobRecord, State};
 
-/// The columns of a [`History`].
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub(super) struct Past {
-    pub(super) failures: u32,
-    pub(super) recoveries: u32,
-    hand_backs: u32,
-    aside_since_ms: Option<i64>,
-    last_error: Option<String>,
-}
-
-impl From<Past> for History {
-    fn from(past: Past) -> Self {
-        let Past { failures, recoveries, hand_backs, aside_since_ms, last_error } = past;
-        Self { failures, recoveries, hand_backs, aside_since_ms, last_error }
-    }
-}
-
 /// A row of `jobs`, but what only the store itself needs.
 #[derive(sqlx::FromRow)]
 pub(super) struct Stored {
@@ -34,21 +17,12 @@ pub(super) struct Stored {
     run_at_ms: Option<i64>,
     worker: Option<String>,
     claimed_at_ms: Option<i64>,
-    #[sqlx(flatten)]
-    past: Past,
+    #[sqlx(json)]
+    history: History,
     dead_reason: Option<String>,
     ended_at_ms: Option<i64>,
     payload: Option<Vec<u8>>,
 }
-
-/// The columns of [`Stored`] but the payload.
-macro_rules! stored {
-    () => {
-        "id, queue, state, priority, run_at_ms, worker, claimed_at_ms, failures, recoveries, hand_backs, \
-         aside_since_ms, last_error, dead_reason, ended_at_ms"
-    };
-}
-pub(super) use stored;
 
 impl Stored {
     pub(super) fn record(self) -> Result<JobRecord> {
@@ -62,7 +36,7 @@ impl Stored {
             running: if state == State::Running { self.claimed()? } else { None },
             ended_at_ms: self.ended_at_ms,
             dead_reason,
-            history: self.past.into(),
+            history: self.history,
             payload: self.payload.map(Bytes::from),
         })
     }
@@ -74,7 +48,7 @@ impl Stored {
             state: self.state()?,
             dead_reason: self.dead_reason()?,
             running: self.claimed()?,
-            history: self.past.into(),
+            history: self.history,
             ended_at_ms: self.ended_at_ms.ok_or_else(|| Fault::Corrupt("an ending without its instant".into()))?,
         })
     }

@@ -27,7 +27,7 @@ impl SqliteQueue {
             if !owned || !seen.insert(held.entry) {
                 continue;
             }
-            let step = settled(held.history(), held.cancel_requested, verdict, change.now_ms);
+            let step = settled(held.history.clone(), held.cancel_requested, verdict, change.now_ms);
             if !step.goal.is_end() && !queues.contains(queue) {
                 queues.insert(queue.clone());
             }

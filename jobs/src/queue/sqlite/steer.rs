@@ -16,7 +16,7 @@ impl SqliteQueue {
         };
         let answer = match held.state()? {
             State::Ready | State::Scheduled => {
-                let step = cancelled(held.history(), None);
+                let step = cancelled(held.history.clone(), None);
                 self.apply(&mut change, vec![(held, step)]).await?;
                 Cancelled::Ended
             }
@@ -63,7 +63,7 @@ impl SqliteQueue {
         let mut change = self.begin().await?;
         let (ids, dead): (Vec<_>, Vec<_>) = change.dead(ids).await?.into_iter().unzip();
         let steps = dead.into_iter().map(|held| {
-            let step = cancelled(held.history(), Some(reason));
+            let step = cancelled(held.history.clone(), Some(reason));
             (held, step)
         });
         self.apply(&mut change, steps.collect()).await?;
@@ -219,7 +219,8 @@ mod tests {
             let worker = fixture.worker().await;
             let dead = job();
             fixture.run(&worker, &dead, failed("no")).await;
-            fixture.store.forget_endings(&[dead.id]).await.expect("forgets");
+            let fetched = fixture.store.endings(9).await.expect("reads");
+            fixture.store.forget_endings(&fetched).await.expect("forgets");
             let waiting = fixture.fill(1).await[0];
             let gone = fixture.store.discard(&[waiting, dead.id], "duplicate of 7").await.expect("discards");
             assert_eq!(gone, [dead.id]);

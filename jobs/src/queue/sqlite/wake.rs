@@ -12,8 +12,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::apply::name_list;
+use super::columns::now_ms;
 use super::fault::Result;
-use super::open::{SqliteQueue, now_ms};
+use super::open::SqliteQueue;
 use crate::id::QueueName;
 
 /// How often a waiting worker looks for what other processes brought.

@@ -85,10 +85,10 @@ impl Job for Play {
             Act::Hang => std::future::pending().await,
             Act::HangUntilAsked { then } => {
                 run.cancelled.cancelled().await;
-                sleep(Duration::from_millis(5)).await;
                 if !then {
                     return Err("interrupted".into());
                 }
+                sleep(Duration::from_millis(5)).await;
             }
             Act::Block { ms } => std::thread::sleep(Duration::from_millis(ms)),
             Act::PanicInDrop => {

@@ -241,7 +241,7 @@ impl Queue for Memory {
         unused()
     }
 
-    async fn forget_endings(&self, _: &[JobId]) -> Result<()> {
+    async fn forget_endings(&self, _: &[Ending]) -> Result<()> {
         unused()
     }
 

@@ -28,13 +28,19 @@ if #stopped > 0 then redis.call('SREM', Q .. 'cancel', unpack(stopped)) end
 
 if #done > 0 then
   redis.call('HINCRBY', Q .. 'stats', 'succeeded', #done)
-  if keep or redis.call('EXISTS', Q .. 'history', Q .. 'side') > 0 then
+  if redis.call('EXISTS', Q .. 'history', Q .. 'side') > 0 then
     for _, n in ipairs(done) do bury(ids[n], 'succeeded', leases[n]) end
   else
-    -- Nothing but payloads anywhere in the queue: the common case, in one command.
-    local plain = {}
-    for at, n in ipairs(done) do plain[at] = ids[n] end
+    -- Nothing of the queue has a past or options: the common case, in one command each.
+    local plain, records = {}, {}
+    local at = string.format('%.0f', now)
+    for place, n in ipairs(done) do
+      plain[place] = ids[n]
+      records[2 * place - 1] = ids[n]
+      records[2 * place] = '{"s":"succeeded","l":"' .. leases[n] .. '","t":' .. at .. '}'
+    end
     redis.call('HDEL', Q .. 'jobs', unpack(plain))
+    if keep then redis.call('HSET', Q .. 'ended', unpack(records)) end
   end
 end
 
@@ -58,6 +64,10 @@ for _, n in ipairs(other) do
       history.a = history.a or now
     elseif what == 'H' then
       history.h = history.h + 1
+    end
+    if what == 'S' and history.a then
+      history.a = nil
+      redis.call('HSET', Q .. 'history', id, cjson.encode(history))
     end
     if what ~= 'S' then redis.call('HSET', Q .. 'history', id, cjson.encode(history)) end
     if asked[n] == 1 then

@@ -1,0 +1,3 @@
+//! What the routes answer.
+
+mod work_orders;
