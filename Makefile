@@ -25,7 +25,7 @@ check: ## formatting, lints and documentation, warnings denied
 
 bench: ## measure the engine on private servers
 	@scripts/need.sh
-	scripts/test.sh cargo bench --workspace --benches --locked
+	scripts/test.sh cargo bench -p deskhand-jobs --bench throughput --locked
 
 clean: ## remove what was built; ./data stays
 	cargo clean

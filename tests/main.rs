@@ -4,6 +4,7 @@ mod api;
 mod contracts;
 mod doors;
 mod fakes;
+mod faults;
 mod fixtures;
 mod house;
 mod store;

@@ -48,12 +48,7 @@ impl Running {
     /// # Errors
     /// [`Error::Invalid`] if the address of the API cannot be taken.
     pub async fn start(app: &App, roles: &[Role], stop: &CancellationToken) -> Result<Self> {
-        let mut running = Self {
-            tasks: JoinSet::new(),
-            keeper_stop: CancellationToken::new(),
-            workers: JoinSet::new(),
-            address: None,
-        };
+        let mut running = Self::default();
         let has = |role| roles.contains(&role);
         if has(Role::Api) {
             running.serve(app, stop.clone()).await?;
@@ -78,6 +73,16 @@ impl Running {
     /// Returns the address of the API, if it is served.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Waits until a part ends by itself, which none should before it is told to; returns which one.
+    ///
+    /// A process that goes on without its relay or its worker looks alive and does nothing.
+    pub async fn ended_early(&mut self) -> &'static str {
+        tokio::select! {
+            Some(ended) = self.tasks.join_next() => ended.unwrap_or("part that panicked"),
+            Some(_) = self.workers.join_next() => "worker",
+        }
     }
 
     /// Waits until every role has stopped.
@@ -155,9 +160,34 @@ impl Running {
     }
 }
 
+impl Default for Running {
+    fn default() -> Self {
+        let (tasks, workers) = (JoinSet::new(), JoinSet::new());
+        Self { tasks, workers, keeper_stop: CancellationToken::new(), address: None }
+    }
+}
+
 /// Returns the name of this host as Linux tells it.
 fn host() -> String {
     let told = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let told = told.trim();
     if told.is_empty() { "host".to_owned() } else { told.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_ends_by_itself_is_noticed() {
+        let mut running = Running::default();
+        let stop = CancellationToken::new();
+        running.spawn("keeper", &stop, async |stop: CancellationToken| stop.cancelled().await);
+        running.spawn("relay", &stop, async |_| {});
+        assert_eq!(running.ended_early().await, "relay");
+        running.workers.spawn(async { panic!("for the test") });
+        assert_eq!(running.ended_early().await, "worker");
+        stop.cancel();
+        running.finished().await;
+    }
 }

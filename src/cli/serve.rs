@@ -52,7 +52,7 @@ pub(super) async fn run(roles: &[Role], config: Config) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let app = App::open(config).await?;
     let made = if roles.contains(&Role::Api) { Some(app.bootstrap().await?) } else { None };
-    let running = Running::start(&app, roles, &stop).await?;
+    let mut running = Running::start(&app, roles, &stop).await?;
     if let Some(address) = running.address() {
         line(&format!("deskhand serves http://{address}"))?;
     }
@@ -64,8 +64,19 @@ pub(super) async fn run(roles: &[Role], config: Config) -> anyhow::Result<()> {
         }
         _ => {}
     }
-    stop.cancelled().await;
+    let early = tokio::select! {
+        // What ends because it was told to has not ended early.
+        biased;
+        () = stop.cancelled() => None,
+        part = running.ended_early() => Some(part),
+    };
+    stop.cancel();
     running.finished().await;
     app.close().await;
-    Ok(())
+    match early {
+        Some(part) => {
+            anyhow::bail!("the {part} ended by itself, so the process stops: its log says why; start it again")
+        }
+        None => Ok(()),
+    }
 }

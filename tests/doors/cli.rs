@@ -41,10 +41,13 @@ fn jobs_are_enqueued_listed_and_cancelled() {
     assert!(String::from_utf8_lossy(&run(&["token", "create", "ci"]).stdout).starts_with("dkh_"));
 }
 
+/// What is typed, what the environment adds, the exit code, and what the sentence says.
+type Case = (&'static [&'static str], &'static [(&'static str, &'static str)], i32, &'static str);
+
 #[test]
 fn what_is_wrong_is_one_sentence_with_the_cure() {
     let data = data();
-    let cases: [(&[&str], &[(&str, &str)], i32, &str); 8] = [
+    let cases: [Case; 8] = [
         (&["queues", "list"], &[("DESKHAND_SERVR", "x")], 1, "there is no setting servr"),
         (&["queues", "list"], &[("DESKHAND_LOG", "no=such=filter")], 1, "log is"),
         (&["queues", "list", "--config", "/nowhere.toml"], &[], 1, "--config"),

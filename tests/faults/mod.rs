@@ -1,0 +1,3 @@
+//! Real processes that die.
+
+mod killed_worker;
