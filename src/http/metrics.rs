@@ -1,6 +1,6 @@
 //! `/metrics`: what was counted, and how full the queues are.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -30,6 +30,9 @@ static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 /// # Errors
 /// [`Error::Internal`] if another recorder is there already.
 pub fn record() -> Result<()> {
+    // One at a time: of two that come at once, the second finds the recorder of the first.
+    static ONCE: Mutex<()> = Mutex::new(());
+    let _turn = ONCE.lock().unwrap_or_else(PoisonError::into_inner);
     if RECORDER.get().is_some() {
         return Ok(());
     }
