@@ -3,4 +3,5 @@
 mod conformance;
 mod faults;
 mod fixtures;
+mod model;
 mod running;

@@ -52,6 +52,11 @@ impl MemoryQueue {
         Ok(())
     }
 
+    /// Returns what this store takes for the present, in milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        self.world().now_ms
+    }
+
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
         let present_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);

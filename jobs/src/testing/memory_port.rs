@@ -99,11 +99,11 @@ impl Queue for MemoryQueue {
                 world.totals(queue);
             }
         }
+        let rescued = world.rescue(&worker.queues);
         let asked = |(_, row): &(&JobId, &super::memory::Row)| {
             row.asked_to_stop && row.running.is_some_and(|(owner, _)| owner == worker.id)
         };
         let cancelled = world.rows.iter().filter(asked).map(|(id, _)| *id).collect();
-        let rescued = world.rescue(&worker.queues);
         self.bell.notify_one();
         Ok(Beat { lost, cancelled, rescued })
     }

@@ -4,8 +4,6 @@ use super::memory::World;
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::queue::{DeadReason, History, MAX_RECOVERIES, Settled, Settlement, State, Verdict};
 
-const STOPPED: &str = "cancelled while running";
-
 impl World {
     pub(super) fn settle(&mut self, settlement: &Settlement) -> Settled {
         let id = settlement.id;
@@ -58,7 +56,6 @@ impl World {
         let Some(row) = self.rows.get_mut(&id) else { return };
         match delay_ms {
             _ if stop => {
-                row.history.last_error = Some(STOPPED.to_owned());
                 self.end(id, State::Cancelled);
             }
             None => self.ready(id, true),

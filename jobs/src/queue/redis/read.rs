@@ -139,7 +139,7 @@ impl RedisQueue {
         let ended = || past.state.as_deref().and_then(State::from_name);
         let state = State::from_name(&state).or_else(ended).ok_or_else(unreadable)?;
         let when_ms = when.parse::<f64>().ok().map(|at| at as i64);
-        let rank = side.bytes().next().map_or(Priority::Normal.rank(), |digit| digit - b'0');
+        let rank = side.bytes().next().map(|digit| digit - b'0').or(past.rank).unwrap_or(Priority::Normal.rank());
         Ok(Some(JobRecord {
             id,
             queue: queue.clone(),

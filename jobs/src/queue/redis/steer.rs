@@ -60,6 +60,8 @@ impl RedisQueue {
     }
 
     pub(super) async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<()> {
+        // A queue may be paused before its first job.
+        self.register_queue(queue).await?;
         let flag = self.connection.key(queue, "paused");
         let mut pipeline = redis::pipe();
         pipeline.atomic();

@@ -142,7 +142,7 @@ impl RedisQueue {
     }
 
     /// Puts a queue into the registry, once in the life of this process.
-    async fn register_queue(&self, queue: &QueueName) -> Result<()> {
+    pub(super) async fn register_queue(&self, queue: &QueueName) -> Result<()> {
         if self.registered.lock().expect("no code panics under this lock").contains(queue) {
             return Ok(());
         }
@@ -170,6 +170,7 @@ struct Past {
     l: Option<String>,
     t: Option<f64>,
     d: Option<String>,
+    p: Option<u8>,
 }
 
 /// A job's past in the words of the port.
@@ -180,6 +181,8 @@ pub(super) struct Record {
     pub(super) lease: Option<String>,
     pub(super) ended_at_ms: i64,
     pub(super) reason: Option<String>,
+    /// The priority of an ended job; nothing for a plain one.
+    pub(super) rank: Option<u8>,
 }
 
 /// Reads a history or an ending; nothing, or what cannot be read, is an empty past.
@@ -197,6 +200,7 @@ pub(super) fn read_history(text: &[u8]) -> Record {
         lease: past.l,
         ended_at_ms: past.t.unwrap_or_default() as i64,
         reason: past.d,
+        rank: past.p,
     }
 }
 

@@ -22,7 +22,7 @@ for _ = 1, 5 do
       if leaves then history.h = history.h + 1 else history.r = history.r + 1 end
       if redis.call('SREM', Q .. 'cancel', id) == 1 then
         redis.call('HSET', Q .. 'history', id, cjson.encode(history))
-        bury(id, 'cancelled', lease, 'cancelled while running')
+        bury(id, 'cancelled', lease)
       elseif history.r > tonumber(ARGV[6]) then
         history.e = 'workers died while running this job ' .. history.r .. ' times'
         die(id, lease, history, 'poison')
