@@ -3,6 +3,7 @@
 mod bad_jobs;
 mod redis_restarts;
 mod server;
+mod worker_life;
 
 use std::collections::BTreeMap;
 use std::future::Future;
