@@ -1,6 +1,7 @@
 //! What producers and workers do: push, beat, claim, settle, rescue.
 
 use bytes::Bytes;
+use futures_util::future::try_join;
 use redis::Value;
 
 use super::scripts;
@@ -20,23 +21,29 @@ impl RedisQueue {
     pub(super) async fn push_jobs(&self, jobs: &[Envelope]) -> Result<Vec<Pushed>> {
         let mut answers = vec![Pushed::Duplicate; jobs.len()];
         for (queue, places) in by_queue(jobs, |job| &job.options.queue) {
-            self.register_queue(&queue).await?;
-            for places in places.chunks(BATCH) {
-                let mut arguments = Vec::with_capacity(places.len() * 3);
-                for job in places.iter().map(|&place| &jobs[place]) {
-                    arguments.push(job.id.as_bytes().to_vec());
-                    arguments.push(job.encode());
-                    arguments.push(push_options(job).into_bytes());
-                }
-                let values: Vec<Value> = self.connection.call(&scripts::push, &queue, &arguments).await?;
-                for (&place, value) in places.iter().zip(values) {
-                    answers[place] = match value {
-                        Value::Int(0) => Pushed::Created,
-                        Value::BulkString(id) => Pushed::Conflict { holder: self.read_id(&id)? },
-                        _ => Pushed::Duplicate,
-                    };
-                }
+            // Side by side, which costs no time. Should only the jobs get through, the caller is told of a failure and comes again.
+            let ((), values) = try_join(self.register_queue(&queue), self.push_to(&queue, jobs, &places)).await?;
+            for (place, value) in places.into_iter().zip(values) {
+                answers[place] = match value {
+                    Value::Int(0) => Pushed::Created,
+                    Value::BulkString(id) => Pushed::Conflict { holder: self.read_id(&id)? },
+                    _ => Pushed::Duplicate,
+                };
             }
+        }
+        Ok(answers)
+    }
+
+    async fn push_to(&self, queue: &QueueName, jobs: &[Envelope], places: &[usize]) -> Result<Vec<Value>> {
+        let mut answers = Vec::with_capacity(places.len());
+        for places in places.chunks(BATCH) {
+            let mut arguments = Vec::with_capacity(places.len() * 3);
+            for job in places.iter().map(|&place| &jobs[place]) {
+                arguments.push(job.id.as_bytes().to_vec());
+                arguments.push(job.encode());
+                arguments.push(push_options(job).into_bytes());
+            }
+            answers.extend(self.connection.call::<Vec<Value>>(&scripts::push, queue, &arguments).await?);
         }
         Ok(answers)
     }
@@ -141,15 +148,15 @@ impl RedisQueue {
         Ok(answers)
     }
 
-    /// Puts a queue into the registry, once in the life of this process.
-    async fn register_queue(&self, queue: &QueueName) -> Result<()> {
-        if self.registered.lock().expect("no code panics under this lock").contains(queue) {
+    /// Puts a queue into the registry. Each time anew: a server that was emptied has forgotten what this process has said before.
+    pub(super) async fn register_queue(&self, queue: &QueueName) -> Result<()> {
+        let registry = self.connection.registry_key();
+        // Asked first, because a server without memory lets nobody add, but a worker must be able to come and drain it.
+        let known: bool = self.connection.command(redis::cmd("SISMEMBER").arg(&registry).arg(queue.as_str())).await?;
+        if known {
             return Ok(());
         }
-        let registry = self.connection.registry_key();
-        self.connection.command::<()>(redis::cmd("SADD").arg(registry).arg(queue.as_str())).await?;
-        self.registered.lock().expect("no code panics under this lock").insert(queue.clone());
-        Ok(())
+        self.connection.command(redis::cmd("SADD").arg(&registry).arg(queue.as_str())).await
     }
 
     pub(super) fn read_id(&self, bytes: &[u8]) -> Result<JobId> {
