@@ -5,6 +5,7 @@
 
 mod ends;
 mod life;
+mod model;
 mod reads;
 mod steers;
 mod workers;

@@ -21,6 +21,7 @@ on_every_store!(
     workers_are_listed_while_they_live,
     a_wait_ends_when_a_job_is_pushed,
     a_wait_ends_by_itself,
+    a_wait_for_no_queue_ends_by_itself,
     a_push_between_claim_and_wait_is_not_missed,
 );
 
@@ -185,4 +186,10 @@ async fn a_push_between_claim_and_wait_is_not_missed(store: Store) {
         assert_eq!(jobs.len(), 1);
         settle(q, &jobs[0], Verdict::Succeeded).await;
     }
+}
+
+async fn a_wait_for_no_queue_ends_by_itself(store: Store) {
+    let start = Instant::now();
+    store.queue.wait(&[], Duration::from_millis(50)).await.expect("waits");
+    assert!(start.elapsed() >= Duration::from_millis(50), "who has no queue must not spin");
 }

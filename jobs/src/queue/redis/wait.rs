@@ -28,6 +28,10 @@ impl Waiter {
     /// The connection is put back only after a whole exchange: a caller that gives up closes it, and with it the blocked command,
     /// which would otherwise swallow a marker meant for somebody else.
     pub(super) async fn wait(&self, connection: &Connection, queues: &[QueueName], max_wait: Duration) -> Result<()> {
+        if queues.is_empty() {
+            tokio::time::sleep(max_wait).await;
+            return Ok(());
+        }
         let taken = self.idle.lock().await.take();
         let mut blocking = match taken {
             Some(blocking) => blocking,
