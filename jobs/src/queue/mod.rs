@@ -68,6 +68,9 @@ pub trait Queue: Send + Sync + 'static {
     /// Removes a worker that has settled or handed back all it had; its remaining jobs, if any, are handed back.
     async fn leave(&self, worker: WorkerId, queues: &[QueueName]) -> Result<()>;
 
+    /// Hands back what a worker has beside the jobs it knows: what it was given in answers that never arrived. It goes on living.
+    async fn hand_back_others(&self, worker: WorkerId, queues: &[QueueName], known: &[JobId]) -> Result<()>;
+
     /// Returns when one of the queues may have something to claim, or after `max_wait`; sleeping costs the store nothing.
     async fn wait(&self, queues: &[QueueName], max_wait: Duration) -> Result<()>;
 

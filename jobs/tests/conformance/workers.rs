@@ -16,6 +16,7 @@ on_every_store!(
     a_worker_that_missed_its_lease_is_told_so,
     poison_dies_after_too_many_recoveries,
     a_leaving_worker_hands_back_what_it_has,
+    a_worker_hands_back_what_it_does_not_know,
     many_jobs_of_a_dead_worker_all_come_back,
     a_worker_is_rescued_in_all_its_queues,
     workers_are_listed_while_they_live,
@@ -104,6 +105,23 @@ async fn a_leaving_worker_hands_back_what_it_has(store: Store) {
     assert_eq!(again.len(), 2);
     assert!(again.iter().all(|job| (job.history.hand_backs, job.history.recoveries) == (1, 0)));
     assert_eq!(settle(q, &mine[0], Verdict::Succeeded).await, Settled::Stale);
+}
+
+async fn a_worker_hands_back_what_it_does_not_know(store: Store) {
+    let q = &*store.queue;
+    q.push(&[plain(), plain(), plain()]).await.expect("pushes");
+    let (me, other) = (worker_of(q, &[QueueName::default()]).await, worker(q).await);
+    let mine = claim(q, me.id, 2).await;
+    let others = claim(q, other, 1).await;
+    q.hand_back_others(me.id, &me.queues, &[mine[0].id, deskhand_jobs::JobId::new()]).await.expect("hands back");
+    let again = claim(q, me.id, 9).await;
+    assert_eq!(ids(&again), [mine[1].id], "neither what it knows nor what another has");
+    assert_eq!((again[0].history.hand_backs, again[0].history.recoveries), (1, 0));
+    assert_eq!(settle(q, &mine[1], Verdict::Succeeded).await, Settled::Stale);
+    for job in [&mine[0], &others[0], &again[0]] {
+        assert_eq!(settle(q, job, Verdict::Succeeded).await, Settled::Applied);
+    }
+    assert!(!q.beat(&me, false).await.expect("beats").lost, "it goes on living");
 }
 
 async fn many_jobs_of_a_dead_worker_all_come_back(store: Store) {

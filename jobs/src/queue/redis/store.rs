@@ -61,7 +61,14 @@ impl Queue for RedisQueue {
 
     async fn leave(&self, worker: WorkerId, queues: &[QueueName]) -> Result<()> {
         for queue in queues {
-            self.take_back(worker, queue, true).await?;
+            self.take_back(worker, queue, "leaves", &[]).await?;
+        }
+        Ok(())
+    }
+
+    async fn hand_back_others(&self, worker: WorkerId, queues: &[QueueName], known: &[JobId]) -> Result<()> {
+        for queue in queues {
+            self.take_back(worker, queue, "lives", known).await?;
         }
         Ok(())
     }

@@ -64,19 +64,27 @@ impl RedisQueue {
             }
             for dead in dead {
                 let dead = dead.parse().map_err(|_| self.connection.unreadable(format!("worker {dead:?}")))?;
-                beat.rescued += self.take_back(dead, queue, false).await?;
+                beat.rescued += self.take_back(dead, queue, "dead", &[]).await?;
             }
         }
         Ok(beat)
     }
 
-    /// Takes back what a worker has of a queue: handed back if it leaves by itself, else recovered.
-    pub(super) async fn take_back(&self, worker: WorkerId, queue: &QueueName, leaves: bool) -> Result<usize> {
+    /// Takes back what a worker has of a queue, but what it keeps; `why` is a word of the script.
+    pub(super) async fn take_back(
+        &self,
+        worker: WorkerId,
+        queue: &QueueName,
+        why: &str,
+        kept: &[JobId],
+    ) -> Result<usize> {
         let mut taken = 0;
         let mut cursor = "0".to_owned();
         loop {
-            let arguments = [worker.to_string(), cursor, u8::from(leaves).to_string(), MAX_RECOVERIES.to_string()];
-            let part: (String, usize) = self.connection.call(&scripts::rescue, queue, &arguments).await?;
+            let (worker, recoveries) = (worker.to_string(), MAX_RECOVERIES.to_string());
+            let fixed = [worker.as_bytes(), cursor.as_bytes(), why.as_bytes(), recoveries.as_bytes()];
+            let arguments = fixed.into_iter().chain(kept.iter().map(|id| &id.as_bytes()[..]));
+            let part: (String, usize) = self.connection.call(&scripts::rescue, queue, arguments).await?;
             taken += part.1;
             cursor = part.0;
             if cursor == "0" {
