@@ -50,7 +50,8 @@ pub const MAX_RECOVERIES: u32 = 3;
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
     /// Accepts jobs, in order, and answers for each in the same order. A job is durable when this returns, as far as the store
-    /// is. An id that the store knows, in whatever state, is [`Pushed::Duplicate`] and changes nothing.
+    /// is. An id that the store knows, in whatever state, is [`Pushed::Duplicate`] and changes nothing. Who pushes an id again names
+    /// the same queue: a store whose queues live apart looks only there.
     async fn push(&self, jobs: &[Envelope]) -> Result<Vec<Pushed>>;
 
     /// Says that a worker lives, for every queue it serves: registers it if `register`, else renews its leases if they have not
