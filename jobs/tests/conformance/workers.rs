@@ -21,6 +21,7 @@ on_every_store!(
     a_worker_is_rescued_in_all_its_queues,
     workers_are_listed_while_they_live,
     a_wait_ends_when_a_job_is_pushed,
+    a_wake_up_that_its_hearer_cannot_use_reaches_another,
     a_wait_ends_by_itself,
     a_wait_for_no_queue_ends_by_itself,
     a_push_between_claim_and_wait_is_not_missed,
@@ -179,6 +180,21 @@ async fn a_wait_ends_when_a_job_is_pushed(store: Store) {
     waiter.await.expect("no panic").expect("waits");
     assert!(start.elapsed() < Duration::from_secs(10), "woken, not timed out");
     assert_eq!(claim(&*q, me, 1).await.len(), 1);
+}
+
+async fn a_wake_up_that_its_hearer_cannot_use_reaches_another(store: Store) {
+    let q = &*store.queue;
+    let both = [queue("one"), queue("two")];
+    let of = |name: &QueueName| job(Options { queue: name.clone(), ..Options::default() });
+    let busy = worker_of(q, &both).await;
+    q.push(&[of(&both[1])]).await.expect("pushes");
+    q.wait(&both, Duration::from_secs(20)).await.expect("waits");
+    // The hearer finds something better to do before it has looked there.
+    q.push(&[of(&both[0])]).await.expect("pushes");
+    assert_eq!(q.claim(busy.id, &both, 1).await.expect("claims").jobs[0].queue, both[0]);
+    let start = Instant::now();
+    q.wait(&both[1..], Duration::from_secs(20)).await.expect("waits");
+    assert!(start.elapsed() < Duration::from_secs(10), "the wake-up was lost");
 }
 
 async fn a_wait_ends_by_itself(store: Store) {

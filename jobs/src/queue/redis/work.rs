@@ -98,8 +98,15 @@ impl RedisQueue {
         for queue in queues {
             let wanted = (limit - claim.jobs.len()).min(BATCH);
             if wanted == 0 {
-                break;
+                // The only marker of this queue may be what woke this worker, which has no place left.
+                if self.waiter.owes(queue) {
+                    let marker = self.connection.key(queue, "wake");
+                    // Jobs are in hand: a failure here must not lose them, it only costs the others their next tick.
+                    drop(self.connection.command::<()>(redis::cmd("ZADD").arg(marker).arg(0).arg("w")).await);
+                }
+                continue;
             }
+            self.waiter.looked_into(queue);
             let arguments = [worker.to_string(), wanted.to_string()];
             let reply: Vec<Value> = self.connection.call(&scripts::claim, queue, &arguments).await?;
             let part = self.read_claim(queue, reply)?;
