@@ -4,4 +4,3 @@ mod conformance;
 mod faults;
 mod fixtures;
 mod model;
-mod running;

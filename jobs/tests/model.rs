@@ -29,6 +29,7 @@ enum Step {
     Settle(Index, Fate),
     SettleAgain(Index),
     Leave(usize),
+    HandBackOthers(usize, Index),
     Cancel(Index),
     RetryNow(Index),
     Redrive(Index),
@@ -67,6 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (any::<Index>(), fate()).prop_map(|(which, fate)| Step::Settle(which, fate)),
         1 => any::<Index>().prop_map(Step::SettleAgain),
         1 => (0..WORKERS).prop_map(Step::Leave),
+        1 => (0..WORKERS, any::<Index>()).prop_map(|(worker, kept)| Step::HandBackOthers(worker, kept)),
         2 => any::<Index>().prop_map(Step::Cancel),
         1 => any::<Index>().prop_map(Step::RetryNow),
         2 => any::<Index>().prop_map(Step::Redrive),
@@ -120,9 +122,9 @@ fn sorted(mut beat: Beat) -> Beat {
 }
 
 impl Pair {
-    fn new(store: Store) -> Self {
+    fn new(store: Store, endings: Endings) -> Self {
         let workers = (0..WORKERS).map(|_| new_worker()).collect();
-        let model = MemoryQueue::with(Endings::Keep);
+        let model = MemoryQueue::with(endings);
         Self { store, model, workers, jobs: Vec::new(), held: Vec::new(), settled: Vec::new() }
     }
 
@@ -182,6 +184,10 @@ impl Pair {
             Step::Leave(worker) => {
                 let info = self.workers[*worker].clone();
                 same!(leave(info.id, &info.queues));
+            }
+            Step::HandBackOthers(worker, kept) => {
+                let info = self.workers[*worker].clone();
+                same!(hand_back_others(info.id, &info.queues, &[self.some_id(*kept)]));
             }
             Step::Cancel(which) => same!(cancel(self.some_id(*which))),
             Step::RetryNow(which) => same!(retry_now(self.some_id(*which))),
@@ -262,10 +268,11 @@ fn histories(open: impl AsyncFn(Endings) -> Option<Store>) {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let config =
         ProptestConfig { cases: 60, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() };
-    proptest!(config, |(steps in prop::collection::vec(step(), 1..60))| {
+    proptest!(config, |(steps in prop::collection::vec(step(), 1..60), keep in any::<bool>())| {
+        let endings = if keep { Endings::Keep } else { Endings::Drop };
         runtime.block_on(async {
-            let Some(store) = open(Endings::Keep).await else { return };
-            let mut pair = Pair::new(store);
+            let Some(store) = open(endings).await else { return };
+            let mut pair = Pair::new(store, endings);
             for (at, step) in steps.iter().enumerate() {
                 pair.take(step).await;
                 if at % 8 == 7 {
