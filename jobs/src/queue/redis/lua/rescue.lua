@@ -46,4 +46,6 @@ if cursor == '0' and ARGV[5] ~= 'lives' then
   -- It may have taken a marker with it.
   if not dead then wake() end
 end
+-- Between the parts of a leave, a claim that was still under way would not be seen any more: from here on it is refused.
+if cursor ~= '0' and ARGV[5] == 'leaves' then redis.call('ZADD', Q .. 'workers', 0, worker) end
 return { cursor, taken }
