@@ -137,6 +137,23 @@ async fn a_second_holder_of_a_unique_key_stands_back() {
 }
 
 #[tokio::test]
+async fn tenants_do_not_take_each_others_unique_keys() {
+    on_both(async |fresh| {
+        let (db, test) = (&fresh.db, TestQueue::new().await);
+        let (ours, mut theirs) = (mail_once("x"), mail_once("x"));
+        theirs.tenant = Some("acme".to_owned());
+        enqueue(db, &[ours.clone(), theirs.clone()]).await;
+        Relay::new(db.clone(), test.queue.clone()).push_due().await.expect("pushes");
+        assert_eq!(test.work(&Verdict::Succeeded).await, [ours.id, theirs.id]);
+    })
+    .await;
+}
+
+
+
+
+
+#[tokio::test]
 async fn a_row_that_cannot_be_read_harms_no_other() {
     on_both(async |fresh| {
         let (db, test) = (&fresh.db, TestQueue::new().await);
