@@ -134,6 +134,11 @@ impl Row {
         })
     }
 
+    /// Returns about how much travels.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.args.len() + self.options.len() + self.headers.len()
+    }
+
     fn options(&self) -> Result<Options, BoxError> {
         let mut options: Options = serde_json::from_str(&self.options)?;
         // The columns are what lists filter by; they win.

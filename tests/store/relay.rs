@@ -149,7 +149,24 @@ async fn tenants_do_not_take_each_others_unique_keys() {
     .await;
 }
 
-
+#[tokio::test]
+async fn large_jobs_go_in_small_batches() {
+    on_both(async |fresh| {
+        let (db, test) = (&fresh.db, TestQueue::new().await);
+        let jobs: Vec<Envelope> = (0..50).map(|_| mail(&"x".repeat(250_000))).collect();
+        enqueue(db, &jobs).await;
+        let relay = Relay::new(db.clone(), test.queue.clone());
+        let first = relay.push_due().await.expect("pushes");
+        assert!((1..50).contains(&first), "12 MB in one call keep the rows locked for long: {first}");
+        let mut total = first;
+        while total < 50 {
+            let more = relay.push_due().await.expect("pushes");
+            assert!(more > 0, "it stopped at {total}");
+            total += more;
+        }
+    })
+    .await;
+}
 
 
 
