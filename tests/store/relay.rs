@@ -168,7 +168,25 @@ async fn large_jobs_go_in_small_batches() {
     .await;
 }
 
-
+#[tokio::test]
+async fn an_end_is_written_also_by_a_clock_that_runs_behind() {
+    on_both(async |fresh| {
+        let (db, test) = (&fresh.db, TestQueue::new().await);
+        let job = mail("x");
+        enqueue(db, std::slice::from_ref(&job)).await;
+        Relay::new(db.clone(), test.queue.clone()).push_due().await.expect("pushes");
+        // As if it had died before, on a queue whose clock was ahead, and had been redriven.
+        let mut tx = db.begin().await.expect("begins");
+        let ahead = Utc::now() + TimeDelta::hours(1);
+        let sql = "UPDATE jobs SET ended_through = $1";
+        on!(tx, |c| sqlx::query(sql).bind(ahead).execute(c).await.map(|_| ())).expect("updates");
+        tx.commit().await.expect("commits");
+        test.work(&Verdict::Succeeded).await;
+        Keeper::new(db.clone(), test.queue.clone()).write_endings().await.expect("writes");
+        assert_eq!(entry(db, job.id).await.state, LedgerState::Succeeded, "else it would be sent again for ever");
+    })
+    .await;
+}
 
 #[tokio::test]
 async fn a_row_that_cannot_be_read_harms_no_other() {
