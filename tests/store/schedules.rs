@@ -167,6 +167,24 @@ async fn a_paused_schedule_rests_and_makes_up_for_nothing() {
 }
 
 #[tokio::test]
+async fn a_pause_that_ends_long_before_the_next_slot_is_over_when_it_ends() {
+    on_both(async |fresh| {
+        let clock = Clock::manual(start());
+        let db = fresh.db.with_clock(clock.clone());
+        let (tenant, scheduler) = (TenantId::default(), Scheduler::new(db.clone(), registry()));
+        sync(&db, &[declared(&json!({"cron": "0 3 * * *"}))]).await;
+        let end = start() + TimeDelta::minutes(5);
+        service::pause(&db, &tenant, "mails", "maintenance", Some(end)).await.expect("pauses");
+        clock.set(end + TimeDelta::minutes(1));
+        assert_eq!(scheduler.fire_due().await.expect("fires"), 0);
+        let schedule = service::get(&db, &tenant, "mails").await.expect("reads");
+        assert!(!schedule.paused, "a pause that is over and still there wakes the scheduler again and again");
+        assert_eq!(schedule.next_at, Some("2026-03-02T03:00:00Z".parse().expect("an instant")));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn running_now_disturbs_no_slot() {
     on_both(async |fresh| {
         let clock = Clock::manual(start());
@@ -215,9 +233,13 @@ async fn every_wrong_declaration_is_named() {
         declared(&json!({"name": "c", "args": {"to": 1}})),
     ];
     let error = sync_declared(&fresh.db, &registry(), &wrong).await.expect_err("wrong").to_string();
-    for place in
-        ["/schedules/0/cron", "/schedules/1/zone", "/schedules/2/kind", "/schedules/3/name", "/schedules/3/kind"]
-    {
+    for place in [
+        "/schedules/0/cron",
+        "/schedules/1/zone",
+        "/schedules/2/kind",
+        "/schedules/3/name",
+        "/schedules/3/kind",
+    ] {
         assert!(error.contains(place), "{place} in {error}");
     }
     assert_eq!(service::list(&fresh.db, &TenantId::default()).await.expect("lists"), []);
