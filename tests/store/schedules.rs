@@ -231,6 +231,7 @@ async fn every_wrong_declaration_is_named() {
         declared(&json!({"name": "b", "zone": "Mars"})),
         declared(&json!({"name": "c", "kind": "mail.sent"})),
         declared(&json!({"name": "c", "args": {"to": 1}})),
+        declared(&json!({"name": "d", "catch_up": "all"})),
     ];
     let error = sync_declared(&fresh.db, &registry(), &wrong).await.expect_err("wrong").to_string();
     for place in [
@@ -239,6 +240,7 @@ async fn every_wrong_declaration_is_named() {
         "/schedules/2/kind",
         "/schedules/3/name",
         "/schedules/3/kind",
+        "/schedules/4/overlap",
     ] {
         assert!(error.contains(place), "{place} in {error}");
     }
