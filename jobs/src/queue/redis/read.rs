@@ -41,25 +41,24 @@ impl RedisQueue {
 
     pub(super) async fn known_ids(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
         let mut known = Vec::new();
+        let mut unknown = ids.to_vec();
         for queue in self.queue_names().await? {
-            for part in ids.chunks(BATCH) {
+            let keys = ["jobs", "ended"].map(|word| self.connection.key(&queue, word));
+            let mut others = Vec::new();
+            for part in unknown.chunks(BATCH) {
+                // Not HMGET: it would send the payload of every job.
                 let mut pipeline = redis::pipe();
-                for word in ["jobs", "ended"] {
-                    let mut command = redis::cmd("HMGET");
-                    command.arg(self.connection.key(&queue, word));
-                    for id in part {
-                        command.arg(id.as_bytes());
+                for id in part {
+                    for key in &keys {
+                        pipeline.hexists(key, id.as_bytes());
                     }
-                    pipeline.add_command(command);
                 }
-                let (jobs, ended): (Vec<Value>, Vec<Value>) = self.connection.pipeline(&pipeline).await?;
-                known.extend(
-                    part.iter()
-                        .zip(jobs)
-                        .zip(ended)
-                        .filter_map(|((id, job), ended)| (job != Value::Nil || ended != Value::Nil).then_some(*id)),
-                );
+                let there: Vec<bool> = self.connection.pipeline(&pipeline).await?;
+                for (id, there) in part.iter().zip(there.chunks(keys.len())) {
+                    if there.contains(&true) { known.push(*id) } else { others.push(*id) }
+                }
             }
+            unknown = others;
         }
         Ok(known)
     }
