@@ -22,6 +22,6 @@ pub use explain::Reason;
 pub use keeper::Keeper;
 pub use model::{LedgerState, NoState};
 pub use outbox::Enqueue;
-pub use reconciler::Reconciler;
+pub use reconciler::{Reconciler, Sweep};
 pub use relay::Relay;
 pub use service::Service;

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use deskhand::base::{Clock, PageRequest, TenantId};
 use deskhand::db::Db;
 use deskhand::dispatch::ledger::{self, Filter};
-use deskhand::dispatch::{Enqueue, Entry, Keeper, LedgerState, Reconciler, Relay};
+use deskhand::dispatch::{Enqueue, Entry, Keeper, LedgerState, Reconciler, Relay, Sweep};
 use deskhand::on;
 use deskhand_jobs::queue::{DeadReason, State, Verdict};
 use deskhand_jobs::{Envelope, JobId};
@@ -227,6 +227,44 @@ async fn what_the_queue_lost_is_sent_again_and_what_ended_is_not() {
         let relay = Relay::new(db.clone(), after.queue.clone());
         assert_eq!(relay.push_due().await.expect("pushes"), 1);
         assert_eq!(after.work(&Verdict::Succeeded).await, [lost.id]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_round_of_comparing_is_bounded_and_the_rounds_reach_everything() {
+    on_both(async |fresh| {
+        let clock = Clock::manual(Utc::now());
+        let db = &fresh.db.with_clock(clock.clone());
+        let (whole, elsewhere) = (TestQueue::new().await, TestQueue::new().await);
+        let push = async |to: &TestQueue, count: usize| {
+            let jobs: Vec<Envelope> = (0..count).map(|n| mail(&n.to_string())).collect();
+            enqueue(db, &jobs).await;
+            Relay::new(db.clone(), to.queue.clone()).push_due().await.expect("pushes");
+            clock.advance(Duration::from_secs(1));
+        };
+        push(&whole, 5).await;
+        push(&elsewhere, 1).await;
+        clock.advance(Duration::from_mins(2));
+        let (reconciler, mut sweep) = (Reconciler::new(db.clone(), whole.queue.clone()).per_round(2), Sweep::default());
+        let mut found = Vec::new();
+        for _ in 0..3 {
+            found.push(reconciler.recover_some(&mut sweep).await.expect("compares"));
+        }
+        assert_eq!(found, [0, 0, 1], "two rows a round");
+        Relay::new(db.clone(), whole.queue.clone()).push_due().await.expect("pushes");
+
+        // What a failover lost is young: it does not wait until the rounds come by.
+        push(&whole, 5).await;
+        push(&elsewhere, 1).await;
+        clock.advance(Duration::from_mins(2));
+        assert_eq!(reconciler.recover_some(&mut sweep).await.expect("compares"), 1);
+        Relay::new(db.clone(), whole.queue.clone()).push_due().await.expect("pushes");
+
+        clock.advance(Duration::from_mins(2));
+        let empty = TestQueue::new().await;
+        let emptied = Reconciler::new(db.clone(), empty.queue.clone()).per_round(2);
+        assert_eq!(emptied.recover_some(&mut Sweep::default()).await.expect("compares"), 12, "everything is lost");
     })
     .await;
 }
