@@ -395,6 +395,26 @@ async fn new_words_reach_old_tickets() {
 }
 
 #[tokio::test]
+async fn new_words_reach_also_what_a_run_under_way_has_stored() {
+    on_both(async |fresh| {
+        let jira = Jira::start(Deployment::Cloud, 30).await.max_results(10);
+        let mut setup = Setup::new(&fresh, &jira, "cloud").await;
+        let clock = setup.clock.clone();
+        jira.edit_while_paging(move |_, _| clock.advance(Duration::from_mins(6)));
+        assert_eq!(setup.attempt().await.expect("goes well"), Outcome::Snooze(Duration::ZERO));
+        let words = Mapping { status: [("To Do".to_owned(), Status::Processing)].into(), ..Mapping::default() };
+        let change = Draft { mapping: Some(words), ..Draft::default() };
+        setup.service.update_system(&tenant(), setup.system.id, &change).await.expect("changes");
+        while setup.attempt().await.expect("goes well") != Outcome::Done {}
+        setup.run_again().await;
+        let filter = Filter { status: Some(Status::Pending), ..Filter::default() };
+        let pending = setup.service.work_orders(&tenant(), &filter, PageRequest::default()).await.expect("reads");
+        assert_eq!(pending.total, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn old_logs_are_cleaned() {
     on_both(async |fresh| {
         let jira = Jira::start(Deployment::Cloud, 1).await;

@@ -8,7 +8,7 @@ use super::json;
 use crate::base::{PageRequest, Paged, Result, TenantId};
 use crate::db::{Build, Text, Tx};
 use crate::on;
-use crate::work_orders::model::{Counts, RunStatus, SyncLog, SyncLogId, SyncType, System, SystemId};
+use crate::work_orders::model::{Counts, Position, RunStatus, SyncLog, SyncLogId, SyncType, System, SystemId};
 
 /// Which runs are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -114,6 +114,16 @@ pub(crate) async fn close_others(tx: &mut Tx, system: &System, job: JobId) -> Re
         .execute(c)
         .await
         .map(|_| ()))?;
+    Ok(())
+}
+
+/// Sends runs that may still go on back to a place: those under way, and failed ones whose jobs somebody may give another
+/// chance. An attempt under way can store nothing any more.
+pub(crate) async fn restart(tx: &mut Tx, system: &System, from: &Position) -> Result<()> {
+    let sql = "UPDATE work_order_sync_logs SET position = $3, version = version + 1 \
+               WHERE tenant_id = $1 AND system_id = $2 AND status IN ('pending', 'failed')";
+    let position = json::write("position", from)?;
+    on!(tx, |c| sqlx::query(sql).bind(&system.tenant).bind(system.id).bind(&position).execute(c).await.map(|_| ()))?;
     Ok(())
 }
 
