@@ -2,9 +2,11 @@
 //!
 //! A use case calls [`tx.enqueue(&envelope)`](Enqueue::enqueue) beside its business rows. After the commit the job is in `jobs`,
 //! and will run: the [`Relay`] pushes it, the [`Keeper`] writes its end back, the [`Reconciler`] sends again what the queue lost.
+//! Once a day [`jobs::Clean`] removes what ended long ago.
 
 mod entry;
 mod explain;
+pub mod jobs;
 mod keeper;
 pub mod ledger;
 mod listener;
@@ -13,6 +15,7 @@ mod outage;
 mod outbox;
 mod reconciler;
 mod relay;
+pub mod retention;
 pub mod schedules;
 pub mod service;
 mod steer;

@@ -196,8 +196,10 @@ fn matching(tenant: &TenantId, filter: &Filter) -> SelectStatement {
     select
 }
 
-/// Removes the runs that ended before an instant; answers how many.
-pub(crate) async fn prune(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64> {
-    let sql = "DELETE FROM work_order_sync_logs WHERE ended_at < $1";
-    Ok(on!(tx, |c| sqlx::query(sql).bind(before).execute(c).await.map(|done| done.rows_affected()))?)
+/// Removes up to `limit` runs that ended before an instant, the oldest first; answers how many.
+pub(crate) async fn prune(tx: &mut Tx, before: DateTime<Utc>, limit: i64) -> Result<u64> {
+    // By id, which begins with the time: the primary key finds the oldest, and none but the last bite reads the whole table.
+    let sql = "DELETE FROM work_order_sync_logs WHERE id IN \
+               (SELECT id FROM work_order_sync_logs WHERE ended_at < $1 ORDER BY id LIMIT $2)";
+    Ok(on!(tx, |c| sqlx::query(sql).bind(before).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
 }
