@@ -260,13 +260,15 @@ async fn a_schedule_that_the_database_refuses_harms_no_other() {
         let sql = if tx.backend() == Backend::Sqlite { sqlite } else { sql };
         on!(tx, |c| sqlx::query(sql).execute(c).await.map(|_| ())).expect("creates");
         tx.commit().await.expect("commits");
+        let acme = TenantId::new("acme").expect("valid");
+        service::pause(&db, &acme, "a", "", Some(start() + TimeDelta::seconds(1))).await.expect("pauses");
         clock.set(minute(1));
         let scheduler = Scheduler::new(db.clone(), registry());
         assert_eq!(scheduler.fire_due().await.expect("fires"), 1);
-        let acme = TenantId::new("acme").expect("valid");
         let refused = service::get(&db, &acme, "a").await.expect("reads");
         assert!(refused.last_error.is_some());
         assert_eq!(refused.next_at, Some(minute(2)), "it tries again at its next slot");
+        assert!(!refused.paused, "or the end of the pause would wake the scheduler again and again");
     })
     .await;
 }
