@@ -148,6 +148,10 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
                 Self::unavailable("the database", source)
             }
+            // Postgres keeps no NUL in a text, SQLite does; every text of ours comes from a caller.
+            sqlx::Error::Database(refusal) if refusal.code().as_deref() == Some("22021") => {
+                Self::field("", "a text holds a NUL character, which cannot be stored: remove it")
+            }
             other => Self::Database(other),
         }
     }
