@@ -245,6 +245,21 @@ async fn a_system_that_says_wait_for_a_day_fails() {
 }
 
 #[tokio::test]
+async fn no_system_makes_us_wait_for_ever() {
+    on_both(async |fresh| {
+        for asked in ["99999999999", "18446744073709551615"] {
+            let jira = Jira::start(Deployment::Cloud, 5).await.fault(1, Fault::RateLimited(asked.into()));
+            let mut setup = Setup::new(&fresh, &jira, "cloud").await;
+            let Ok(Outcome::Snooze(wait)) = setup.attempt().await else { panic!("it was asked to wait") };
+            assert!(wait <= Duration::from_hours(32), "{wait:?}");
+            assert!(setup.system().await.blocked_until.is_some(), "the row can be read");
+            setup.service.delete_system(&tenant(), setup.system.id, true).await.expect("makes room");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_run_that_ended_is_not_run_again() {
     on_both(async |fresh| {
         let jira = Jira::start(Deployment::Cloud, 5).await;
