@@ -130,15 +130,9 @@ async fn dead_letters_are_listed_redriven_and_discarded() {
 async fn another_tenants_job_is_not_there() {
     let test = TestApp::new().await;
     let id = id(&test.post("/api/v1/jobs", sync()).await);
-    let tenant = deskhand::base::TenantId::new("other").expect("a tenant");
-    let (_, token) =
-        deskhand::access::service::create(&test.app.db, &tenant, "t", "admin", None).await.expect("makes a token");
+    let theirs = test.token_of("other").await;
     for (method, path) in [("GET", ""), ("POST", "/cancel"), ("POST", "/retry"), ("POST", "/discard")] {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("/api/v1/jobs/{id}{path}"))
-            .header(header::AUTHORIZATION, format!("Bearer {}", token.expose()))
-            .body(Body::empty());
-        test.send(request.expect("a request")).await.refused(404, "not_found");
+        let reply = test.call_with(&theirs, method, &format!("/api/v1/jobs/{id}{path}"), None).await;
+        reply.refused(404, "not_found");
     }
 }
