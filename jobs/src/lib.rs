@@ -10,6 +10,7 @@ pub mod outcome;
 pub mod queue;
 mod registry;
 pub mod retry;
+pub mod testing;
 pub mod worker;
 
 pub use id::{Invalid, JobId, Kind, QueueName, WorkerId};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use deskhand_jobs::queue::redis::RedisQueue;
 use deskhand_jobs::queue::sqlite::SqliteQueue;
 use deskhand_jobs::queue::{Endings, Queue};
+use deskhand_jobs::testing::MemoryQueue;
 
 type Shift = Box<dyn Fn(i64) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
@@ -36,6 +37,18 @@ pub(crate) async fn redis(endings: Endings) -> Option<Store> {
     };
     let prefix = format!("test:{}", deskhand_jobs::JobId::new());
     let queue = Arc::new(RedisQueue::open(&url, &prefix, endings).await.expect("the test server answers"));
+    let clock = queue.clone();
+    let shift: Shift = Box::new(move |ms| {
+        let clock = clock.clone();
+        Box::pin(async move { clock.shift_clock(ms).await.expect("the clock moves") })
+    });
+    Some(Store { queue, shift, _directory: None })
+}
+
+/// In memory; what the model test compares the others with.
+#[allow(clippy::unused_async, reason = "all stores are made alike")]
+pub(crate) async fn memory(endings: Endings) -> Option<Store> {
+    let queue = Arc::new(MemoryQueue::with(endings));
     let clock = queue.clone();
     let shift: Shift = Box::new(move |ms| {
         let clock = clock.clone();

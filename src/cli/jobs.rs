@@ -8,8 +8,8 @@ use super::enqueue::send_off;
 use super::print::{Output, at, line, or_dash, short};
 use crate::app::App;
 use crate::base::PageRequest;
-use crate::dispatch::LedgerState;
 use crate::dispatch::ledger::Filter;
+use crate::dispatch::{LedgerState, Reason};
 use crate::http::JobView;
 
 #[derive(Debug, Subcommand)]
@@ -18,6 +18,13 @@ pub(super) enum Jobs {
     List(List),
     /// Show one job with everything that is known of it.
     Show {
+        /// The job.
+        id: JobId,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Say why a job is not running now.
+    Explain {
         /// The job.
         id: JobId,
         #[command(flatten)]
@@ -76,6 +83,11 @@ pub(super) async fn run(command: Jobs, app: &App) -> anyhow::Result<()> {
         Jobs::Show { id, output } => {
             let view = JobView::from(app.jobs.get(&tenant, id).await?);
             output.one(&view, || describe(&view))
+        }
+        Jobs::Explain { id, output } => {
+            let reasons = app.jobs.explain(&tenant, id).await?;
+            let text = |reason: &Reason| format!("{}: {}", reason.code, reason.text);
+            output.one(&reasons, || reasons.iter().map(text).collect::<Vec<_>>().join("\n"))
         }
         Jobs::Retry { id } => {
             app.jobs.retry(&tenant, id).await?;

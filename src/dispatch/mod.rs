@@ -4,6 +4,7 @@
 //! and will run: the [`Relay`] pushes it, the [`Keeper`] writes its end back, the [`Reconciler`] sends again what the queue lost.
 
 mod entry;
+mod explain;
 mod keeper;
 pub mod ledger;
 mod listener;
@@ -17,6 +18,7 @@ pub mod service;
 mod steer;
 
 pub use entry::Entry;
+pub use explain::Reason;
 pub use keeper::Keeper;
 pub use model::{LedgerState, NoState};
 pub use outbox::Enqueue;

@@ -25,8 +25,8 @@ const MAX_KEY_CHARS: usize = 200;
 /// The use cases around single jobs.
 #[derive(Clone)]
 pub struct Service {
-    db: Db,
-    queue: Arc<dyn Queue>,
+    pub(super) db: Db,
+    pub(super) queue: Arc<dyn Queue>,
     registry: Arc<Registry>,
 }
 
@@ -140,11 +140,14 @@ impl Service {
     /// # Errors
     /// [`Error::NotFound`] if the tenant has no such job.
     pub async fn get(&self, tenant: &TenantId, id: JobId) -> Result<Seen> {
-        let mut tx = self.db.read().await?;
-        let entry = ledger::get(&mut tx, tenant, id).await?.ok_or_else(|| Error::not_found("job", &id))?;
-        drop(tx);
+        let entry = self.entry(tenant, id).await?;
         let live = if entry.state == LedgerState::Pushed { self.queue.job(id).await? } else { None };
         Ok(Seen { entry, live })
+    }
+
+    pub(super) async fn entry(&self, tenant: &TenantId, id: JobId) -> Result<Entry> {
+        let mut tx = self.db.read().await?;
+        ledger::get(&mut tx, tenant, id).await?.ok_or_else(|| Error::not_found("job", &id))
     }
 
     /// Lists jobs, latest first.

@@ -136,3 +136,26 @@ async fn another_tenants_job_is_not_there() {
         reply.refused(404, "not_found");
     }
 }
+
+#[tokio::test]
+async fn a_job_that_does_not_run_is_explained() {
+    let test = TestApp::new().await;
+    let made = test.post("/api/v1/jobs", sync()).await;
+    let path = format!("/api/v1/jobs/{}/explain", id(&made));
+    let codes = async || {
+        let reasons = test.get(&path).await.json()["data"].take();
+        let code = |reason: &Value| reason["code"].as_str().expect("a code").to_owned();
+        reasons.as_array().expect("reasons").iter().map(code).collect::<Vec<_>>()
+    };
+    assert_eq!(codes().await, ["not_sent"]);
+    Relay::new(test.app.db.clone(), test.app.queue.clone()).push_due().await.expect("pushes");
+    assert_eq!(codes().await, ["nobody_serves"]);
+    test.post("/api/v1/queues/default/pause", json!({})).await;
+    assert_eq!(codes().await, ["paused", "nobody_serves"]);
+    test.post("/api/v1/queues/default/resume", json!({})).await;
+    run_all(&test, &Verdict::Dead { reason: DeadReason::Failed, error: "no route".into() }).await;
+    assert_eq!(codes().await, ["dead"]);
+    let later = json!({"kind": "work_orders.sync", "run_at": "2999-01-01T00:00:00Z"});
+    let path = format!("/api/v1/jobs/{}/explain", id(&test.post("/api/v1/jobs", later).await));
+    assert_eq!(test.get(&path).await.json()["data"][0]["code"], "not_due");
+}

@@ -15,7 +15,7 @@ use crate::fixtures::TestApp;
 use crate::fixtures::databases::on_postgres;
 use crate::fixtures::queues::redis_url;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Asks until the answer is there.
 async fn until(what: &str, mut question: impl AsyncFnMut() -> Option<Value>) -> Value {

@@ -22,6 +22,7 @@
 //! 6. With [`Endings::Keep`] the record of an ended job stays until [`Queue::forget_endings`]; while it is there, pushing its
 //!    id again is a duplicate.
 
+mod explain;
 pub mod redis;
 pub mod sqlite;
 mod types;
@@ -33,6 +34,7 @@ use async_trait::async_trait;
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 
+pub use explain::{Code, Reason, explain};
 pub use types::*;
 
 /// How long a worker is believed alive after its last beat.

@@ -32,6 +32,7 @@ mod figures;
 mod health;
 mod life;
 mod lives;
+mod once;
 mod outage;
 mod run;
 mod settling;
@@ -42,4 +43,5 @@ mod verdict;
 
 pub use config::{Config, Summary};
 pub use health::HealthHandle;
+pub(crate) use once::once;
 pub use run::Worker;

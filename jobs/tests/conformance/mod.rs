@@ -18,6 +18,12 @@ macro_rules! on_every_store {
                 if let Some(store) = crate::fixtures::redis(super::ENDINGS).await { super::$name(store).await; }
             })*
         }
+        mod on_memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                if let Some(store) = crate::fixtures::memory(super::ENDINGS).await { super::$name(store).await; }
+            })*
+        }
         mod on_sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {

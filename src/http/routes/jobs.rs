@@ -14,9 +14,9 @@ use serde_json::value::RawValue;
 use crate::access::Caller;
 use crate::app::App;
 use crate::base::Error;
-use crate::dispatch::LedgerState;
 use crate::dispatch::ledger::Filter;
 use crate::dispatch::service::NewJob;
+use crate::dispatch::{LedgerState, Reason};
 use crate::http::{Answer, Body, Created, Data, JobView, List, Page, Path, Problem, Query, data};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -25,6 +25,7 @@ pub(in crate::http) fn router() -> Router<App> {
     Router::new()
         .route("/api/v1/jobs", get(list).post(enqueue))
         .route("/api/v1/jobs/{id}", get(show))
+        .route("/api/v1/jobs/{id}/explain", get(explain))
         .route("/api/v1/jobs/{id}/retry", post(retry))
         .route("/api/v1/jobs/{id}/cancel", post(cancel))
         .route("/api/v1/jobs/{id}/discard", post(discard))
@@ -99,6 +100,10 @@ async fn list(
 
 async fn show(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<JobView>> {
     Ok(data(app.jobs.get(&caller.tenant, id).await?.into()))
+}
+
+async fn explain(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<Vec<Reason>>> {
+    Ok(data(app.jobs.explain(&caller.tenant, id).await?))
 }
 
 async fn retry(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<JobView>> {

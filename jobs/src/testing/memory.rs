@@ -1,0 +1,242 @@
+//! The queue in memory: its rows, and the small moves that all operations are made of.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::id::{JobId, QueueName, WorkerId};
+use crate::job::{Envelope, Priority, Unique};
+use crate::queue::{DeadReason, Endings, History, JobRecord, Lease, QueueInfo, State, WorkerInfo};
+
+/// A store of jobs in memory. Its time is the present, and a test can move it on.
+pub struct MemoryQueue {
+    world: Mutex<World>,
+    pub(super) bell: Notify,
+}
+
+impl Default for MemoryQueue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryQueue {
+    /// Makes an empty queue that keeps records of ended jobs.
+    pub fn new() -> Self {
+        Self::with(Endings::Keep)
+    }
+
+    /// Makes an empty queue.
+    pub fn with(endings: Endings) -> Self {
+        let world = World {
+            now_ms: 0,
+            skew_ms: 0,
+            keep: endings == Endings::Keep,
+            next: 0,
+            rows: BTreeMap::new(),
+            unique: HashMap::new(),
+            workers: BTreeMap::new(),
+            queues: BTreeMap::new(),
+        };
+        Self { world: Mutex::new(world), bell: Notify::new() }
+    }
+
+    /// Moves the clock.
+    #[allow(clippy::unused_async, clippy::missing_errors_doc, reason = "all stores have the same hook")]
+    pub async fn shift_clock(&self, by_ms: i64) -> crate::queue::Result<()> {
+        self.world().skew_ms += by_ms;
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        let present_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        // One instant for the whole operation; never backwards, whatever the system's clock does.
+        world.now_ms = world.now_ms.max(present_ms + world.skew_ms);
+        world
+    }
+}
+
+pub(super) struct World {
+    /// The instant of the operation under way.
+    pub(super) now_ms: i64,
+    skew_ms: i64,
+    pub(super) keep: bool,
+    /// The next place in line, and the next lease.
+    pub(super) next: i64,
+    pub(super) rows: BTreeMap<JobId, Row>,
+    pub(super) unique: HashMap<(QueueName, String), JobId>,
+    pub(super) workers: BTreeMap<WorkerId, (WorkerInfo, i64)>,
+    pub(super) queues: BTreeMap<QueueName, Totals>,
+}
+
+#[derive(Default)]
+pub(super) struct Totals {
+    pub(super) paused: bool,
+    pub(super) pushed: u64,
+    pub(super) succeeded: u64,
+    pub(super) failed: u64,
+    pub(super) recovered: u64,
+}
+
+pub(super) struct Row {
+    pub(super) queue: QueueName,
+    pub(super) priority: Priority,
+    pub(super) unique: Option<Unique>,
+    pub(super) payload: Bytes,
+    pub(super) state: State,
+    /// The place in line while it is ready; the least is the first.
+    pub(super) place: i64,
+    pub(super) run_at_ms: i64,
+    pub(super) lease: Option<Lease>,
+    pub(super) running: Option<(WorkerId, i64)>,
+    pub(super) asked_to_stop: bool,
+    pub(super) history: History,
+    pub(super) dead_reason: Option<DeadReason>,
+    pub(super) ended_at_ms: i64,
+    /// Whether its end waits to be fetched.
+    pub(super) ending: bool,
+}
+
+impl World {
+    pub(super) fn insert(&mut self, job: &Envelope) {
+        let due_ms = job.run_at_ms.filter(|at_ms| *at_ms > self.now_ms);
+        let place = self.last_place();
+        let row = Row {
+            queue: job.options.queue.clone(),
+            priority: job.options.priority,
+            unique: job.options.unique.clone(),
+            payload: Bytes::from(job.encode()),
+            state: if due_ms.is_some() { State::Scheduled } else { State::Ready },
+            place,
+            run_at_ms: due_ms.unwrap_or_default(),
+            lease: None,
+            running: None,
+            asked_to_stop: false,
+            history: History::default(),
+            dead_reason: None,
+            ended_at_ms: 0,
+            ending: false,
+        };
+        self.rows.insert(job.id, row);
+        self.totals(&job.options.queue).pushed += 1;
+    }
+
+    pub(super) fn totals(&mut self, queue: &QueueName) -> &mut Totals {
+        self.queues.entry(queue.clone()).or_default()
+    }
+
+    pub(super) fn last_place(&mut self) -> i64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Frees the unique key of a job if the job holds it.
+    pub(super) fn release(&mut self, id: JobId) {
+        let Some(row) = self.rows.get(&id) else { return };
+        let Some(unique) = &row.unique else { return };
+        let key = (row.queue.clone(), unique.key.clone());
+        if self.unique.get(&key) == Some(&id) {
+            self.unique.remove(&key);
+        }
+    }
+
+    /// Takes the key for a job; answers who holds it if somebody does.
+    pub(super) fn hold(&mut self, id: JobId, queue: &QueueName, unique: Option<&Unique>) -> Option<JobId> {
+        let key = (queue.clone(), unique?.key.clone());
+        if let Some(holder) = self.unique.get(&key) {
+            return Some(*holder);
+        }
+        self.unique.insert(key, id);
+        None
+    }
+
+    /// Ends a job well or as cancelled.
+    pub(super) fn end(&mut self, id: JobId, state: State) {
+        self.release(id);
+        let (now_ms, keep) = (self.now_ms, self.keep);
+        if !keep {
+            self.rows.remove(&id);
+            return;
+        }
+        if let Some(row) = self.rows.get_mut(&id) {
+            (row.state, row.ended_at_ms, row.ending, row.lease, row.dead_reason) = (state, now_ms, true, None, None);
+            row.payload = Bytes::new();
+        }
+    }
+
+    /// Ends a job badly.
+    pub(super) fn die(&mut self, id: JobId, reason: DeadReason) {
+        self.release(id);
+        let (now_ms, keep) = (self.now_ms, self.keep);
+        if let Some(row) = self.rows.get_mut(&id) {
+            (row.state, row.ended_at_ms, row.ending, row.lease) = (State::Dead, now_ms, keep, None);
+            row.dead_reason = Some(reason);
+        }
+    }
+
+    /// Makes a job ready: before all others of its priority, or behind.
+    pub(super) fn ready(&mut self, id: JobId, first: bool) {
+        let behind = self.last_place();
+        let before = self.rows.values().map(|row| row.place).min().unwrap_or_default() - 1;
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.state = State::Ready;
+            row.place = if first { before } else { behind };
+            (row.lease, row.asked_to_stop) = (None, false);
+        }
+    }
+
+    /// The ready jobs of a queue in the order of claiming.
+    pub(super) fn line(&self, queue: &QueueName) -> Vec<JobId> {
+        let mut line: Vec<(u8, i64, JobId)> = self
+            .rows
+            .iter()
+            .filter(|(_, row)| row.state == State::Ready && row.queue == *queue)
+            .map(|(id, row)| (row.priority.rank(), row.place, *id))
+            .collect();
+        line.sort_unstable();
+        line.into_iter().map(|(.., id)| id).collect()
+    }
+
+    pub(super) fn is_alive(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_some_and(|(_, expires_ms)| *expires_ms >= self.now_ms)
+    }
+
+    pub(super) fn info(&self, name: &QueueName, totals: &Totals) -> QueueInfo {
+        let count = |state| self.rows.values().filter(|row| row.queue == *name && row.state == state).count() as u64;
+        QueueInfo {
+            name: name.clone(),
+            paused: totals.paused,
+            ready: count(State::Ready),
+            scheduled: count(State::Scheduled),
+            running: count(State::Running),
+            dead: count(State::Dead),
+            pushed_total: totals.pushed,
+            succeeded_total: totals.succeeded,
+            failed_total: totals.failed,
+            recovered_total: totals.recovered,
+        }
+    }
+}
+
+impl Row {
+    pub(super) fn record(&self, id: JobId) -> JobRecord {
+        let ended = matches!(self.state, State::Succeeded | State::Dead | State::Cancelled);
+        JobRecord {
+            id,
+            queue: self.queue.clone(),
+            state: self.state,
+            priority: self.priority,
+            run_at_ms: (self.state == State::Scheduled).then_some(self.run_at_ms),
+            running: self.running.filter(|_| self.state == State::Running),
+            ended_at_ms: ended.then_some(self.ended_at_ms),
+            dead_reason: self.dead_reason,
+            history: self.history.clone(),
+            payload: (!self.payload.is_empty()).then(|| self.payload.clone()),
+        }
+    }
+}

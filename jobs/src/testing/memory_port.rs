@@ -1,0 +1,299 @@
+//! The port over memory.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::memory::{MemoryQueue, World};
+use crate::id::{JobId, QueueName, WorkerId};
+use crate::job::{Envelope, UniqueUntil};
+use crate::queue::{
+    Beat, Cancelled, Claim, Claimed, Ending, Health, JobRecord, LEASE, Lease, Page, Pushed, Queue, QueueInfo, Result,
+    Settled, Settlement, State, WorkerInfo,
+};
+
+impl World {
+    fn push(&mut self, job: &Envelope) -> Pushed {
+        if self.rows.contains_key(&job.id) {
+            return Pushed::Duplicate;
+        }
+        if let Some(holder) = self.hold(job.id, &job.options.queue, job.options.unique.as_ref()) {
+            return Pushed::Conflict { holder };
+        }
+        self.insert(job);
+        Pushed::Created
+    }
+
+    fn promote(&mut self, queue: &QueueName) {
+        let now_ms = self.now_ms;
+        let mut due: Vec<(i64, JobId)> = self
+            .rows
+            .iter()
+            .filter(|(_, row)| row.state == State::Scheduled && row.queue == *queue && row.run_at_ms <= now_ms)
+            .map(|(id, row)| (row.run_at_ms, *id))
+            .collect();
+        due.sort_unstable();
+        for (_, id) in due {
+            self.ready(id, false);
+        }
+    }
+
+    fn claim(&mut self, worker: WorkerId, queue: &QueueName, limit: usize) -> Vec<Claimed> {
+        self.promote(queue);
+        let number = self.last_place();
+        let lease = Lease(format!("{worker}:{number}:{}", self.now_ms).into());
+        let mut claimed = Vec::new();
+        for id in self.line(queue).into_iter().take(limit) {
+            let started = |row: &super::memory::Row| row.unique.as_ref().map(|unique| unique.until);
+            if self.rows.get(&id).and_then(started) == Some(UniqueUntil::Started) {
+                self.release(id);
+                if let Some(row) = self.rows.get_mut(&id) {
+                    row.unique = None;
+                }
+            }
+            let now_ms = self.now_ms;
+            let Some(row) = self.rows.get_mut(&id) else { continue };
+            (row.state, row.lease, row.running) = (State::Running, Some(lease.clone()), Some((worker, now_ms)));
+            claimed.push(Claimed {
+                id,
+                queue: queue.clone(),
+                lease: lease.clone(),
+                payload: row.payload.clone(),
+                history: row.history.clone(),
+                claimed_at_ms: now_ms,
+            });
+        }
+        claimed
+    }
+
+    fn next_due_ms(&self, queues: &[QueueName]) -> Option<u64> {
+        let open = |queue: &QueueName| !self.queues.get(queue).is_some_and(|totals| totals.paused);
+        let waits = |row: &&super::memory::Row| {
+            row.state == State::Scheduled && queues.contains(&row.queue) && open(&row.queue)
+        };
+        self.rows.values().filter(waits).map(|row| (row.run_at_ms - self.now_ms).max(0) as u64).min()
+    }
+
+    fn has_work(&self, queues: &[QueueName]) -> bool {
+        let open = |queue: &&QueueName| !self.queues.get(queue).is_some_and(|totals| totals.paused);
+        queues.iter().filter(open).any(|queue| !self.line(queue).is_empty()) || self.next_due_ms(queues) == Some(0)
+    }
+}
+
+#[async_trait]
+impl Queue for MemoryQueue {
+    async fn push(&self, jobs: &[Envelope]) -> Result<Vec<Pushed>> {
+        let mut world = self.world();
+        let answers = jobs.iter().map(|job| world.push(job)).collect();
+        self.bell.notify_one();
+        Ok(answers)
+    }
+
+    async fn beat(&self, worker: &WorkerInfo, register: bool) -> Result<Beat> {
+        let mut world = self.world();
+        let lost = !register && !world.is_alive(worker.id);
+        if !lost {
+            let expires_ms = world.now_ms + LEASE.as_millis() as i64;
+            world.workers.insert(worker.id, (worker.clone(), expires_ms));
+            for queue in &worker.queues {
+                world.totals(queue);
+            }
+        }
+        let asked = |(_, row): &(&JobId, &super::memory::Row)| {
+            row.asked_to_stop && row.running.is_some_and(|(owner, _)| owner == worker.id)
+        };
+        let cancelled = world.rows.iter().filter(asked).map(|(id, _)| *id).collect();
+        let rescued = world.rescue(&worker.queues);
+        self.bell.notify_one();
+        Ok(Beat { lost, cancelled, rescued })
+    }
+
+    async fn claim(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim> {
+        let mut world = self.world();
+        if !world.is_alive(worker) {
+            return Ok(Claim { lost: true, ..Claim::default() });
+        }
+        let mut jobs = Vec::new();
+        for queue in queues {
+            if !world.totals(queue).paused {
+                let wanted = limit - jobs.len();
+                jobs.extend(world.claim(worker, queue, wanted));
+            }
+        }
+        Ok(Claim { jobs, next_due_ms: world.next_due_ms(queues), lost: false })
+    }
+
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {
+        let mut world = self.world();
+        let answers = settlements.iter().map(|settlement| world.settle(settlement)).collect();
+        self.bell.notify_one();
+        Ok(answers)
+    }
+
+    async fn leave(&self, worker: WorkerId, queues: &[QueueName]) -> Result<()> {
+        let mut world = self.world();
+        for queue in queues {
+            world.take_back(worker, queue, |history| history.hand_backs += 1);
+        }
+        world.workers.remove(&worker);
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    async fn wait(&self, queues: &[QueueName], max_wait: Duration) -> Result<()> {
+        let waited = async {
+            loop {
+                let rung = self.bell.notified();
+                let next_due_ms = {
+                    let world = self.world();
+                    if world.has_work(queues) {
+                        return;
+                    }
+                    world.next_due_ms(queues)
+                };
+                let due = Duration::from_millis(next_due_ms.unwrap_or(86_400_000));
+                drop(tokio::time::timeout(due, rung).await);
+            }
+        };
+        // A wait that is over by itself is an answer too.
+        drop(tokio::time::timeout(max_wait, waited).await);
+        Ok(())
+    }
+
+    async fn cancel(&self, id: JobId) -> Result<Cancelled> {
+        let mut world = self.world();
+        let Some(row) = world.rows.get_mut(&id) else { return Ok(Cancelled::Unknown) };
+        Ok(match row.state {
+            State::Running => {
+                row.asked_to_stop = true;
+                Cancelled::Asked
+            }
+            State::Ready | State::Scheduled => {
+                world.end(id, State::Cancelled);
+                Cancelled::Ended
+            }
+            State::Succeeded | State::Dead | State::Cancelled => Cancelled::AlreadyEnded,
+        })
+    }
+
+    async fn retry_now(&self, id: JobId) -> Result<bool> {
+        let mut world = self.world();
+        let scheduled = world.rows.get(&id).is_some_and(|row| row.state == State::Scheduled);
+        if scheduled {
+            world.ready(id, false);
+            self.bell.notify_one();
+        }
+        Ok(scheduled)
+    }
+
+    async fn redrive(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
+        let mut world = self.world();
+        let mut moved = Vec::new();
+        for id in ids {
+            let Some(row) = world.rows.get_mut(id).filter(|row| row.state == State::Dead) else { continue };
+            (row.history, row.dead_reason, row.ending) = (crate::queue::History::default(), None, false);
+            let (queue, unique) = (row.queue.clone(), row.unique.clone());
+            if world.hold(*id, &queue, unique.as_ref()).is_some()
+                && let Some(row) = world.rows.get_mut(id)
+            {
+                row.unique = None;
+            }
+            world.ready(*id, false);
+            moved.push(*id);
+        }
+        self.bell.notify_one();
+        Ok(moved)
+    }
+
+    async fn discard(&self, ids: &[JobId], reason: &str) -> Result<Vec<JobId>> {
+        let mut world = self.world();
+        let mut moved = Vec::new();
+        for id in ids {
+            let Some(row) = world.rows.get_mut(id).filter(|row| row.state == State::Dead) else { continue };
+            row.history.last_error = Some(reason.to_owned());
+            world.end(*id, State::Cancelled);
+            moved.push(*id);
+        }
+        Ok(moved)
+    }
+
+    async fn pause(&self, queue: &QueueName) -> Result<()> {
+        self.world().totals(queue).paused = true;
+        Ok(())
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<()> {
+        self.world().totals(queue).paused = false;
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<JobRecord>> {
+        Ok(self.world().rows.get(&id).map(|row| row.record(id)))
+    }
+
+    async fn list(&self, queue: &QueueName, state: State, page: Page) -> Result<Vec<JobRecord>> {
+        let world = self.world();
+        let ids = if state == State::Ready {
+            world.line(queue)
+        } else {
+            let mut ids: Vec<(i64, JobId)> = world
+                .rows
+                .iter()
+                .filter(|(_, row)| row.state == state && row.queue == *queue)
+                .map(|(id, row)| (if state == State::Scheduled { row.run_at_ms } else { -row.ended_at_ms }, *id))
+                .collect();
+            ids.sort_unstable();
+            ids.into_iter().map(|(_, id)| id).collect()
+        };
+        let slice = ids.into_iter().skip(page.offset as usize).take(page.size);
+        Ok(slice.filter_map(|id| Some(world.rows.get(&id)?.record(id))).collect())
+    }
+
+    async fn known(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
+        let world = self.world();
+        Ok(ids.iter().copied().filter(|id| world.rows.contains_key(id)).collect())
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueInfo>> {
+        let world = self.world();
+        Ok(world.queues.iter().map(|(name, totals)| world.info(name, totals)).collect())
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        let world = self.world();
+        let alive = world.workers.iter().filter(|(id, _)| world.is_alive(**id));
+        Ok(alive.map(|(_, (info, _))| info.clone()).collect())
+    }
+
+    async fn endings(&self, limit: usize) -> Result<Vec<Ending>> {
+        let world = self.world();
+        let ending = world.rows.iter().filter(|(_, row)| row.ending).map(|(id, row)| Ending {
+            id: *id,
+            queue: row.queue.clone(),
+            state: row.state,
+            dead_reason: row.dead_reason,
+            history: row.history.clone(),
+            running: row.running,
+            ended_at_ms: row.ended_at_ms,
+        });
+        Ok(ending.take(limit).collect())
+    }
+
+    async fn forget_endings(&self, endings: &[Ending]) -> Result<()> {
+        let mut world = self.world();
+        for ending in endings {
+            let same = |row: &super::memory::Row| row.ending && row.ended_at_ms == ending.ended_at_ms;
+            match world.rows.get_mut(&ending.id).filter(|row| same(row)) {
+                Some(row) if row.state == State::Dead => row.ending = false,
+                Some(_) => drop(world.rows.remove(&ending.id)),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<Health> {
+        Ok(Health { version: "memory".to_owned(), durability: "none: for tests".to_owned() })
+    }
+}

@@ -1,0 +1,27 @@
+//! One attempt without a worker around it, for tests of jobs.
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::attempt::Attempts;
+use super::config::Pace;
+use super::delivery::{Delivery, Rein, Ticket};
+use super::health::HealthHandle;
+use crate::queue::{Claimed, Verdict};
+use crate::registry::Registry;
+
+/// Runs a claimed job to the end of its attempt; whoever claimed it settles it.
+pub(crate) async fn once(job: &Claimed, registry: &Registry) -> Verdict {
+    let (reports, _nobody) = mpsc::unbounded_channel();
+    let delivery = Delivery {
+        id: job.id,
+        queue: job.queue.clone(),
+        payload: job.payload.clone(),
+        history: job.history.clone(),
+        claimed_at_ms: job.claimed_at_ms,
+        rein: Rein::new(&CancellationToken::new()).into(),
+        ticket: Ticket::new(0, reports),
+    };
+    let attempts = Attempts { registry: registry.clone(), health: HealthHandle::new(), pace: Pace::default() };
+    attempts.run(delivery).await.1
+}

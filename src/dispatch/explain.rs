@@ -1,0 +1,96 @@
+//! Why a job is not running now: what the ledger knows, then what the queue knows.
+
+use chrono::{DateTime, Utc};
+use deskhand_jobs::queue::{self, JobRecord, QueueInfo, WorkerInfo};
+use deskhand_jobs::{JobId, outcome};
+use serde::Serialize;
+
+use super::entry::Entry;
+use super::model::LedgerState;
+use super::service::{Seen, Service};
+use crate::base::{Result, TenantId};
+
+/// One reason, as a stable code and as a sentence that names the cure if there is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// For programs: the queue's codes, and `not_due`, `not_sent`, `queue_unreachable`, `not_in_queue`.
+    pub code: String,
+    /// For people.
+    pub text: String,
+}
+
+impl Reason {
+    fn new(code: &str, text: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), text: text.into() }
+    }
+}
+
+impl Service {
+    /// Says why a job is not running now, what stands in the way first.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`](crate::base::Error::NotFound) if the tenant has no such job.
+    pub async fn explain(&self, tenant: &TenantId, id: JobId) -> Result<Vec<Reason>> {
+        let entry = self.entry(tenant, id).await?;
+        let now = self.db.clock().now();
+        let looked = async {
+            let live = self.queue.job(id).await?;
+            let queues = self.queue.queues().await?;
+            Ok::<_, queue::Error>((live, queues, self.queue.workers().await?))
+        };
+        match looked.await {
+            Ok((live, queues, workers)) => Ok(reasons(&Seen { entry, live }, &queues, &workers, now)),
+            Err(error) => {
+                let text = format!("{}; what is said here is what the database knows", outcome::chain(&error));
+                let mut known = from_ledger(&entry, now).unwrap_or_default();
+                known.insert(0, Reason::new("queue_unreachable", text));
+                Ok(known)
+            }
+        }
+    }
+}
+
+fn reasons(seen: &Seen, queues: &[QueueInfo], workers: &[WorkerInfo], now: DateTime<Utc>) -> Vec<Reason> {
+    from_ledger(&seen.entry, now).unwrap_or_else(|| match &seen.live {
+        Some(live) => from_queue(live, queues, workers),
+        None => vec![Reason::new(
+            "not_in_queue",
+            "it was sent, and the queue does not know it: either it has just ended, or the queue was emptied and it is sent \
+             again within two minutes, if a scheduler runs",
+        )],
+    })
+}
+
+/// What the ledger alone can say; `None` if the queue has the job.
+fn from_ledger(entry: &Entry, now: DateTime<Utc>) -> Option<Vec<Reason>> {
+    let error = entry.last_error.as_deref().unwrap_or("no error was kept");
+    let reason = match entry.state {
+        LedgerState::Pushed => return None,
+        LedgerState::Pending if entry.run_at > now => {
+            Reason::new("not_due", format!("it waits in the database until {}", entry.run_at.to_rfc3339()))
+        }
+        LedgerState::Pending => Reason::new(
+            "not_sent",
+            "it is due and not yet in the queue: that takes milliseconds while a scheduler or a worker process runs and reaches \
+             the queue; see deskhand doctor",
+        ),
+        LedgerState::Dead => Reason::new("dead", format!("it is dead: {error}; cure the cause and redrive it")),
+        LedgerState::Succeeded | LedgerState::Cancelled => {
+            Reason::new("ended", format!("it has ended: {}", entry.state))
+        }
+    };
+    Some(vec![reason])
+}
+
+fn from_queue(live: &JobRecord, queues: &[QueueInfo], workers: &[WorkerInfo]) -> Vec<Reason> {
+    let queue = queues.iter().find(|queue| queue.name == live.queue);
+    // The queue's times are its own server's; its reasons word distances only.
+    let now_ms = Utc::now().timestamp_millis();
+    let named = |reason: queue::Reason| Reason { code: name(reason.code), text: reason.text };
+    queue::explain(live, queue, workers, now_ms).into_iter().map(named).collect()
+}
+
+fn name(code: queue::Code) -> String {
+    let json = serde_json::to_value(code).expect("a code is a word in JSON");
+    json.as_str().expect("a code is a word in JSON").to_owned()
+}
