@@ -47,6 +47,10 @@ pub(super) async fn run(command: Dead, app: &App) -> anyhow::Result<()> {
                 Redriven { redriven: app.jobs.redrive(&app.tenant(), &ids).await?, more: false }
             };
             send_off(app).await;
+            anyhow::ensure!(
+                asked == 0 || !redriven.is_empty(),
+                "{asked} jobs were named, and none of them is dead: see `deskhand dead list`"
+            );
             if redriven.len() < asked {
                 line(&format!("{} of {asked} jobs were dead and run again", redriven.len()))?;
             } else {

@@ -60,14 +60,14 @@ async fn a_schedule_is_looked_at_run_paused_and_resumed() {
 #[tokio::test]
 async fn a_schedule_that_is_wrong_is_named() {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    std::fs::write(file.path(), "[schedules.nightly]\nkind = \"work_orders.sync\"\ncron = \"99 * * * *\"\n")
+    std::fs::write(file.path(), "[schedules.nightly]\nkind = \"work_orders.snyc\"\ncron = \"9 * * * *\"\n")
         .expect("written");
     let directory = tempfile::tempdir().expect("a temporary directory");
     let variables = [("DESKHAND_DATA_DIR".to_owned(), directory.path().display().to_string())];
     let settings = deskhand::config::load(Some(file.path()), variables).expect("fits");
     let app = deskhand::app::App::open(settings).await.expect("opens");
-    let error = app.declare_schedules().await.expect_err("no such minute").to_string();
-    assert!(error.contains("schedules.nightly.cron"), "{error}");
+    let error = app.declare_schedules().await.expect_err("no such kind").to_string();
+    assert!(error.contains("schedules.nightly.kind"), "{error}");
 }
 
 #[tokio::test]
