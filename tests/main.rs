@@ -2,7 +2,6 @@
 
 mod api;
 mod contracts;
-mod doors;
 mod fakes;
 mod faults;
 mod fixtures;

@@ -12,7 +12,7 @@ use crate::access;
 use crate::base::{Clock, Error, FieldError, Result, Secret, TenantId, Vault};
 use crate::config::Config;
 use crate::db::Db;
-use crate::dispatch::schedules;
+use crate::dispatch::schedules::{self, Declared};
 use crate::dispatch::service::Service as Jobs;
 use crate::outbound::Http;
 use crate::work_orders::WorkOrders;
@@ -56,7 +56,7 @@ impl App {
         let vault = Vault::load_or_create(&config.secrets.key_file)?;
         let db = Db::open(&config.database.url).await?.with_clock(clock.clone());
         db.migrate().await?;
-        let queue = open_queue(&config.queue.url).await?;
+        let queue = open_queue(&config.queue).await?;
         let http = Http::new().map_err(|error| Error::internal("cannot make the HTTP client", error))?;
         let work_orders = WorkOrders::new(db.clone(), vault.clone(), http);
         let registry = Arc::new(registry(&db, &work_orders)?);
@@ -80,14 +80,16 @@ impl App {
     /// [`Error::Invalid`] names every schedule that is wrong.
     pub async fn declare_schedules(&self) -> Result<()> {
         let declared = self.config.declared_schedules();
-        let named = |field: FieldError| match declared.get(place(&field.pointer)) {
-            Some(schedule) => FieldError { pointer: setting(&schedule.name, &field.pointer), ..field },
-            None => field,
-        };
-        match schedules::sync_declared(&self.db, &self.registry, &declared).await {
-            Err(Error::Invalid(fields)) => Err(Error::Invalid(fields.into_iter().map(named).collect())),
-            other => other,
-        }
+        as_named(&declared, schedules::sync_declared(&self.db, &self.registry, &declared).await)
+    }
+
+    /// Checks the schedules of the settings, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`App::declare_schedules`].
+    pub fn check_schedules(&self) -> Result<()> {
+        let declared = self.config.declared_schedules();
+        as_named(&declared, schedules::check_declared(&self.registry, &declared))
     }
 
     /// Returns the tenant that the command line and the schedules act for.
@@ -103,6 +105,18 @@ impl App {
     /// Closes the database; what was accepted is durable before that.
     pub async fn close(&self) {
         self.db.close().await;
+    }
+}
+
+/// Names wrong schedules as the settings do.
+fn as_named(declared: &[Declared], checked: Result<()>) -> Result<()> {
+    let named = |field: FieldError| match declared.get(place(&field.pointer)) {
+        Some(schedule) => FieldError { pointer: setting(&schedule.name, &field.pointer), ..field },
+        None => field,
+    };
+    match checked {
+        Err(Error::Invalid(fields)) => Err(Error::Invalid(fields.into_iter().map(named).collect())),
+        other => other,
     }
 }
 

@@ -3,7 +3,9 @@
 use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Router;
 use clap::ValueEnum;
 use deskhand_jobs::worker::{self, Worker};
 use tokio::net::TcpListener;
@@ -16,6 +18,9 @@ use crate::base::{Error, Result};
 use crate::dispatch::schedules::Scheduler;
 use crate::dispatch::{Keeper, Reconciler, Relay};
 use crate::http;
+
+/// How long open requests may go on once the process is told to stop: one that never ends must not hold it up.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
 /// A part of the work that a process takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,18 +45,23 @@ pub struct Running {
     keeper_stop: CancellationToken,
     workers: JoinSet<()>,
     address: Option<SocketAddr>,
+    health_address: Option<SocketAddr>,
 }
 
 impl Running {
     /// Starts roles; they stop when `stop` fires.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the address of the API cannot be taken.
+    /// [`Error::Invalid`] if an address cannot be taken, or a schedule is wrong.
     pub async fn start(app: &App, roles: &[Role], stop: &CancellationToken) -> Result<Self> {
         let mut running = Self::default();
         let has = |role| roles.contains(&role);
         if has(Role::Api) {
-            running.serve(app, stop.clone()).await?;
+            let routes = http::router(app.clone());
+            running.address = running.serve(("api", "server.listen"), app.config.server.listen, routes, stop).await?;
+        } else if let Some(listen) = app.config.server.health_listen {
+            let routes = http::probes(app.clone());
+            running.health_address = running.serve(("health", "server.health_listen"), listen, routes, stop).await?;
         }
         if has(Role::Scheduler) || has(Role::Worker) {
             let relay = Relay::new(app.db.clone(), Arc::clone(&app.queue));
@@ -73,6 +83,11 @@ impl Running {
     /// Returns the address of the API, if it is served.
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Returns the address of health and figures, if this process has no API and tells them.
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health_address
     }
 
     /// Waits until a part ends by itself, which none should before it is told to; returns which one.
@@ -108,32 +123,39 @@ impl Running {
         });
     }
 
-    async fn serve(&mut self, app: &App, stop: CancellationToken) -> Result<()> {
+    async fn serve(
+        &mut self,
+        (name, key): (&'static str, &'static str),
+        listen: SocketAddr,
+        routes: Router,
+        stop: &CancellationToken,
+    ) -> Result<Option<SocketAddr>> {
         http::metrics::record()?;
-        let listen = app.config.server.listen;
         let listener = TcpListener::bind(listen).await.map_err(|error| {
-            Error::field(
-                "/server/listen",
-                format!("cannot listen on {listen}: {error}; stop what has it, or set server.listen"),
-            )
+            let pointer = format!("/{}", key.replace('.', "/"));
+            Error::field(pointer, format!("cannot listen on {listen}: {error}; stop what has it, or set {key}"))
         })?;
-        self.address = listener.local_addr().ok();
-        let server =
-            axum::serve(listener, http::router(app.clone())).with_graceful_shutdown(stop.clone().cancelled_owned());
-        self.tasks.spawn(async move {
-            if let Err(error) = server.into_future().await {
-                tracing::error!(error = %error, "the API ended badly");
+        let address = listener.local_addr().ok();
+        let server = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+        self.spawn(name, stop, async move |stop| {
+            tokio::select! {
+                ended = server.into_future() => {
+                    if let Err(error) = ended {
+                        tracing::error!(error = %error, "the {name} ended badly");
+                    }
+                }
+                () = async { stop.cancelled().await; tokio::time::sleep(LAST_REQUESTS).await } => {
+                    tracing::warn!("requests that did not end within {} s were cut off", LAST_REQUESTS.as_secs());
+                }
             }
-            "api"
         });
-        self.tasks.spawn(async move {
+        self.spawn("upkeep of figures", stop, async move |stop| {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = http::metrics::upkeep() => {}
             }
-            "upkeep of figures"
         });
-        Ok(())
+        Ok(address)
     }
 
     fn work(&mut self, app: &App, stop: CancellationToken) {
@@ -163,7 +185,7 @@ impl Running {
 impl Default for Running {
     fn default() -> Self {
         let (tasks, workers) = (JoinSet::new(), JoinSet::new());
-        Self { tasks, workers, keeper_stop: CancellationToken::new(), address: None }
+        Self { tasks, workers, keeper_stop: CancellationToken::new(), address: None, health_address: None }
     }
 }
 

@@ -5,6 +5,7 @@
 pub mod clock;
 pub mod error;
 pub mod id;
+pub mod instant;
 pub mod page;
 pub mod secrets;
 

@@ -75,8 +75,10 @@ impl Vault {
     /// # Errors
     /// [`Error::Invalid`] if the file is not a key, [`Error::Internal`] if it cannot be read or made.
     pub fn load_or_create(path: &Path) -> Result<Self> {
-        let named =
-            |source: std::io::Error| Error::internal(format!("cannot read the vault key {}", path.display()), source);
+        let named = |source: std::io::Error| {
+            let cure = "set data_dir or secrets.key_file to a place that this user may read and write";
+            Error::internal(format!("cannot read or make the vault key {} ({cure})", path.display()), source)
+        };
         match std::fs::read_to_string(path) {
             Ok(text) => {
                 return Self::from_text(&text)

@@ -7,7 +7,7 @@ use super::enqueue::send_off;
 use super::jobs::{Narrow, list};
 use super::print::line;
 use crate::app::App;
-use crate::dispatch::LedgerState;
+use crate::dispatch::{LedgerState, Place};
 use crate::http::{Redriven, redrive_like};
 
 #[derive(Debug, Subcommand)]
@@ -38,7 +38,7 @@ pub(super) struct Redrive {
 
 pub(super) async fn run(command: Dead, app: &App) -> anyhow::Result<()> {
     match command {
-        Dead::List(narrow) => list(app, Some(LedgerState::Dead), narrow).await,
+        Dead::List(narrow) => list(app, Some(Place::Ledger(LedgerState::Dead)), narrow).await,
         Dead::Redrive(Redrive { ids, kind, queue, .. }) => {
             let asked = ids.len();
             let Redriven { redriven, more } = if ids.is_empty() {
@@ -47,6 +47,10 @@ pub(super) async fn run(command: Dead, app: &App) -> anyhow::Result<()> {
                 Redriven { redriven: app.jobs.redrive(&app.tenant(), &ids).await?, more: false }
             };
             send_off(app).await;
+            anyhow::ensure!(
+                asked == 0 || !redriven.is_empty(),
+                "{asked} jobs were named, and none of them is dead: see `deskhand dead list`"
+            );
             if redriven.len() < asked {
                 line(&format!("{} of {asked} jobs were dead and run again", redriven.len()))?;
             } else {

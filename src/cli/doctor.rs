@@ -5,7 +5,7 @@ use deskhand_jobs::outcome;
 use serde::Serialize;
 
 use super::print::Output;
-use crate::app::{open_queue, shown};
+use crate::app::{App, open_queue, shown};
 use crate::base::Vault;
 use crate::config::Config;
 use crate::db::Db;
@@ -33,6 +33,9 @@ pub(super) async fn run(command: Doctor, config: Config) -> anyhow::Result<()> {
     });
     database(&config, &mut findings).await;
     queue(&config, &mut findings).await;
+    if findings.iter().all(|finding| finding.ok) {
+        schedules(config, &mut findings).await;
+    }
     command.output.rows(&findings, ["", "PART", "FOUND"], |finding| {
         let mark = if finding.ok { "ok" } else { "BAD" };
         [mark.to_owned(), finding.part.to_owned(), finding.detail.clone()]
@@ -63,7 +66,7 @@ async fn database(config: &Config, findings: &mut Vec<Finding>) {
 }
 
 async fn queue(config: &Config, findings: &mut Vec<Finding>) {
-    let queue = match open_queue(&config.queue.url).await {
+    let queue = match open_queue(&config.queue).await {
         Ok(queue) => queue,
         Err(error) => return findings.push(bad("queue", &error)),
     };
@@ -91,6 +94,20 @@ async fn queue(config: &Config, findings: &mut Vec<Finding>) {
         }
         Err(error) => findings.push(bad("queues", &error)),
     }
+}
+
+/// Only with everything else in order: what a schedule asks for is known to the open app.
+async fn schedules(config: Config, findings: &mut Vec<Finding>) {
+    let count = config.schedules.len();
+    let app = match App::open(config).await {
+        Ok(app) => app,
+        Err(error) => return findings.push(bad("schedules", &error)),
+    };
+    findings.push(match app.check_schedules() {
+        Ok(()) => fine("schedules", format!("{count} declared, each can fire")),
+        Err(error) => bad("schedules", &error),
+    });
+    app.close().await;
 }
 
 fn fine(part: &'static str, detail: String) -> Finding {

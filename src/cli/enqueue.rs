@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::print::Output;
 use crate::app::App;
+use crate::base::instant;
 use crate::dispatch::Relay;
 use crate::dispatch::service::NewJob;
 use crate::http::JobView;
@@ -33,7 +34,7 @@ pub(super) struct Enqueue {
     #[arg(long, value_enum)]
     priority: Option<Urgency>,
     /// Not before this instant, as in 2026-11-22T08:00:00Z.
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = instant::read)]
     run_at: Option<DateTime<Utc>>,
     /// Another number of failures after which the job is dead.
     #[arg(long, value_name = "N")]

@@ -9,7 +9,7 @@ use super::print::{Output, at, line, or_dash, short};
 use crate::app::App;
 use crate::base::PageRequest;
 use crate::dispatch::ledger::Filter;
-use crate::dispatch::{LedgerState, Reason};
+use crate::dispatch::{Place, Reason};
 use crate::http::JobView;
 
 #[derive(Debug, Subcommand)]
@@ -50,9 +50,9 @@ pub(super) enum Jobs {
 /// Show jobs, the latest first.
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Only those that are pending, pushed, succeeded, dead or cancelled.
+    /// Only those that are pending, scheduled, ready, running, succeeded, dead or cancelled.
     #[arg(long)]
-    state: Option<LedgerState>,
+    state: Option<Place>,
     #[command(flatten)]
     narrow: Narrow,
 }
@@ -110,11 +110,11 @@ pub(super) async fn run(command: Jobs, app: &App) -> anyhow::Result<()> {
 }
 
 /// Prints a page of jobs.
-pub(super) async fn list(app: &App, state: Option<LedgerState>, narrow: Narrow) -> anyhow::Result<()> {
+pub(super) async fn list(app: &App, place: Option<Place>, narrow: Narrow) -> anyhow::Result<()> {
     let Narrow { kind, queue, page, size, output } = narrow;
     let page = PageRequest::new(page, size)?;
-    let entries = app.jobs.list(&app.tenant(), &Filter { state, kind, queue }, page).await?;
-    let views = JobView::page(app, entries).await;
+    let filter = Filter { state: None, kind, queue };
+    let views = JobView::list(app, &app.tenant(), place, filter, page).await?;
     output.rows(&views.items, ["ID", "KIND", "QUEUE", "STATE", "FAILURES", "CREATED", "ERROR"], |job| {
         [
             job.id.to_string(),

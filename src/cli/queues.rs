@@ -5,6 +5,7 @@ use deskhand_jobs::QueueName;
 
 use super::print::{Output, line};
 use crate::app::App;
+use crate::http::find_queue;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Queues {
@@ -43,10 +44,12 @@ pub(super) async fn run(command: Queues, app: &App) -> anyhow::Result<()> {
             })
         }
         Queues::Pause { queue } => {
+            find_queue(app, &queue).await?;
             app.queue.pause(&queue).await?;
             line(&format!("queue {queue} is paused"))
         }
         Queues::Resume { queue } => {
+            find_queue(app, &queue).await?;
             app.queue.resume(&queue).await?;
             line(&format!("queue {queue} hands out jobs"))
         }

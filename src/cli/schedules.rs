@@ -6,6 +6,7 @@ use clap::Subcommand;
 use super::enqueue::send_off;
 use super::print::{Output, at, line, or_dash, short};
 use crate::app::App;
+use crate::base::instant;
 use crate::dispatch::schedules::service;
 use crate::http::ScheduleView;
 
@@ -29,7 +30,7 @@ pub(super) enum Schedules {
         #[arg(long, default_value = "paused on the command line")]
         reason: String,
         /// When the pause ends by itself, as in 2026-11-22T08:00:00Z.
-        #[arg(long, value_name = "INSTANT")]
+        #[arg(long, value_name = "INSTANT", value_parser = instant::read)]
         until: Option<DateTime<Utc>>,
     },
     /// Let a schedule fire again.

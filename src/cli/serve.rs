@@ -56,6 +56,9 @@ pub(super) async fn run(roles: &[Role], config: Config) -> anyhow::Result<()> {
     if let Some(address) = running.address() {
         line(&format!("deskhand serves http://{address}"))?;
     }
+    if let Some(address) = running.health_address() {
+        line(&format!("health and figures at http://{address}/ready and /metrics"))?;
+    }
     line(&format!("database {}, queue {}", app.db.url(), crate::app::shown(&app.config.queue.url)))?;
     match made {
         Some(Some(token)) => line(&format!("the token with all rights, shown this once: {}", token.expose()))?,

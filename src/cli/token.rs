@@ -7,6 +7,7 @@ use super::print::{Output, at, line, or_dash};
 use crate::access::service;
 use crate::app::App;
 use crate::base::TenantId;
+use crate::base::instant;
 
 /// Until there are roles, every token may do everything in its tenant.
 const SCOPES: &str = "admin";
@@ -21,7 +22,7 @@ pub(super) enum Token {
         #[arg(long, default_value_t = TenantId::default())]
         tenant: TenantId,
         /// When it ends, as in 2027-01-01T00:00:00Z; never if left out.
-        #[arg(long, value_name = "INSTANT")]
+        #[arg(long, value_name = "INSTANT", value_parser = instant::read)]
         expires_at: Option<DateTime<Utc>>,
     },
     /// Show the tokens of a tenant.

@@ -27,6 +27,21 @@ fn check(config: &Config) -> Result<(), Error> {
     demand(config.database.url != config.queue.url, || {
         "database.url and queue.url name the same file: give the queue a file of its own".to_owned()
     })?;
+    demand(!config.data_dir.as_os_str().is_empty(), || {
+        "data_dir is empty: name a directory, such as ./data".to_owned()
+    })?;
+    let prefix = &config.queue.prefix;
+    // Braces would move the keys of a queue apart in a cluster.
+    let plain = prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:".contains(&b));
+    demand(plain && (1..=64).contains(&prefix.len()), || {
+        format!("queue.prefix is {prefix:?}: give it 1 to 64 letters, digits and '_', '-', '.', ':'")
+    })?;
+    let listen = config.server.listen;
+    demand(listen.port() == 0 || config.server.health_listen != Some(listen), || {
+        "server.health_listen is the address of server.listen: give it another port, or leave it empty; the API tells how it is itself"
+            .to_owned()
+    })?;
+    filter(&config.log)?;
     let token = config.admin_token.chars().count();
     demand(token == 0 || token >= MIN_TOKEN_CHARS, || {
         format!(
@@ -43,7 +58,23 @@ fn check(config: &Config) -> Result<(), Error> {
     for queue in queues {
         demand(seen.insert(queue), || format!("worker.queues names {queue} twice: name each queue once"))?;
     }
+    for declared in config.declared_schedules() {
+        if let Err(fault) = declared.check_times() {
+            // The pointer names the field: `/cron: …`.
+            let fault = fault.to_string();
+            return Err(Error(format!("schedules.{}.{}", declared.name, fault.trim_start_matches('/'))));
+        }
+    }
     Ok(())
+}
+
+/// A single word that is no level would be taken for the name of a part of the program, and all the rest be silent.
+fn filter(log: &str) -> Result<(), Error> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_word = log.bytes().all(|b| b.is_ascii_alphanumeric());
+    demand(!is_word || LEVELS.contains(&log.to_ascii_lowercase().as_str()), || {
+        format!("log is {log:?}: give it a level ({}) or a list such as info,deskhand=debug", LEVELS.join(", "))
+    })
 }
 
 fn demand(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), Error> {
@@ -80,12 +111,35 @@ mod tests {
             ("DESKHAND_QUEUE__URL", "sqlite://./data/deskhand.db", "a file of its own"),
             ("DESKHAND_ADMIN_TOKEN", "short", "at least 16"),
             ("DESKHAND_WORKER__CONCURRENCY", "0", "from 1 to 10000"),
+            ("DESKHAND_DATA_DIR", "", "data_dir is empty: name a directory"),
+            ("DESKHAND_QUEUE__PREFIX", "", "queue.prefix is \"\""),
+            ("DESKHAND_QUEUE__PREFIX", "{desk}", "queue.prefix is \"{desk}\""),
+            ("DESKHAND_LOG", "verbose", "log is \"verbose\": give it a level"),
+            (
+                "DESKHAND_SERVER__HEALTH_LISTEN",
+                "127.0.0.1:8480",
+                "server.health_listen is the address of server.listen",
+            ),
             ("DESKHAND_WORKER__QUEUES", "", "worker.queues is empty"),
             ("DESKHAND_WORKER__QUEUES", "a,a", "names a twice"),
             ("DESKHAND_SERVER__BODY_LIMIT_BYTES", "1", "server.body_limit_bytes is 1"),
         ] {
             let text = load(None, [(name.to_owned(), value.to_owned())]).err().expect("refused").to_string();
             assert!(text.contains(expected) && !text.contains("hidden"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_that_can_never_fire_is_named() {
+        for (lines, key) in [
+            ("cron = \"61 * * * *\"", "schedules.nightly.cron"),
+            ("cron = \"* * * * *\"\nzone = \"Mars/X\"", "schedules.nightly.zone"),
+        ] {
+            let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+            let text = format!("[schedules.nightly]\nkind = \"work_orders.sync\"\n{lines}\n");
+            std::io::Write::write_all(&mut file, text.as_bytes()).expect("written");
+            let text = load(Some(file.path()), []).err().expect("refused").to_string();
+            assert!(text.contains(key), "{text}");
         }
     }
 }

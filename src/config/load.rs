@@ -83,7 +83,7 @@ fn explain(error: figment::Error, file: Option<&Path>) -> Error {
             )
         }
         Kind::InvalidType(given, expected) | Kind::InvalidValue(given, expected) => {
-            format!("{key}{place} is {given}, but has to be {expected}")
+            format!("{key}{place} is {given}, but has to be {}", plain(&expected))
         }
         Kind::MissingField(name) => {
             let of = if path.is_empty() { String::new() } else { format!(" of {}", path.join(".")) };
@@ -93,6 +93,17 @@ fn explain(error: figment::Error, file: Option<&Path>) -> Error {
         Kind::Message(message) => format!("{key}{place} does not fit: {message}"),
         other => format!("{key}{place} does not fit: {other}"),
     })
+}
+
+/// Puts words of a programmer into words of a reader.
+fn plain(expected: &str) -> String {
+    match expected {
+        "u32" | "u64" | "usize" => "a whole number, 0 or more".to_owned(),
+        "a sequence" => "a list, as in [\"a\", \"b\"]".to_owned(),
+        "a string" | "path string" => "a text".to_owned(),
+        structure if structure.starts_with("struct ") => "a section with keys of its own".to_owned(),
+        other => other.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -157,7 +168,8 @@ mod tests {
             ("DESKHAND_WORKER__CONCURRENCY", "many", "\"many\""),
             ("DESKHAND_WORKER__CONCURRENCY", "-1", "-1"),
             ("DESKHAND_METRICS__PUBLIC", "yes", "\"yes\""),
-            ("DESKHAND_SERVER__LISTEN", "localhost", "socket address"),
+            ("DESKHAND_SERVER__LISTEN", "localhost", "such as 127.0.0.1:8480"),
+            ("DESKHAND_SERVER__HEALTH_LISTEN", "8481", "such as 127.0.0.1:8480"),
             ("DESKHAND_SERVER", "x", "\"x\""),
             ("DESKHAND_WORKER__QUEUES", "Mail", "\"Mail\""),
         ] {

@@ -7,6 +7,7 @@
 //! To add a key: 1. a field with its sentence in `settings.rs`; 2. the key with the same sentence in `config/default.toml`;
 //! 3. a rule in `check.rs` if its type does not say everything.
 
+mod address;
 mod check;
 mod environment;
 mod load;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use deskhand_jobs::QueueName;
 use serde::Deserialize;
 
+use super::address;
 use crate::base::TenantId;
 use crate::dispatch::schedules::{CatchUp, Declared, Overlap};
 
@@ -42,7 +43,11 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct Server {
     /// The address and port.
+    #[serde(deserialize_with = "address::one")]
     pub listen: SocketAddr,
+    /// The address of health, readiness and figures in a process without the API, if there is one.
+    #[serde(deserialize_with = "address::optional")]
+    pub health_listen: Option<SocketAddr>,
     /// The largest request body, in bytes.
     pub body_limit_bytes: usize,
 }
@@ -69,6 +74,8 @@ pub struct Database {
 pub struct Queue {
     /// `sqlite://…`, `redis://…` or `rediss://…`; never empty after loading.
     pub url: String,
+    /// What stands in front of every key in Redis.
+    pub prefix: String,
 }
 
 /// What a worker process does.

@@ -1,5 +1,7 @@
 //! Reading the ledger.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use deskhand_jobs::{JobId, Kind, QueueName};
 use sea_query::{Alias, Expr, ExprTrait, Func, Order, Query, SelectStatement};
@@ -67,6 +69,34 @@ pub async fn list(tx: &mut Tx, tenant: &TenantId, filter: &Filter, page: PageReq
     Ok(Paged::new(items, total as u64, page))
 }
 
+/// Reads these jobs of a tenant, in no order.
+///
+/// # Errors
+/// [`Error`](crate::base::Error) of the database.
+pub async fn by_ids(tx: &mut Tx, tenant: &TenantId, ids: &[JobId]) -> Result<Vec<Entry>> {
+    let mut select = narrowed(tenant, &Filter::default());
+    select.columns(columns()).and_where(is_among(ids));
+    let rows: Vec<Row> = on!(tx, |c| {
+        let (sql, values) = c.build(&select);
+        sqlx::query_as_with(sql, values).fetch_all(c).await
+    })?;
+    rows.into_iter().map(Entry::try_from).collect()
+}
+
+/// Tells which of these jobs are a tenant's and fit the filter.
+///
+/// # Errors
+/// [`Error`](crate::base::Error) of the database.
+pub async fn among(tx: &mut Tx, tenant: &TenantId, filter: &Filter, ids: &[JobId]) -> Result<HashSet<JobId>> {
+    let mut select = narrowed(tenant, filter);
+    select.column(col("id")).and_where(is_among(ids));
+    let found: Vec<Text<JobId>> = on!(tx, |c| {
+        let (sql, values) = c.build(&select);
+        sqlx::query_scalar_with(sql, values).fetch_all(c).await
+    })?;
+    Ok(found.into_iter().map(|id| id.0).collect())
+}
+
 /// Tells what waits for the relay, of all tenants.
 ///
 /// # Errors
@@ -121,6 +151,10 @@ fn narrowed(tenant: &TenantId, filter: &Filter) -> SelectStatement {
         .and_where_option(filter.kind.as_ref().map(|kind| Expr::col(col("kind")).eq(kind.as_str())))
         .and_where_option(filter.queue.as_ref().map(|queue| Expr::col(col("queue")).eq(queue.as_str())));
     select
+}
+
+fn is_among(ids: &[JobId]) -> Expr {
+    Expr::col(col("id")).is_in(ids.iter().map(JobId::to_string))
 }
 
 fn columns() -> impl Iterator<Item = Alias> {

@@ -20,7 +20,7 @@ use super::steer;
 use crate::base::{Error, PageRequest, Paged, Result, TenantId};
 use crate::db::Db;
 
-/// The longest idempotency key.
+/// The longest idempotency key, and the longest unique key.
 const MAX_KEY_CHARS: usize = 200;
 
 /// The use cases around single jobs.
@@ -96,6 +96,15 @@ impl Service {
         envelope.options.priority = new.priority.unwrap_or(envelope.options.priority);
         envelope.options.max_attempts = new.max_attempts.unwrap_or(envelope.options.max_attempts);
         envelope.options.unique = new.unique.or(envelope.options.unique);
+        if !envelope.args.get().starts_with('{') {
+            return Err(Error::field("/args", "the arguments have to be a JSON object, as in {}"));
+        }
+        if let Some(Unique { key, .. }) = &envelope.options.unique
+            && (key.is_empty() || key.chars().count() > MAX_KEY_CHARS || key.chars().any(char::is_control))
+        {
+            let cure = format!("a unique key has 1 to {MAX_KEY_CHARS} characters, none of them a control character");
+            return Err(Error::field("/unique/key", cure));
+        }
         if envelope.options.max_attempts == 0 {
             return Err(Error::field("/max_attempts", "a job has at least 1 attempt"));
         }

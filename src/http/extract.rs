@@ -3,19 +3,27 @@
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request, rejection};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
-use serde::de::DeserializeOwned;
+use axum::http::{StatusCode, Uri, header};
+use chrono::{DateTime, Utc};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Deserializer};
 
 use super::problem::Problem;
-use crate::base::{FieldError, PageRequest};
+use crate::base::instant::NoInstant;
+use crate::base::{self, FieldError, PageRequest};
 
 /// The body, as JSON.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
-/// The query.
+/// The query, without `page` and `size`. Its type denies unknown fields: a filter that is misspelt must not show everything.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
+
+/// The query of a list that nothing narrows.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unfiltered {}
 
 /// The places in the path.
 #[derive(Debug)]
@@ -46,18 +54,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match axum::extract::Query::from_request_parts(parts, state).await {
-            Ok(axum::extract::Query(query)) => Ok(Self(query)),
-            Err(rejection) => {
-                let text = rejection.body_text();
-                let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
-                // axum writes the name of the parameter in front.
-                let (name, message) = text.split_once(": ").unwrap_or(("", text));
-                let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-                Err(if plain { Problem::field(&format!("/{name}"), message) } else { Problem::field("", text) })
-            }
-        }
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        query(parts, |name| !PAGING.contains(&name)).map(Self)
     }
 }
 
@@ -65,6 +63,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if parts.uri.path().contains("%00") {
+            return Err(nul("the path"));
+        }
         match axum::extract::Path::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(path)) => Ok(Self(path)),
             Err(rejection) => Err(Problem::field(
@@ -78,15 +79,62 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
 impl<S: Send + Sync> FromRequestParts<S> for Page {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        #[derive(serde::Deserialize)]
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        #[derive(Deserialize)]
         struct Numbers {
-            page: Option<u64>,
-            size: Option<u64>,
+            page: Option<String>,
+            size: Option<String>,
         }
-        let Query(Numbers { page, size }) = Query::from_request_parts(parts, state).await?;
-        Ok(Self(PageRequest::new(page, size)?))
+        let Numbers { page, size } = query(parts, |name| PAGING.contains(&name))?;
+        let number = |name: &str, text: Option<String>| -> Result<Option<u64>, Problem> {
+            let read = |text: String| {
+                let wrong = format!("{text:?} is no {name}: give a whole number, the first {name} being 1");
+                text.parse().map_err(|_| Problem::field(&format!("/{name}"), wrong))
+            };
+            text.map(read).transpose()
+        };
+        Ok(Self(PageRequest::new(number("page", page)?, number("size", size)?)?))
     }
+}
+
+const PAGING: [&str; 2] = ["page", "size"];
+
+/// Reads those parameters of the query that are asked for.
+fn query<T: DeserializeOwned>(parts: &Parts, wanted: impl Fn(&str) -> bool) -> Result<T, Problem> {
+    let all = parts.uri.query().unwrap_or_default();
+    if all.contains("%00") {
+        return Err(nul("the query"));
+    }
+    let some: Vec<&str> = all.split('&').filter(|pair| wanted(pair.split('=').next().unwrap_or_default())).collect();
+    let uri = Uri::try_from(format!("/?{}", some.join("&"))).map_err(|error| Problem::field("", error.to_string()))?;
+    axum::extract::Query::try_from_uri(&uri).map(|axum::extract::Query(query)| query).map_err(|rejection| {
+        let text = rejection.body_text();
+        let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+        // The name of the parameter stands in front, if the parameter is known.
+        let (name, message) = text.split_once(": ").unwrap_or(("", text));
+        let pointer = if is_word(name) { format!("/{name}") } else { named(message).map_or_else(String::new, at) };
+        Problem::field(&pointer, plain(message))
+    })
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn at(name: &str) -> String {
+    format!("/{}", escape(name))
+}
+
+/// Refuses a text that only one of our databases would take.
+fn nul(place: &str) -> Problem {
+    Problem::field("", format!("{place} holds the character NUL, which cannot be kept: leave it out"))
+}
+
+/// Says whether JSON has the character NUL in one of its texts, where it can only stand as an escape.
+fn has_nul(json: &[u8]) -> bool {
+    let is_escape = |at: &usize| json[..*at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0;
+    let places = json.windows(6).enumerate().filter(|(_, window)| window.eq_ignore_ascii_case(b"\\u0000"));
+    places.map(|(at, _)| at).any(|at| is_escape(&at))
 }
 
 fn is_json(media_type: &str) -> bool {
@@ -110,6 +158,14 @@ pub(super) fn too_large() -> Problem {
 
 /// Reads JSON; a refusal says where it went wrong.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Serde would take a list as well, its items for the fields in the order of the source.
+    let is_other = bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{');
+    if is_other && serde_json::from_slice::<IgnoredAny>(bytes).is_ok() {
+        return Err(Problem::field("", "the body has to be a JSON object, as in {\"kind\": \"work_orders.sync\"}"));
+    }
+    if has_nul(bytes) {
+        return Err(nul("the body"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let pointer = pointer(error.path());
@@ -125,15 +181,42 @@ fn of_json(error: &serde_json::Error, mut pointer: String) -> Problem {
     }
     let text = error.to_string();
     let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
-    // Serde tells a missing or unknown field at the object around it.
-    for start in ["missing field `", "unknown field `"] {
-        if let Some((name, _)) = message.strip_prefix(start).and_then(|rest| rest.split_once('`'))
-            && pointer.rsplit('/').next() != Some(name)
-        {
-            pointer = format!("{pointer}/{}", escape(name));
-        }
+    if let Some(name) = named(&message)
+        && pointer.rsplit('/').next() != Some(name)
+    {
+        pointer.push_str(&at(name));
     }
-    Problem::invalid(vec![FieldError { pointer, message }])
+    Problem::invalid(vec![FieldError { pointer, message: plain(&message) }])
+}
+
+/// Finds the field that a message is about: Serde tells some faults at the object around it.
+fn named(message: &str) -> Option<&str> {
+    let starts = ["missing field `", "unknown field `", "duplicate field `"];
+    let rest = starts.iter().find_map(|start| message.strip_prefix(start))?;
+    rest.split_once('`').map(|(name, _)| name)
+}
+
+/// Puts words of a programmer into words of a reader.
+fn plain(message: &str) -> String {
+    let words = [
+        ("expected u32", "expected a whole number"),
+        ("expected u64", "expected a whole number"),
+        ("expected usize", "expected a whole number"),
+        ("expected i64", "expected a whole number"),
+        ("invalid digit found in string", "it is no whole number"),
+        ("expected a sequence", "expected a list"),
+    ];
+    words.iter().fold(message.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+/// Reads an optional instant; a refusal shows how one is written.
+pub(super) fn instant<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let read = match Option::<serde_json::Value>::deserialize(reader)? {
+        None => return Ok(None),
+        Some(serde_json::Value::String(text)) => base::instant::read(&text),
+        Some(other) => Err(NoInstant::new(other.to_string())),
+    };
+    read.map(Some).map_err(serde::de::Error::custom)
 }
 
 fn pointer(path: &serde_path_to_error::Path) -> String {
@@ -210,6 +293,19 @@ mod tests {
             let (status, body) = refusal(text).await;
             assert_eq!((status, body["code"].as_str()), (400, Some("json")), "{text}");
             assert!(body["detail"].as_str().expect("text").contains("line 1"), "{body}");
+        }
+    }
+
+    #[test]
+    fn nul_is_found_and_not_its_likeness() {
+        for (json, found) in [
+            (r#""a\u0000""#, true),
+            (r#""\\\u0000""#, true),
+            (r#""\\u0000""#, false),
+            (r#""u0000""#, false),
+            ("", false),
+        ] {
+            assert_eq!(has_nul(json.as_bytes()), found, "{json}");
         }
     }
 

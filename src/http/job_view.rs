@@ -8,9 +8,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::app::App;
-use crate::base::{Paged, TenantId};
+use crate::base::{PageRequest, Paged, Result, TenantId};
+use crate::dispatch::ledger::Filter;
 use crate::dispatch::service::Seen;
-use crate::dispatch::{Entry, LedgerState};
+use crate::dispatch::{Entry, LedgerState, Place};
 
 /// A job as doors show it.
 #[derive(Debug, Serialize)]
@@ -96,8 +97,29 @@ impl From<Seen> for JobView {
 }
 
 impl JobView {
+    /// Lists jobs of a tenant, wherever they are; `filter.state` is set from the place.
+    ///
+    /// # Errors
+    /// [`Error`](crate::base::Error) of the database, or of the queue if only it can tell.
+    pub async fn list(
+        app: &App,
+        tenant: &TenantId,
+        place: Option<Place>,
+        filter: Filter,
+        page: PageRequest,
+    ) -> Result<Paged<Self>> {
+        let state = match place {
+            Some(Place::Queue(state)) => {
+                return Ok(app.jobs.list_live(tenant, state, &filter, page).await?.map(Self::from));
+            }
+            Some(Place::Ledger(state)) => Some(state),
+            None => None,
+        };
+        Ok(Self::page(app, app.jobs.list(tenant, &Filter { state, ..filter }, page).await?).await)
+    }
+
     /// Reads a page of the ledger together with the queue. A queue that does not answer leaves the ledger's own knowledge.
-    pub async fn page(app: &App, entries: Paged<Entry>) -> Paged<Self> {
+    async fn page(app: &App, entries: Paged<Entry>) -> Paged<Self> {
         let Paged { items, total, page, size, next } = entries;
         let seen = items.into_iter().map(async |entry| {
             let live = match entry.state {

@@ -15,12 +15,13 @@ mod router;
 mod routes;
 
 pub use answer::{Accepted, Created, Data, List, data};
-use extract::parse;
-pub use extract::{Body, Page, Path, Query};
+pub use extract::{Body, Page, Path, Query, Unfiltered};
+use extract::{instant, parse};
 pub use health::{Check, Readiness, readiness};
 pub use job_view::JobView;
 pub use problem::{Answer, Problem};
-pub use router::router;
+pub use router::{probes, router};
 pub use routes::dead::{Redriven, redrive_like};
+pub use routes::queues::find_queue;
 pub use routes::schedules::ScheduleView;
 pub use routes::workers::WorkerView;

@@ -82,17 +82,23 @@ async fn problem_of(response: Response) -> Result<(Problem, Option<HeaderValue>)
     if detail.is_empty() {
         detail = match (status, allow.as_ref().and_then(|methods| methods.to_str().ok())) {
             (StatusCode::METHOD_NOT_ALLOWED, Some(methods)) => format!("this path answers to {methods}"),
-            (StatusCode::METHOD_NOT_ALLOWED, None) => "this path answers to another method".to_owned(),
+            (StatusCode::METHOD_NOT_ALLOWED, None) => {
+                "this path does not answer to this method: the Allow header lists those that it knows".to_owned()
+            }
             _ => status.canonical_reason().unwrap_or("refused").to_lowercase(),
         };
     }
     Ok((Problem::of_status(status, detail), allow))
 }
 
+/// What a person is told who looks in the wrong place.
+const KNOWN: &str = "the API is at /api/v1/jobs, /dead, /queues, /workers, /schedules, /work-order-systems, /work-orders and \
+                     /sync-logs";
+
 /// Answers a path that does not exist.
 pub(super) async fn nothing_here(request: Request) -> Problem {
     let path = request.uri().path();
-    Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is nothing at {path}: the API is under /api/v1"))
+    Problem::new(StatusCode::NOT_FOUND, "not_found", format!("there is nothing at {path}: {KNOWN}"))
 }
 
 #[cfg(test)]

@@ -23,15 +23,24 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Puts together everything that is served.
 pub fn router(app: App) -> Router {
-    let figures = Router::new().route("/metrics", get(metrics::show));
-    let mut open = Router::new().route("/health", get(health::health)).route("/ready", get(health::ready));
-    let mut guarded = Router::new()
+    let routes = Router::new()
         .merge(routes::jobs::router())
         .merge(routes::dead::router())
         .merge(routes::queues::router())
         .merge(routes::workers::router())
         .merge(routes::schedules::router())
         .merge(work_orders::http::router(app.work_orders.clone()));
+    layered(app, routes)
+}
+
+/// Puts together what a process without the API serves: health, readiness, figures.
+pub fn probes(app: App) -> Router {
+    layered(app, Router::new())
+}
+
+fn layered(app: App, mut guarded: Router<App>) -> Router {
+    let figures = Router::new().route("/metrics", get(metrics::show));
+    let mut open = Router::new().route("/health", get(health::health)).route("/ready", get(health::ready));
     if app.config.metrics.public {
         open = open.merge(figures);
     } else {

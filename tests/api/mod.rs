@@ -1,3 +1,8 @@
-//! What the routes answer.
+//! The API and the command line, from outside.
 
+mod cli;
+mod jobs;
+mod refusals;
+mod roles;
+mod steering;
 mod work_orders;

@@ -77,7 +77,7 @@ fn yes() -> bool {
 /// # Errors
 /// [`Error::Invalid`] names every declaration that is wrong, before anything is written.
 pub async fn sync_declared(db: &Db, registry: &Registry, declared: &[Declared]) -> Result<()> {
-    check(registry, declared)?;
+    check_declared(registry, declared)?;
     let mut tx = db.begin().await?;
     let now = tx.now();
     for declaration in declared {
@@ -110,7 +110,21 @@ pub async fn sync_declared(db: &Db, registry: &Registry, declared: &[Declared]) 
     tx.commit().await
 }
 
-fn check(registry: &Registry, declared: &[Declared]) -> Result<()> {
+impl Declared {
+    /// Checks that the line, the zone and the jitter can be read.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] at `/cron`, `/zone` or `/jitter_ms`.
+    pub fn check_times(&self) -> Result<()> {
+        times(self).map(drop)
+    }
+}
+
+/// Checks declarations as [`sync_declared`] does, and changes nothing.
+///
+/// # Errors
+/// [`Error::Invalid`] with a pointer for each wrong field, as in `/schedules/0/kind`.
+pub fn check_declared(registry: &Registry, declared: &[Declared]) -> Result<()> {
     let mut wrong = Vec::new();
     for (place, declaration) in declared.iter().enumerate() {
         let at = |field: &str| format!("/schedules/{place}{field}");

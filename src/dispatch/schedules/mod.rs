@@ -11,7 +11,7 @@ pub mod service;
 mod store;
 mod times;
 
-pub use declare::{Declared, sync_declared};
+pub use declare::{Declared, check_declared, sync_declared};
 pub use model::{CatchUp, Overlap, Schedule, ScheduleId, Slot, SlotOutcome};
 pub use scheduler::Scheduler;
 pub use store::prune_slots;

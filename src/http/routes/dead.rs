@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::access::Caller;
 use crate::app::App;
 use crate::base::{PageRequest, Result, TenantId};
-use crate::dispatch::LedgerState;
 use crate::dispatch::ledger::Filter;
+use crate::dispatch::{LedgerState, Place};
 use crate::http::{Answer, Body, Data, JobView, List, Page, Problem, Query, data};
 
 /// The most jobs of one redrive: what they did to whatever they call, they will do again at once.
@@ -21,6 +21,7 @@ pub(in crate::http) fn router() -> Router<App> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Narrow {
     kind: Option<Kind>,
     queue: Option<QueueName>,
@@ -32,8 +33,9 @@ async fn list(
     Query(narrow): Query<Narrow>,
     Page(page): Page,
 ) -> Answer<List<JobView>> {
-    let filter = Filter { state: Some(LedgerState::Dead), kind: narrow.kind, queue: narrow.queue };
-    Ok(JobView::page(&app, app.jobs.list(&caller.tenant, &filter, page).await?).await.into())
+    let filter = Filter { state: None, kind: narrow.kind, queue: narrow.queue };
+    let dead = Some(Place::Ledger(LedgerState::Dead));
+    Ok(JobView::list(&app, &caller.tenant, dead, filter, page).await?.into())
 }
 
 #[derive(Deserialize)]

@@ -16,8 +16,8 @@ use crate::app::App;
 use crate::base::Error;
 use crate::dispatch::ledger::Filter;
 use crate::dispatch::service::NewJob;
-use crate::dispatch::{LedgerState, Reason};
-use crate::http::{Answer, Body, Created, Data, JobView, List, Page, Path, Problem, Query, data};
+use crate::dispatch::{Place, Reason};
+use crate::http::{Answer, Body, Created, Data, JobView, List, Page, Path, Problem, Query, data, instant};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -38,6 +38,7 @@ struct Wanted {
     args: Option<Box<RawValue>>,
     queue: Option<QueueName>,
     priority: Option<Priority>,
+    #[serde(default, deserialize_with = "instant")]
     run_at: Option<DateTime<Utc>>,
     max_attempts: Option<u32>,
     unique: Option<Unique>,
@@ -49,14 +50,7 @@ async fn enqueue(
     headers: HeaderMap,
     Body(wanted): Body<Wanted>,
 ) -> Answer<Response> {
-    let idempotency_key = match headers.get(IDEMPOTENCY_KEY).map(|value| value.to_str()) {
-        None => None,
-        Some(Ok(key)) => Some(key.to_owned()),
-        Some(Err(_)) => {
-            let detail = "the Idempotency-Key is not plain text: send 1 to 200 visible ASCII characters";
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid", detail));
-        }
-    };
+    let idempotency_key = idempotency_key(&headers)?;
     let new = NewJob {
         kind: wanted.kind,
         args: wanted.args.unwrap_or_else(empty),
@@ -73,12 +67,25 @@ async fn enqueue(
     Ok(if created { Created(view).into_response() } else { data(view).into_response() })
 }
 
+fn idempotency_key(headers: &HeaderMap) -> Answer<Option<String>> {
+    let refused = |detail: &str| Problem::new(StatusCode::BAD_REQUEST, "invalid", detail);
+    let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let key = given.next().map(|value| value.to_str()).transpose();
+    if given.next().is_some() {
+        return Err(refused("there is more than one Idempotency-Key: send one"));
+    }
+    let key =
+        key.map_err(|_| refused("the Idempotency-Key is not plain text: send 1 to 200 visible ASCII characters"))?;
+    Ok(key.map(str::to_owned))
+}
+
 /// The arguments of a job that needs none.
 fn empty() -> Box<RawValue> {
     RawValue::from_string("{}".to_owned()).expect("an empty object is JSON")
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Narrow {
     state: Option<String>,
     kind: Option<Kind>,
@@ -91,11 +98,10 @@ async fn list(
     Query(narrow): Query<Narrow>,
     Page(page): Page,
 ) -> Answer<List<JobView>> {
-    let state = narrow.state.map(|state| state.parse::<LedgerState>()).transpose();
-    let state = state.map_err(|error| Problem::field("/state", error.to_string()))?;
-    let filter = Filter { state, kind: narrow.kind, queue: narrow.queue };
-    let entries = app.jobs.list(&caller.tenant, &filter, page).await?;
-    Ok(JobView::page(&app, entries).await.into())
+    let place = narrow.state.map(|state| state.parse::<Place>()).transpose();
+    let place = place.map_err(|error| Problem::field("/state", error.to_string()))?;
+    let filter = Filter { state: None, kind: narrow.kind, queue: narrow.queue };
+    Ok(JobView::list(&app, &caller.tenant, place, filter, page).await?.into())
 }
 
 async fn show(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<JobView>> {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::access::Caller;
 use crate::app::App;
 use crate::dispatch::schedules::{CatchUp, Overlap, Schedule, Slot, service};
-use crate::http::{Accepted, Answer, Data, List, Page, Path, Query, data, parse};
+use crate::http::{Accepted, Answer, Data, List, Page, Path, Query, Unfiltered, data, instant, parse};
 
 /// How many fires are told if nobody says how many.
 const NEXT: usize = 5;
@@ -102,12 +102,14 @@ async fn slots(
     State(app): State<App>,
     caller: Caller,
     Path(name): Path<String>,
+    _: Query<Unfiltered>,
     Page(page): Page,
 ) -> Answer<List<Slot>> {
     Ok(service::slots(&app.db, &caller.tenant, &name, page).await?.into())
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct HowMany {
     count: Option<usize>,
 }
@@ -136,6 +138,7 @@ async fn run_now(State(app): State<App>, caller: Caller, Path(name): Path<String
 #[serde(deny_unknown_fields)]
 struct Pause {
     reason: Option<String>,
+    #[serde(default, deserialize_with = "instant")]
     until: Option<DateTime<Utc>>,
 }
 

@@ -17,6 +17,7 @@ pub(super) fn router() -> Router<WorkOrders> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Narrow {
     system: Option<SystemId>,
     status: Option<RunStatus>,

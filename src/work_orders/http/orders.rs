@@ -16,6 +16,7 @@ pub(super) fn router() -> Router<WorkOrders> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Narrow {
     status: Option<Status>,
     priority: Option<Priority>,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::Caller;
 use crate::base::Secret;
-use crate::http::{Accepted, Answer, Body, Created, Data, List, Page, Path, Query, data};
+use crate::http::{Accepted, Answer, Body, Created, Data, List, Page, Path, Query, Unfiltered, data};
 use crate::work_orders::model::{Draft, MASK, Mapping, SecretChange, System, SystemId};
 use crate::work_orders::{Asked, Probe, WorkOrders};
 
@@ -141,7 +141,12 @@ impl From<System> for View {
     }
 }
 
-async fn list(State(service): State<WorkOrders>, caller: Caller, Page(page): Page) -> Answer<List<View>> {
+async fn list(
+    State(service): State<WorkOrders>,
+    caller: Caller,
+    _: Query<Unfiltered>,
+    Page(page): Page,
+) -> Answer<List<View>> {
     Ok(service.systems(&caller.tenant, page).await?.map(View::from).into())
 }
 
@@ -163,6 +168,7 @@ async fn change(
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Removal {
     #[serde(default)]
     cascade: bool,

@@ -45,15 +45,30 @@ fn jobs_are_enqueued_listed_and_cancelled() {
 type Case = (&'static [&'static str], &'static [(&'static str, &'static str)], i32, &'static str);
 
 #[test]
+fn the_doctor_finds_what_would_stop_the_scheduler() {
+    let data = data();
+    assert!(deskhand(data.path(), &["migrate"], &[]).status.success());
+    let file = data.path().join("wrong.toml");
+    std::fs::write(&file, "[schedules.nightly]\nkind = \"work_orders.snyc\"\ncron = \"9 * * * *\"\n").expect("written");
+    let path = file.to_str().expect("plain");
+    let output = deskhand(data.path(), &["doctor", "--config", path], &[]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("schedules.nightly.kind") && text.contains("work_orders.sync_system"), "{text}");
+}
+
+#[test]
 fn what_is_wrong_is_one_sentence_with_the_cure() {
     let data = data();
-    let cases: [Case; 8] = [
+    let cases: [Case; 10] = [
         (&["queues", "list"], &[("DESKHAND_SERVR", "x")], 1, "there is no setting servr"),
         (&["queues", "list"], &[("DESKHAND_LOG", "no=such=filter")], 1, "log is"),
         (&["queues", "list", "--config", "/nowhere.toml"], &[], 1, "--config"),
         (&["enqueue", "a.b"], &[], 1, "the kinds are ledger.clean"),
         (&["enqueue", "work_orders.sync", "--args", "{"], &[], 1, "--args is not JSON"),
-        (&["queues", "list"], &[("DESKHAND_QUEUE__URL", "redis://127.0.0.1:1")], 1, "redis://127.0.0.1:1"),
+        (&["queues", "list"], &[("DESKHAND_QUEUE__URL", "redis://127.0.0.1:1")], 1, "check queue.url"),
+        (&["queues", "list"], &[("DESKHAND_DATA_DIR", "/proc/none")], 1, "set data_dir"),
+        (&["dead", "redrive", "019aa8c2-7c1e-7000-8000-000000000000"], &[], 1, "none of them is dead"),
         (&["queues", "list"], &[("DESKHAND_DATABASE__URL", "postgres://127.0.0.1:1/x")], 1, "is the server up"),
         (&["dead", "redrive"], &[], 2, "--all"),
     ];

@@ -50,13 +50,41 @@ async fn what_does_not_exist_or_does_not_fit_is_told_as_a_problem() {
     let reply = test.call("PATCH", "/api/v1/jobs", None).await;
     reply.refused(405, "method_not_allowed");
     assert!(reply.headers[header::ALLOW].to_str().expect("text").contains("POST"));
+    assert!(reply.json()["detail"].as_str().expect("text").contains("Allow header"), "{}", reply.text);
+    let lost = test.get("/api/v1/job").await.refused(404, "not_found");
+    assert!(lost["detail"].as_str().expect("text").contains("/api/v1/jobs"), "{lost}");
     test.get("/api/v1/jobs/7").await.refused(400, "invalid");
     test.get("/api/v1/jobs/019aa8c2-7c1e-7000-8000-000000000000").await.refused(404, "not_found");
-    for (query, pointer) in [("page=0", "/page"), ("size=1000", "/size"), ("page=x", "/page"), ("state=lost", "/state")]
-    {
-        let body = test.get(&format!("/api/v1/jobs?{query}")).await.refused(400, "invalid");
+    for (path, pointer) in [
+        ("jobs?page=0", "/page"),
+        ("jobs?size=1000", "/size"),
+        ("jobs?page=x", "/page"),
+        ("jobs?state=lost", "/state"),
+        ("jobs?stat=dead", "/stat"),
+        ("dead?state=dead", "/state"),
+        ("work-orders?colour=red", "/colour"),
+        ("work-order-systems?colour=red", "/colour"),
+        ("sync-logs?colour=red", "/colour"),
+        ("schedules/work_orders.sync/next?cuont=1", "/cuont"),
+        ("schedules/work_orders.sync/slots?pag=1", "/pag"),
+    ] {
+        let body = test.get(&format!("/api/v1/{path}")).await.refused(400, "invalid");
         assert_eq!(body["errors"][0]["pointer"], pointer, "{body}");
     }
+}
+
+/// Postgres keeps no text with it, so that only SQLite would take it.
+#[tokio::test]
+async fn the_character_nul_is_refused_wherever_it_stands() {
+    let test = TestApp::new().await;
+    test.app.declare_schedules().await.expect("declares");
+    let pause = "/api/v1/schedules/work_orders.sync/pause";
+    let told = test.post(pause, json!({"reason": "a\0b"})).await.refused(400, "invalid");
+    assert!(told["detail"].as_str().expect("text").contains("NUL"), "{told}");
+    assert_eq!(test.post(pause, json!({"reason": "a\\u0000b is text"})).await.status, 200);
+    test.post("/api/v1/work-order-systems", json!({"name": "a\0"})).await.refused(400, "invalid");
+    test.get("/api/v1/schedules/a%00").await.refused(400, "invalid");
+    test.get("/api/v1/jobs?queue=a%00").await.refused(400, "invalid");
 }
 
 #[tokio::test]
@@ -80,15 +108,27 @@ async fn a_bad_body_is_told_with_the_place() {
         (json!({"kind": "work_orders.sync", "priority": "now"}), "/priority"),
         (json!({"kind": "work_orders.sync", "queue": "No Queue"}), "/queue"),
         (json!({"kind": "work_orders.sync", "args": {"x": 1}}), "/args"),
+        (json!({"kind": "work_orders.sync", "args": []}), "/args"),
         (json!({"kind": "work_orders.sync", "max_attempts": 0}), "/max_attempts"),
+        (json!({"kind": "work_orders.sync", "unique": {"key": "", "until": "finished"}}), "/unique/key"),
+        (json!({"kind": "work_orders.sync", "unique": {"key": "k".repeat(201), "until": "finished"}}), "/unique/key"),
+        (json!(["work_orders.sync", null, null, null, null, null, null]), ""),
         (json!({"kind": "work_orders.sync", "args": {"x": "y".repeat(300_000)}}), "/args"),
     ] {
         let reply = test.post("/api/v1/jobs", body).await;
         let told = reply.refused(400, "invalid");
         assert_eq!(told["errors"][0]["pointer"], pointer, "{told}");
     }
-    let told = test.post("/api/v1/jobs", json!({"kind": "a.b"})).await.json();
-    assert!(told["detail"].as_str().expect("text").contains("work_orders.sync"), "{told}");
+    for (body, cure) in [
+        (json!({"kind": "a.b"}), "work_orders.sync"),
+        (json!({"kind": "work_orders.sync", "run_at": "tomorrow"}), "2026-11-22T08:00:00Z"),
+        (json!({"kind": "work_orders.sync", "run_at": 1_700_000_000}), "2026-11-22T08:00:00Z"),
+        (json!({"kind": "work_orders.sync", "max_attempts": -1}), "whole number"),
+        (json!([]), "JSON object"),
+    ] {
+        let told = test.post("/api/v1/jobs", body).await.refused(400, "invalid");
+        assert!(told["detail"].as_str().expect("text").contains(cure), "{told}");
+    }
 }
 
 #[tokio::test]

@@ -1,18 +1,31 @@
 //! Queues, workers, schedules, health and figures over the API.
 
+use deskhand::dispatch::Relay;
 use serde_json::json;
 
 use crate::fixtures::TestApp;
 
 const SYNC: &str = "/api/v1/schedules/work_orders.sync";
 
+/// A queue is there once it has had a job.
+async fn has_a_queue(test: &TestApp, name: &str) {
+    test.post("/api/v1/jobs", json!({"kind": "work_orders.sync", "queue": name})).await;
+    Relay::new(test.app.db.clone(), test.app.queue.clone()).push_due().await.expect("pushes");
+}
+
 #[tokio::test]
 async fn a_queue_is_paused_and_resumed() {
     let test = TestApp::new().await;
+    let nobody = test.call("POST", "/api/v1/queues/defualt/pause", None).await;
+    nobody.refused(404, "not_found");
+    has_a_queue(&test, "default").await;
     let paused = test.call("POST", "/api/v1/queues/default/pause", None).await;
     assert_eq!((paused.status, &paused.json()["data"]["paused"]), (200, &json!(true)));
     let list = test.get("/api/v1/queues/").await.json();
     assert_eq!((&list["data"][0]["name"], &list["data"][0]["paused"]), (&json!("default"), &json!(true)), "{list}");
+    assert_eq!(test.get("/api/v1/queues/default").await.json()["data"]["paused"], true);
+    let told = test.get("/api/v1/queues/defualt").await.refused(404, "not_found");
+    assert!(told["detail"].as_str().expect("text").contains("the queues are default"), "{told}");
     let resumed = test.call("POST", "/api/v1/queues/default/resume", None).await;
     assert_eq!(resumed.json()["data"]["paused"], false);
     test.call("POST", "/api/v1/queues/No%20Queue/pause", None).await.refused(400, "invalid");
@@ -48,20 +61,21 @@ async fn a_schedule_is_looked_at_run_paused_and_resumed() {
 #[tokio::test]
 async fn a_schedule_that_is_wrong_is_named() {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    std::fs::write(file.path(), "[schedules.nightly]\nkind = \"work_orders.sync\"\ncron = \"99 * * * *\"\n")
+    std::fs::write(file.path(), "[schedules.nightly]\nkind = \"work_orders.snyc\"\ncron = \"9 * * * *\"\n")
         .expect("written");
     let directory = tempfile::tempdir().expect("a temporary directory");
     let variables = [("DESKHAND_DATA_DIR".to_owned(), directory.path().display().to_string())];
     let settings = deskhand::config::load(Some(file.path()), variables).expect("fits");
     let app = deskhand::app::App::open(settings).await.expect("opens");
-    let error = app.declare_schedules().await.expect_err("no such minute").to_string();
-    assert!(error.contains("schedules.nightly.cron"), "{error}");
+    let error = app.declare_schedules().await.expect_err("no such kind").to_string();
+    assert!(error.contains("schedules.nightly.kind"), "{error}");
 }
 
 #[tokio::test]
 async fn figures_tell_how_full_the_queues_are() {
     deskhand::http::metrics::record().expect("records");
     let test = TestApp::new().await;
+    has_a_queue(&test, "figures").await;
     test.call("POST", "/api/v1/queues/figures/pause", None).await;
     let figures = test.get("/metrics").await;
     assert_eq!(figures.status, 200);

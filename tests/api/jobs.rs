@@ -3,7 +3,8 @@
 use axum::body::Body;
 use axum::http::{Request, header};
 use deskhand::dispatch::{Keeper, Relay};
-use deskhand_jobs::queue::{DeadReason, Verdict};
+use deskhand_jobs::WorkerId;
+use deskhand_jobs::queue::{DeadReason, Verdict, WorkerInfo};
 use serde_json::{Value, json};
 
 use crate::fixtures::TestApp;
@@ -66,6 +67,46 @@ async fn the_same_request_under_a_key_is_the_same_job() {
     let other = json!({"kind": "work_orders.sync", "priority": "low"});
     ask("k1", other).await.refused(409, "idempotency_key_reused");
     assert_ne!(id(&ask("k2", sync()).await), id(&first));
+    let twice = Request::post("/api/v1/jobs")
+        .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+        .header(header::CONTENT_TYPE, "application/json")
+        .header("idempotency-key", "k1")
+        .header("idempotency-key", "k3")
+        .body(Body::from(sync().to_string()));
+    test.send(twice.expect("a request")).await.refused(400, "invalid");
+}
+
+#[tokio::test]
+async fn jobs_are_listed_by_where_they_are_now() {
+    let test = TestApp::new().await;
+    let (db, queue) = (test.app.db.clone(), test.app.queue.clone());
+    let mut ids = Vec::new();
+    // On its way within a minute, so the queue has it; a day away, so the database has it.
+    let soon = (chrono::Utc::now() + chrono::TimeDelta::seconds(40)).to_rfc3339();
+    for (n, run_at) in [None, None, None, Some(soon.as_str()), Some("2099-01-01T00:00:00Z")].into_iter().enumerate() {
+        let body = json!({"kind": "work_orders.sync", "unique": {"key": n.to_string(), "until": "finished"}, "run_at": run_at});
+        ids.push(id(&test.post("/api/v1/jobs", body).await));
+    }
+    Relay::new(db.clone(), queue.clone()).push_due().await.expect("pushes");
+    let queues = vec![deskhand_jobs::QueueName::default()];
+    let worker = WorkerInfo { id: WorkerId::new(), name: "w".into(), queues, concurrency: 1, started_at_ms: 0 };
+    queue.beat(&worker, true).await.expect("beats");
+    queue.claim(worker.id, &worker.queues, 1).await.expect("claims");
+
+    let list = async |query: &str| {
+        let list = test.get(&format!("/api/v1/jobs?{query}")).await.json();
+        let ids = list["data"].as_array().unwrap_or_else(|| panic!("{query}: {list}")).iter();
+        (list["total"].as_u64(), ids.map(|job| job["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(list("state=running").await, (Some(1), vec![ids[0].clone()]));
+    assert_eq!(list("state=ready").await, (Some(2), vec![ids[1].clone(), ids[2].clone()]));
+    assert_eq!(list("state=ready&size=1&page=2").await, (Some(2), vec![ids[2].clone()]));
+    assert_eq!(list("state=scheduled").await, (Some(1), vec![ids[3].clone()]));
+    assert_eq!(list("state=pending").await, (Some(1), vec![ids[4].clone()]));
+    assert_eq!(list("state=ready&kind=work_orders.sync_system").await, (Some(0), vec![]));
+    assert_eq!(list("state=ready&queue=mail").await, (Some(0), vec![]));
+    let theirs = test.token_of("other").await;
+    assert_eq!(test.call_with(&theirs, "GET", "/api/v1/jobs?state=ready", None).await.json()["total"], 0);
 }
 
 #[tokio::test]
@@ -130,16 +171,10 @@ async fn dead_letters_are_listed_redriven_and_discarded() {
 async fn another_tenants_job_is_not_there() {
     let test = TestApp::new().await;
     let id = id(&test.post("/api/v1/jobs", sync()).await);
-    let tenant = deskhand::base::TenantId::new("other").expect("a tenant");
-    let (_, token) =
-        deskhand::access::service::create(&test.app.db, &tenant, "t", "admin", None).await.expect("makes a token");
+    let theirs = test.token_of("other").await;
     for (method, path) in [("GET", ""), ("POST", "/cancel"), ("POST", "/retry"), ("POST", "/discard")] {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("/api/v1/jobs/{id}{path}"))
-            .header(header::AUTHORIZATION, format!("Bearer {}", token.expose()))
-            .body(Body::empty());
-        test.send(request.expect("a request")).await.refused(404, "not_found");
+        let reply = test.call_with(&theirs, method, &format!("/api/v1/jobs/{id}{path}"), None).await;
+        reply.refused(404, "not_found");
     }
 }
 

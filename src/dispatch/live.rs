@@ -1,0 +1,134 @@
+//! Lists of jobs by where they are: the ledger's states come from the database, the queue's own states from the queue.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use deskhand_jobs::queue::{JobRecord, Page, State};
+use deskhand_jobs::{JobId, QueueName};
+
+use super::ledger::{self, Filter};
+use super::model::LedgerState;
+use super::service::{Seen, Service};
+use crate::base::{PageRequest, Paged, Result, TenantId};
+
+/// How many records one call asks the queue for.
+const BATCH: usize = 500;
+
+/// How many jobs of a state are looked at, of all tenants: a list is for reading, and nobody reads further.
+const MOST: u64 = 10_000;
+
+/// Where the jobs of a list are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// As the database knows it.
+    Ledger(LedgerState),
+    /// Scheduled, ready or running, as only the queue knows it.
+    Queue(State),
+}
+
+/// A text that is no place of a job.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no state of a job: it is pending, scheduled, ready, running, succeeded, dead or cancelled")]
+pub struct NoPlace(String);
+
+impl FromStr for Place {
+    type Err = NoPlace;
+
+    fn from_str(text: &str) -> Result<Self, NoPlace> {
+        let live = State::from_name(text).filter(|state| LedgerState::from_end(*state).is_none());
+        live.map(Self::Queue).or_else(|| text.parse().ok().map(Self::Ledger)).ok_or_else(|| NoPlace(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ledger(state) => state.fmt(f),
+            Self::Queue(state) => state.fmt(f),
+        }
+    }
+}
+
+impl Service {
+    /// Lists jobs that the queue has, in its order: ready ones as they will be claimed, scheduled ones as they are due. Of each
+    /// queue the first 10,000 of all tenants are looked at.
+    ///
+    /// # Errors
+    /// [`Error`](crate::base::Error) of the database or the queue.
+    pub async fn list_live(
+        &self,
+        tenant: &TenantId,
+        state: State,
+        filter: &Filter,
+        page: PageRequest,
+    ) -> Result<Paged<Seen>> {
+        let queues = match &filter.queue {
+            Some(queue) => vec![queue.clone()],
+            None => self.queue.queues().await?.into_iter().map(|queue| queue.name).collect(),
+        };
+        let (mut total, mut wanted) = (0, Vec::new());
+        for queue in queues {
+            for record in self.records(tenant, &queue, state, filter).await? {
+                if (page.offset()..page.offset() + page.size()).contains(&total) {
+                    wanted.push(record);
+                }
+                total += 1;
+            }
+        }
+        let ids: Vec<JobId> = wanted.iter().map(|record| record.id).collect();
+        let mut tx = self.db.read().await?;
+        let entries = ledger::by_ids(&mut tx, tenant, &ids).await?;
+        let mut entries: HashMap<JobId, _> = entries.into_iter().map(|entry| (entry.id, entry)).collect();
+        let seen = |record: JobRecord| Some(Seen { entry: entries.remove(&record.id)?, live: Some(record) });
+        Ok(Paged::new(wanted.into_iter().filter_map(seen).collect(), total, page))
+    }
+
+    /// Reads what one queue has in a state and the ledger gives to this tenant; without payloads.
+    async fn records(
+        &self,
+        tenant: &TenantId,
+        queue: &QueueName,
+        state: State,
+        filter: &Filter,
+    ) -> Result<Vec<JobRecord>> {
+        let mut ours = Vec::new();
+        let mut offset = 0;
+        while offset < MOST {
+            let found = self.queue.list(queue, state, Page { offset, size: BATCH }).await?;
+            let is_last = found.is_empty();
+            offset += BATCH as u64;
+            let ids: Vec<JobId> = found.iter().map(|record| record.id).collect();
+            let mut tx = self.db.read().await?;
+            let known = ledger::among(&mut tx, tenant, filter, &ids).await?;
+            let records = found.into_iter().filter(|record| known.contains(&record.id));
+            ours.extend(records.map(|record| JobRecord { payload: None, ..record }));
+            if is_last {
+                break;
+            }
+        }
+        Ok(ours)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_of_a_job_is_a_place() {
+        for (text, place) in [
+            ("pending", Place::Ledger(LedgerState::Pending)),
+            ("pushed", Place::Ledger(LedgerState::Pushed)),
+            ("scheduled", Place::Queue(State::Scheduled)),
+            ("ready", Place::Queue(State::Ready)),
+            ("running", Place::Queue(State::Running)),
+            ("succeeded", Place::Ledger(LedgerState::Succeeded)),
+            ("dead", Place::Ledger(LedgerState::Dead)),
+            ("cancelled", Place::Ledger(LedgerState::Cancelled)),
+        ] {
+            assert_eq!((text.parse(), place.to_string().as_str()), (Ok(place), text));
+        }
+        assert!("lost".parse::<Place>().expect_err("no state").to_string().contains("running"));
+    }
+}

@@ -1,7 +1,0 @@
-//! The API and the command line, from outside.
-
-mod cli;
-mod jobs;
-mod refusals;
-mod roles;
-mod steering;
