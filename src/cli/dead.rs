@@ -1,12 +1,14 @@
 //! `deskhand dead`.
 
 use clap::{Args, Subcommand};
+use deskhand_jobs::fingerprint::Fingerprint;
 use deskhand_jobs::{JobId, Kind, QueueName};
 
 use super::enqueue::send_off;
 use super::jobs::{Narrow, list};
-use super::print::line;
+use super::print::{Output, at, line, or_dash, short};
 use crate::app::App;
+use crate::dispatch::ledger::Filter;
 use crate::dispatch::{LedgerState, Place};
 use crate::http::{Redriven, redrive_like};
 
@@ -14,6 +16,11 @@ use crate::http::{Redriven, redrive_like};
 pub(super) enum Dead {
     /// Show the dead jobs, the latest first.
     List(Narrow),
+    /// Show what the dead jobs died of, the most frequent error first.
+    Groups {
+        #[command(flatten)]
+        output: Output,
+    },
     /// Run dead jobs again, with all their attempts.
     Redrive(Redrive),
 }
@@ -23,7 +30,7 @@ pub(super) enum Dead {
 #[group(id = "which", required = true, multiple = true)]
 pub(super) struct Redrive {
     /// The jobs.
-    #[arg(conflicts_with_all = ["kind", "queue", "all"])]
+    #[arg(conflicts_with_all = ["kind", "queue", "group", "all"])]
     ids: Vec<JobId>,
     /// All of a kind.
     #[arg(long)]
@@ -31,6 +38,9 @@ pub(super) struct Redrive {
     /// All of a queue.
     #[arg(long)]
     queue: Option<QueueName>,
+    /// All that died of the same error, as `deskhand dead groups` shows it.
+    #[arg(long)]
+    group: Option<Fingerprint>,
     /// All.
     #[arg(long)]
     all: bool,
@@ -39,10 +49,11 @@ pub(super) struct Redrive {
 pub(super) async fn run(command: Dead, app: &App) -> anyhow::Result<()> {
     match command {
         Dead::List(narrow) => list(app, Some(Place::Ledger(LedgerState::Dead)), narrow).await,
-        Dead::Redrive(Redrive { ids, kind, queue, .. }) => {
+        Dead::Groups { output } => groups(app, output).await,
+        Dead::Redrive(Redrive { ids, kind, queue, group, .. }) => {
             let asked = ids.len();
             let Redriven { redriven, more } = if ids.is_empty() {
-                redrive_like(app, &app.tenant(), kind, queue).await?
+                redrive_like(app, &app.tenant(), Filter { state: None, kind, queue, fingerprint: group }).await?
             } else {
                 Redriven { redriven: app.jobs.redrive(&app.tenant(), &ids).await?, more: false }
             };
@@ -62,4 +73,19 @@ pub(super) async fn run(command: Dead, app: &App) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+async fn groups(app: &App, output: Output) -> anyhow::Result<()> {
+    let groups = app.jobs.dead_groups(&app.tenant()).await?;
+    output.rows(&groups, ["GROUP", "COUNT", "KIND", "REASON", "FIRST", "LAST", "ERROR"], |group| {
+        [
+            or_dash(group.fingerprint.as_ref()),
+            group.count.to_string(),
+            group.kind.to_string(),
+            or_dash(group.dead_reason.map(deskhand_jobs::queue::DeadReason::as_str)),
+            at(group.first_at),
+            at(group.last_at),
+            short(group.last_error.as_deref().unwrap_or("-"), 80),
+        ]
+    })
 }

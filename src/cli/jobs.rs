@@ -113,7 +113,7 @@ pub(super) async fn run(command: Jobs, app: &App) -> anyhow::Result<()> {
 pub(super) async fn list(app: &App, place: Option<Place>, narrow: Narrow) -> anyhow::Result<()> {
     let Narrow { kind, queue, page, size, output } = narrow;
     let page = PageRequest::new(page, size)?;
-    let filter = Filter { state: None, kind, queue };
+    let filter = Filter { state: None, kind, queue, fingerprint: None };
     let views = JobView::list(app, &app.tenant(), place, filter, page).await?;
     output.rows(&views.items, ["ID", "KIND", "QUEUE", "STATE", "FAILURES", "CREATED", "ERROR"], |job| {
         [

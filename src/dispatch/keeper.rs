@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use deskhand_jobs::JobId;
-use deskhand_jobs::queue::{DeadReason, Ending, Queue};
+use deskhand_jobs::fingerprint::Fingerprint;
+use deskhand_jobs::queue::{DeadReason, Ending, Queue, State};
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -95,6 +96,7 @@ struct Line {
     hand_backs: u32,
     dead_reason: Option<&'static str>,
     last_error: Option<String>,
+    fingerprint: Option<Fingerprint>,
     worker: Option<String>,
     started_at: Option<String>,
     ended_at: String,
@@ -103,6 +105,7 @@ struct Line {
 
 impl Line {
     fn new(ending: &Ending) -> Option<Self> {
+        let died_of = ending.history.last_error.as_ref().filter(|_| ending.state == State::Dead);
         let started_at_ms = ending.running.map(|(_, at_ms)| at_ms);
         Some(Self {
             id: ending.id.to_string(),
@@ -113,6 +116,7 @@ impl Line {
             dead_reason: ending.dead_reason.map(DeadReason::as_str),
             // Postgres has no text with NUL in it.
             last_error: ending.history.last_error.as_ref().map(|text| text.replace('\0', "\u{fffd}")),
+            fingerprint: died_of.map(|error| Fingerprint::of(error)),
             worker: ending.running.map(|(worker, _)| worker.to_string()),
             started_at: started_at_ms.map(written),
             ended_at: written(ending.ended_at_ms),
@@ -143,14 +147,15 @@ async fn write(tx: &mut Tx, endings: &[Ending]) -> Result<()> {
         Backend::Sqlite => concat!(
             "WITH e AS (SELECT value ->> 'id' AS id, value ->> 'state' AS state, value ->> 'failures' AS failures, \
              value ->> 'recoveries' AS recoveries, value ->> 'hand_backs' AS hand_backs, \
-             value ->> 'dead_reason' AS dead_reason, value ->> 'last_error' AS last_error, value ->> 'worker' AS worker, \
+             value ->> 'dead_reason' AS dead_reason, value ->> 'last_error' AS last_error, value ->> 'fingerprint' AS fingerprint, \
+             value ->> 'worker' AS worker, \
              value ->> 'started_at' AS started_at, value ->> 'ended_at' AS ended_at, \
              value ->> 'duration_ms' AS duration_ms FROM json_each($1)) ",
             update!()
         ),
         Backend::Postgres => concat!(
             "WITH e AS (SELECT * FROM json_to_recordset($1::json) AS e (id text, state text, failures bigint, \
-             recoveries bigint, hand_backs bigint, dead_reason text, last_error text, worker text, \
+             recoveries bigint, hand_backs bigint, dead_reason text, last_error text, fingerprint text, worker text, \
              started_at timestamptz, ended_at timestamptz, duration_ms bigint)) ",
             update!()
         ),
@@ -161,7 +166,7 @@ async fn write(tx: &mut Tx, endings: &[Ending]) -> Result<()> {
 macro_rules! update {
     () => {
         "UPDATE jobs SET state = e.state, failures = e.failures, recoveries = e.recoveries, hand_backs = e.hand_backs, \
-         dead_reason = e.dead_reason, last_error = e.last_error, worker = e.worker, started_at = e.started_at, \
+         dead_reason = e.dead_reason, last_error = e.last_error, fingerprint = e.fingerprint, worker = e.worker, started_at = e.started_at, \
          ended_at = e.ended_at, ended_through = e.ended_at, duration_ms = e.duration_ms, version = version + 1 \
          FROM e WHERE jobs.id = e.id AND (jobs.ended_through IS NULL OR jobs.ended_through < e.ended_at \
          OR (jobs.state IN ('pending', 'pushed') AND jobs.ended_through <> e.ended_at))"

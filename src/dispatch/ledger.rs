@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use deskhand_jobs::fingerprint::Fingerprint;
 use deskhand_jobs::{JobId, Kind, QueueName};
 use sea_query::{Alias, Expr, ExprTrait, Func, Order, Query, SelectStatement};
 
@@ -21,6 +22,8 @@ pub struct Filter {
     pub kind: Option<Kind>,
     /// Their queue.
     pub queue: Option<QueueName>,
+    /// What they died of.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// What waits in the database.
@@ -149,7 +152,8 @@ fn narrowed(tenant: &TenantId, filter: &Filter) -> SelectStatement {
         .and_where(Expr::col(col("tenant_id")).eq(tenant.as_str()))
         .and_where_option(filter.state.map(|state| Expr::col(col("state")).eq(state.as_str())))
         .and_where_option(filter.kind.as_ref().map(|kind| Expr::col(col("kind")).eq(kind.as_str())))
-        .and_where_option(filter.queue.as_ref().map(|queue| Expr::col(col("queue")).eq(queue.as_str())));
+        .and_where_option(filter.queue.as_ref().map(|queue| Expr::col(col("queue")).eq(queue.as_str())))
+        .and_where_option(filter.fingerprint.as_ref().map(|error| Expr::col(col("fingerprint")).eq(error.as_str())));
     select
 }
 

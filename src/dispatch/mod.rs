@@ -6,6 +6,7 @@
 
 mod entry;
 mod explain;
+mod groups;
 pub mod jobs;
 mod keeper;
 pub mod ledger;
@@ -23,6 +24,7 @@ mod steer;
 
 pub use entry::Entry;
 pub use explain::Reason;
+pub use groups::Group;
 pub use keeper::Keeper;
 pub use live::{NoPlace, Place};
 pub use model::{LedgerState, NoState};

@@ -200,3 +200,20 @@ async fn a_job_that_does_not_run_is_explained() {
     let path = format!("/api/v1/jobs/{}/explain", id(&test.post("/api/v1/jobs", later).await));
     assert_eq!(test.get(&path).await.json()["data"][0]["code"], "not_due");
 }
+
+#[tokio::test]
+async fn one_error_of_many_jobs_is_one_group_to_redrive() {
+    let test = TestApp::new().await;
+    for (to, error) in [(1, "mailbox 1 is full"), (2, "mailbox 2 is full")] {
+        let unique = json!({"key": format!("k{to}"), "until": "finished"});
+        test.post("/api/v1/jobs", json!({"kind": "work_orders.sync", "unique": unique})).await;
+        run_all(&test, &Verdict::Dead { reason: DeadReason::Failed, error: error.into() }).await;
+    }
+    let groups = test.get("/api/v1/dead/groups").await.json()["data"].take();
+    assert_eq!((groups[0]["count"].as_u64(), groups[1].is_null()), (Some(2), true), "{groups}");
+    let wrong = test.post("/api/v1/dead/redrive", json!({"fingerprint": "nonsense"})).await;
+    assert!(wrong.status == 422 || wrong.status == 400, "{}", wrong.text);
+    let redriven = test.post("/api/v1/dead/redrive", json!({"fingerprint": groups[0]["fingerprint"]})).await;
+    assert_eq!(redriven.json()["data"]["redriven"].as_array().map(Vec::len), Some(2), "{}", redriven.text);
+    assert_eq!(test.get("/api/v1/dead/groups").await.json()["data"], json!([]));
+}

@@ -318,12 +318,13 @@ async fn lists_are_filtered_paged_and_of_one_tenant() {
         let list = ledger::list(&mut tx, &tenant, &Filter::default(), page).await.expect("lists");
         assert_eq!((list.total, list.items.len(), list.next), (25, 10, Some(3)));
         assert_eq!(list.items[0].id, jobs[14].id, "latest first");
-        let none = Filter { state: Some(LedgerState::Dead), kind: None, queue: None };
+        let none = Filter { state: Some(LedgerState::Dead), ..Filter::default() };
         assert_eq!(ledger::list(&mut tx, &tenant, &none, page).await.expect("lists").total, 0);
         let all = Filter {
             state: Some(LedgerState::Pending),
             kind: Some(jobs[0].kind.clone()),
             queue: Some(jobs[0].options.queue.clone()),
+            fingerprint: None,
         };
         assert_eq!(ledger::list(&mut tx, &tenant, &all, page).await.expect("lists").total, 25);
         assert!(ledger::get(&mut tx, &tenant, foreign.id).await.expect("reads").is_none());

@@ -1,8 +1,9 @@
 //! What people and programs do with jobs.
 
 use chrono::{TimeDelta, Utc};
-use deskhand::base::TenantId;
+use deskhand::base::{PageRequest, TenantId};
 use deskhand::db::Db;
+use deskhand::dispatch::ledger::Filter;
 use deskhand::dispatch::service::{NewJob, Service};
 use deskhand::dispatch::{Keeper, LedgerState, Relay};
 use deskhand_jobs::queue::{Cancelled, DeadReason, State, Verdict};
@@ -37,9 +38,13 @@ fn tenant() -> TenantId {
 
 /// Enqueues a job, lets it die, and brings its end into the ledger.
 async fn dead(db: &Db, test: &TestQueue) -> JobId {
+    dead_of(db, test, "no").await
+}
+
+async fn dead_of(db: &Db, test: &TestQueue, error: &str) -> JobId {
     let id = service(db, test).enqueue(&tenant(), new(r#"{"to":"x"}"#, None)).await.expect("accepts").entry.id;
     Relay::new(db.clone(), test.queue.clone()).push_due().await.expect("pushes");
-    test.work(&Verdict::Dead { reason: DeadReason::Failed, error: "no".into() }).await;
+    test.work(&Verdict::Dead { reason: DeadReason::Failed, error: error.into() }).await;
     Keeper::new(db.clone(), test.queue.clone()).write_endings().await.expect("writes");
     assert_eq!(entry(db, id).await.state, LedgerState::Dead);
     id
@@ -187,6 +192,31 @@ async fn a_dead_job_is_given_up_with_a_reason() {
         let given_up = entry(db, id).await;
         assert_eq!((given_up.state, given_up.last_error.as_deref()), (LedgerState::Cancelled, Some("obsolete")));
         assert_eq!(given_up.dead_reason, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_dead_are_grouped_by_what_they_died_of() {
+    on_both(async |fresh| {
+        let test = TestQueue::new().await;
+        let (db, service) = (fresh.db.clone(), service(&fresh.db, &test));
+        let full = [dead_of(&db, &test, "mailbox 7 is full").await, dead_of(&db, &test, "mailbox 12 is full").await];
+        let other = dead_of(&db, &test, "no such host").await;
+        let groups = service.dead_groups(&tenant()).await.expect("reads");
+        let seen: Vec<_> = groups.iter().map(|group| (group.count, group.example_id)).collect();
+        assert_eq!(seen, [(2, full[1]), (1, other)], "the largest first");
+        assert_eq!(groups[0].last_error.as_deref(), Some("mailbox 12 is full"));
+        assert!(groups[0].first_at <= groups[0].last_at);
+
+        let filter = Filter { fingerprint: groups[0].fingerprint.clone(), ..Filter::default() };
+        let listed = service.list(&tenant(), &filter, PageRequest::default()).await.expect("lists");
+        assert_eq!(listed.items.iter().map(|entry| entry.id).collect::<Vec<_>>(), [full[1], full[0]]);
+        service.redrive(&tenant(), &full).await.expect("redrives");
+        let groups = service.dead_groups(&tenant()).await.expect("reads");
+        assert_eq!(groups.iter().map(|group| group.example_id).collect::<Vec<_>>(), [other]);
+        let stranger = TenantId::new("stranger").expect("valid");
+        assert!(service.dead_groups(&stranger).await.expect("reads").is_empty());
     })
     .await;
 }

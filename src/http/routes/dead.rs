@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
+use deskhand_jobs::fingerprint::Fingerprint;
 use deskhand_jobs::{JobId, Kind, QueueName};
 use serde::{Deserialize, Serialize};
 
@@ -10,14 +11,17 @@ use crate::access::Caller;
 use crate::app::App;
 use crate::base::{PageRequest, Result, TenantId};
 use crate::dispatch::ledger::Filter;
-use crate::dispatch::{LedgerState, Place};
+use crate::dispatch::{Group, LedgerState, Place};
 use crate::http::{Answer, Body, Data, JobView, List, Page, Problem, Query, data};
 
 /// The most jobs of one redrive: what they did to whatever they call, they will do again at once.
 const MOST: usize = 1_000;
 
 pub(in crate::http) fn router() -> Router<App> {
-    Router::new().route("/api/v1/dead", get(list)).route("/api/v1/dead/redrive", post(redrive_some))
+    Router::new()
+        .route("/api/v1/dead", get(list))
+        .route("/api/v1/dead/groups", get(groups))
+        .route("/api/v1/dead/redrive", post(redrive_some))
 }
 
 #[derive(Deserialize)]
@@ -25,6 +29,7 @@ pub(in crate::http) fn router() -> Router<App> {
 struct Narrow {
     kind: Option<Kind>,
     queue: Option<QueueName>,
+    fingerprint: Option<Fingerprint>,
 }
 
 async fn list(
@@ -33,9 +38,13 @@ async fn list(
     Query(narrow): Query<Narrow>,
     Page(page): Page,
 ) -> Answer<List<JobView>> {
-    let filter = Filter { state: None, kind: narrow.kind, queue: narrow.queue };
+    let filter = Filter { state: None, kind: narrow.kind, queue: narrow.queue, fingerprint: narrow.fingerprint };
     let dead = Some(Place::Ledger(LedgerState::Dead));
     Ok(JobView::list(&app, &caller.tenant, dead, filter, page).await?.into())
+}
+
+async fn groups(State(app): State<App>, caller: Caller) -> Answer<Data<Vec<Group>>> {
+    Ok(data(app.jobs.dead_groups(&caller.tenant).await?))
 }
 
 #[derive(Deserialize)]
@@ -44,6 +53,7 @@ struct Which {
     ids: Option<Vec<JobId>>,
     kind: Option<Kind>,
     queue: Option<QueueName>,
+    fingerprint: Option<Fingerprint>,
     #[serde(default)]
     all: bool,
 }
@@ -58,29 +68,28 @@ pub struct Redriven {
 }
 
 async fn redrive_some(State(app): State<App>, caller: Caller, Body(which): Body<Which>) -> Answer<Data<Redriven>> {
-    let narrows = which.kind.is_some() || which.queue.is_some();
+    let narrows = which.kind.is_some() || which.queue.is_some() || which.fingerprint.is_some();
+    let like = Filter { state: None, kind: which.kind, queue: which.queue, fingerprint: which.fingerprint };
     match which.ids {
-        Some(_) if narrows || which.all => Err(Problem::field("/ids", "give either ids, or kind and queue, or all")),
+        Some(_) if narrows || which.all => {
+            Err(Problem::field("/ids", "give either ids, or kind, queue and fingerprint, or all"))
+        }
         Some(ids) if ids.len() > MOST => Err(Problem::field("/ids", format!("at most {MOST} ids at once"))),
         Some(ids) => Ok(data(Redriven { redriven: app.jobs.redrive(&caller.tenant, &ids).await?, more: false })),
-        None if !narrows && !which.all => {
-            Err(Problem::field("", "say which: {\"ids\": […]}, {\"kind\": …}, {\"queue\": …} or {\"all\": true}"))
-        }
-        None => Ok(data(redrive_like(&app, &caller.tenant, which.kind, which.queue).await?)),
+        None if !narrows && !which.all => Err(Problem::field(
+            "",
+            "say which: {\"ids\": […]}, {\"kind\": …}, {\"queue\": …}, {\"fingerprint\": …} or {\"all\": true}",
+        )),
+        None => Ok(data(redrive_like(&app, &caller.tenant, like).await?)),
     }
 }
 
-/// Redrives the latest dead jobs of a kind and a queue, at most 1,000.
+/// Redrives the latest dead jobs that a filter names, at most 1,000.
 ///
 /// # Errors
 /// [`Error`](crate::base::Error) of the database or the queue.
-pub async fn redrive_like(
-    app: &App,
-    tenant: &TenantId,
-    kind: Option<Kind>,
-    queue: Option<QueueName>,
-) -> Result<Redriven> {
-    let filter = Filter { state: Some(LedgerState::Dead), kind, queue };
+pub async fn redrive_like(app: &App, tenant: &TenantId, like: Filter) -> Result<Redriven> {
+    let filter = Filter { state: Some(LedgerState::Dead), ..like };
     let size = PageRequest::MAX_SIZE;
     let (mut ids, mut total) = (Vec::new(), 0);
     for page in 1..=MOST as u64 / size {
