@@ -50,6 +50,7 @@ async fn everything_goes_on_by_itself_when_redis_is_back() {
             ("DESKHAND_QUEUE__URL", queue.as_str()),
             ("DESKHAND_SECRETS__KEY_FILE", key_file.as_str()),
         ];
+        deskhand::http::metrics::record().expect("records");
         let test = TestApp::with(&settings).await;
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
         let address = port.to_string();
@@ -75,6 +76,8 @@ async fn everything_goes_on_by_itself_when_redis_is_back() {
         let during = enqueue(&test, "during", None).await;
         assert_eq!(during.status, 201, "{}", during.text);
         assert_eq!(test.get("/ready").await.status, 503);
+        let figures = test.get("/metrics").await;
+        assert!(figures.status == 200 && figures.text.contains("deskhand_queue_up 0"), "{}", figures.text);
 
         server.restart();
         succeeds(&test, &during).await;
