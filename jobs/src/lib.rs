@@ -4,6 +4,7 @@
 //! jobs, with two implementations that behave the same. A [`worker`] runs what a queue holds.
 
 pub mod cron;
+pub mod fingerprint;
 mod id;
 mod job;
 pub mod outcome;

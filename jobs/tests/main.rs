@@ -3,4 +3,4 @@
 mod conformance;
 mod faults;
 mod fixtures;
-mod running;
+mod model;

@@ -59,7 +59,7 @@ impl App {
         let queue = open_queue(&config.queue).await?;
         let http = Http::new().map_err(|error| Error::internal("cannot make the HTTP client", error))?;
         let work_orders = WorkOrders::new(db.clone(), vault.clone(), http);
-        let registry = Arc::new(registry(&work_orders)?);
+        let registry = Arc::new(registry(&db, &work_orders)?);
         let jobs = Jobs::new(db.clone(), Arc::clone(&queue), Arc::clone(&registry));
         let (config, worker) = (Arc::new(config), Arc::default());
         Ok(Self { config, db, queue, registry, vault, clock, jobs, work_orders, worker })

@@ -92,6 +92,11 @@ pub fn later(instant: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
         .unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
+/// Returns the instant so many days before another; 1970 is the earliest, because both databases can write it.
+pub fn days_before(instant: DateTime<Utc>, days: u32) -> DateTime<Utc> {
+    instant.checked_sub_signed(TimeDelta::days(i64::from(days))).unwrap_or_default().max(DateTime::UNIX_EPOCH)
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
@@ -114,6 +119,13 @@ mod tests {
         let fine = DateTime::from_timestamp(1, 123_456_789).expect("in range");
         assert_eq!(Clock::manual(fine).now().timestamp_subsec_nanos(), 123_456_000);
         assert_eq!(Clock::system().now().timestamp_subsec_nanos() % 1_000, 0);
+    }
+
+    #[test]
+    fn no_number_of_days_is_too_many() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(10);
+        assert_eq!(days_before(now, 3), DateTime::UNIX_EPOCH + TimeDelta::days(7));
+        assert_eq!(days_before(now, u32::MAX), DateTime::UNIX_EPOCH);
     }
 
     #[test]

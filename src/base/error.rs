@@ -116,9 +116,8 @@ impl Error {
         match self {
             Self::Unavailable { .. } => true,
             Self::Database(source) => {
-                // Serialization failures and deadlocks of Postgres, a busy SQLite.
                 let code = source.as_database_error().and_then(|error| error.code().map(Cow::into_owned));
-                matches!(code.as_deref(), Some("40001" | "40P01" | "5" | "517"))
+                code.is_some_and(|code| passes(&code))
             }
             _ => false,
         }
@@ -130,11 +129,28 @@ impl Error {
     }
 }
 
+/// Says whether a refusal of a database passes by itself. Postgres has codes of five characters, SQLite numbers below 10,000.
+fn passes(code: &str) -> bool {
+    if code.len() == 5 {
+        // Lost connections, conflicts of transactions, no room or memory; a server that stops, starts or only reads; a lock or a
+        // statement that took too long.
+        let classes = ["08", "40", "53"].iter().any(|class| code.starts_with(class));
+        return classes
+            || matches!(code, "57P01" | "57P02" | "57P03" | "57P05" | "57014" | "25006" | "25P03" | "55P03");
+    }
+    // The low byte is the kind: busy, locked, out of memory, a failing disk, a full disk.
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 10 | 13))
+}
+
 impl From<sqlx::Error> for Error {
     fn from(source: sqlx::Error) -> Self {
         match source {
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
                 Self::unavailable("the database", source)
+            }
+            // Postgres keeps no NUL in a text, SQLite does; every text of ours comes from a caller.
+            sqlx::Error::Database(refusal) if refusal.code().as_deref() == Some("22021") => {
+                Self::field("", "a text holds a NUL character, which cannot be stored: remove it")
             }
             other => Self::Database(other),
         }
@@ -191,6 +207,27 @@ mod tests {
         assert_eq!(Error::from(sqlx::Error::PoolTimedOut).code(), "unavailable");
         assert!(Error::from(sqlx::Error::PoolTimedOut).is_transient());
         assert_eq!(Error::from(sqlx::Error::RowNotFound).code(), "internal");
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_told_from_what_does_not() {
+        for (code, expected) in [
+            ("40001", true),
+            ("40P01", true),
+            ("57P01", true),
+            ("53300", true),
+            ("25006", true),
+            ("23505", false),
+            ("42P01", false),
+            ("5", true),
+            ("261", true),
+            ("517", true),
+            ("13", true),
+            ("2067", false),
+            ("1", false),
+        ] {
+            assert_eq!(passes(code), expected, "{code}");
+        }
     }
 
     #[test]

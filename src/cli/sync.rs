@@ -8,8 +8,8 @@ use super::enqueue::send_off;
 use super::print::{Output, at, line, or_dash, short};
 use crate::app::App;
 use crate::base::PageRequest;
-use crate::work_orders::LogFilter;
 use crate::work_orders::model::{SyncLog, System, SystemId};
+use crate::work_orders::{Asked, LogFilter};
 
 /// Sync external systems now, or tell how they stand.
 #[derive(Debug, Args)]
@@ -62,8 +62,13 @@ pub(super) async fn run(command: Sync, app: &App) -> anyhow::Result<()> {
     send_off(app).await;
     command.output.one(&jobs, || match jobs.as_slice() {
         [] => "there is no active system: make one with POST /api/v1/work-order-systems".to_owned(),
-        jobs => jobs.iter().map(|id| format!("job {id} is on its way")).collect::<Vec<_>>().join("\n"),
+        jobs => jobs.iter().map(told).collect::<Vec<_>>().join("\n"),
     })
+}
+
+fn told(asked: &Asked) -> String {
+    let how = if asked.joined { "was under way already" } else { "is on its way" };
+    format!("job {} {how}", asked.job_id)
 }
 
 async fn status(app: &App, output: Output) -> anyhow::Result<()> {

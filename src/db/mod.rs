@@ -3,7 +3,7 @@
 //! A use case begins a transaction, hands `&mut Tx` to store functions, and commits. A store function runs the same statement
 //! on either database through [`on!`](crate::on):
 //!
-//! ```ignore
+//! ```text
 //! pub async fn name_of(tx: &mut Tx, id: TicketId) -> Result<Option<String>> {
 //!     let sql = "SELECT name FROM tickets WHERE id = $1";
 //!     Ok(on!(tx, |c| sqlx::query_scalar(sql).bind(id).fetch_optional(c).await)?)

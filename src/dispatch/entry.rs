@@ -118,15 +118,25 @@ pub(super) struct Row {
 impl Row {
     /// Rebuilds what travels. A job that is due already says so by saying nothing: the queue has its own clock.
     pub(super) fn envelope(&self, now: DateTime<Utc>) -> Result<Envelope, BoxError> {
+        let mut options = self.options()?;
+        if let Some(unique) = &mut options.unique {
+            // The queue knows no tenants; without this one could end the jobs of another. A tenant's name has no colon.
+            unique.key = format!("{}:{}", self.tenant_id, unique.key);
+        }
         Ok(Envelope {
             id: self.id.0,
             kind: Kind::new(self.kind.as_str())?,
             args: RawValue::from_string(self.args.clone())?,
-            options: self.options()?,
+            options,
             run_at_ms: (self.run_at > now).then(|| self.run_at.timestamp_millis()),
             tenant: Some(self.tenant_id.to_string()),
             headers: serde_json::from_str(&self.headers)?,
         })
+    }
+
+    /// Returns about how much travels.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.args.len() + self.options.len() + self.headers.len()
     }
 
     fn options(&self) -> Result<Options, BoxError> {

@@ -138,7 +138,7 @@ async fn write(tx: &mut Tx, endings: &[Ending]) -> Result<()> {
     let lines: Vec<Line> = latest.into_values().filter_map(Line::new).collect();
     let json = serde_json::to_string(&lines).map_err(|error| Error::internal("cannot write endings as JSON", error))?;
     // One statement for the whole batch; only how a list of records comes in differs. A row that has ended takes a later end
-    // (it was redriven), and a row that was redriven takes no end from before.
+    // (it was redriven), and a row that was redriven takes any but the end from before: the clock of another queue may be behind.
     let sql = match tx.backend() {
         Backend::Sqlite => concat!(
             "WITH e AS (SELECT value ->> 'id' AS id, value ->> 'state' AS state, value ->> 'failures' AS failures, \
@@ -163,7 +163,8 @@ macro_rules! update {
         "UPDATE jobs SET state = e.state, failures = e.failures, recoveries = e.recoveries, hand_backs = e.hand_backs, \
          dead_reason = e.dead_reason, last_error = e.last_error, worker = e.worker, started_at = e.started_at, \
          ended_at = e.ended_at, ended_through = e.ended_at, duration_ms = e.duration_ms, version = version + 1 \
-         FROM e WHERE jobs.id = e.id AND (jobs.ended_through IS NULL OR jobs.ended_through < e.ended_at)"
+         FROM e WHERE jobs.id = e.id AND (jobs.ended_through IS NULL OR jobs.ended_through < e.ended_at \
+         OR (jobs.state IN ('pending', 'pushed') AND jobs.ended_through <> e.ended_at))"
     };
 }
 use update;

@@ -117,8 +117,11 @@ pub async fn prune(tx: &mut Tx, before: DateTime<Utc>, limit: i64) -> Result<u64
     Ok(on!(tx, |c| sqlx::query(sql).bind(before).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
 }
 
-/// Reads where a job is.
-pub(super) async fn state(tx: &mut Tx, tenant: &TenantId, id: JobId) -> Result<Option<LedgerState>> {
+/// Reads where a job of a tenant is.
+///
+/// # Errors
+/// [`Error`](crate::base::Error) of the database.
+pub async fn state(tx: &mut Tx, tenant: &TenantId, id: JobId) -> Result<Option<LedgerState>> {
     let sql = "SELECT state FROM jobs WHERE tenant_id = $1 AND id = $2";
     Ok(on!(tx, |c| sqlx::query_scalar(sql).bind(tenant).bind(Text(id)).fetch_optional(c).await)?)
 }

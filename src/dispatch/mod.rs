@@ -2,9 +2,11 @@
 //!
 //! A use case calls [`tx.enqueue(&envelope)`](Enqueue::enqueue) beside its business rows. After the commit the job is in `jobs`,
 //! and will run: the [`Relay`] pushes it, the [`Keeper`] writes its end back, the [`Reconciler`] sends again what the queue lost.
+//! Once a day [`jobs::Clean`] removes what ended long ago.
 
 mod entry;
 mod explain;
+pub mod jobs;
 mod keeper;
 pub mod ledger;
 mod listener;
@@ -14,6 +16,7 @@ mod outage;
 mod outbox;
 mod reconciler;
 mod relay;
+pub mod retention;
 pub mod schedules;
 pub mod service;
 mod steer;
@@ -24,6 +27,6 @@ pub use keeper::Keeper;
 pub use live::{NoPlace, Place};
 pub use model::{LedgerState, NoState};
 pub use outbox::Enqueue;
-pub use reconciler::Reconciler;
+pub use reconciler::{Reconciler, Sweep};
 pub use relay::Relay;
 pub use service::Service;

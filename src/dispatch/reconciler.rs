@@ -19,8 +19,11 @@ use crate::on;
 
 /// How many rows are compared at once.
 const BATCH: usize = 500;
-/// How often everything is compared.
+/// How often there is a round.
 const EVERY: Duration = Duration::from_mins(1);
+/// How many rows one round compares that were compared before: a million jobs that wait in the queue must not cost a million
+/// questions a minute.
+const PER_ROUND: usize = 20_000;
 /// What was pushed so recently is left alone.
 const GRACE: TimeDelta = TimeDelta::seconds(60);
 
@@ -29,7 +32,20 @@ const GRACE: TimeDelta = TimeDelta::seconds(60);
 pub struct Reconciler {
     db: Db,
     queue: Arc<dyn Queue>,
+    per_round: usize,
 }
+
+/// How far the rounds have come.
+#[derive(Debug, Clone, Default)]
+pub struct Sweep {
+    /// Up to which push every row has been compared once; `None` before the first round.
+    compared_once: Option<Place>,
+    /// Where the next round goes on with those.
+    again: Place,
+}
+
+/// A place in the order of pushes.
+type Place = (DateTime<Utc>, String);
 
 impl std::fmt::Debug for Reconciler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -40,7 +56,13 @@ impl std::fmt::Debug for Reconciler {
 impl Reconciler {
     /// Makes a reconciler between a database and a queue.
     pub fn new(db: Db, queue: Arc<dyn Queue>) -> Self {
-        Self { db, queue }
+        Self { db, queue, per_round: PER_ROUND }
+    }
+
+    /// Changes how many rows one round compares that were compared before.
+    #[must_use]
+    pub fn per_round(self, per_round: usize) -> Self {
+        Self { per_round, ..self }
     }
 
     /// Compares all rows that were pushed more than a minute ago; returns how many jobs the queue had lost.
@@ -48,20 +70,36 @@ impl Reconciler {
     /// # Errors
     /// [`Error`](crate::base::Error) if the database or the queue does not answer; what was found until then is sent again.
     pub async fn recover_lost(&self) -> Result<usize> {
+        let all = Self { per_round: usize::MAX, ..self.clone() };
+        all.recover_some(&mut Sweep::default()).await
+    }
+
+    /// Compares one round: what has been pushed for a minute now, and a part of the rest. While it finds losses it goes on, so
+    /// that a queue that lost everything gets everything back in one round. Returns how many jobs the queue had lost.
+    ///
+    /// # Errors
+    /// As [`Reconciler::recover_lost`]; the next round goes on from there.
+    pub async fn recover_some(&self, sweep: &mut Sweep) -> Result<usize> {
         let before = self.db.clock().now() - GRACE;
-        let (mut after, mut lost_total) = ((DateTime::<Utc>::UNIX_EPOCH, String::new()), 0);
-        loop {
-            let mut tx = self.db.read().await?;
-            let rows = pushed(&mut tx, before, &after).await?;
-            drop(tx);
-            let ids: Vec<JobId> = rows.iter().map(|(id, _)| id.0).collect();
-            let known: HashSet<JobId> = self.queue.known(&ids).await?.into_iter().collect();
-            let lost: Vec<JobId> = ids.into_iter().filter(|id| !known.contains(id)).collect();
-            lost_total += self.send_again(&lost, before).await?;
-            match rows.last() {
-                Some((id, pushed_at)) if rows.len() == BATCH => after = (*pushed_at, id.0.to_string()),
-                _ => break,
+        let mut lost_total = 0;
+        if let Some(mut place) = sweep.compared_once.clone() {
+            while let Some((last, _, lost)) = self.compare(&place, before, BATCH).await? {
+                lost_total += lost;
+                sweep.compared_once = Some(last.clone());
+                place = last;
             }
+        } else {
+            sweep.compared_once = Some((before, String::new()));
+        }
+        let mut left = self.per_round;
+        while left > 0 {
+            let Some((last, count, lost)) = self.compare(&sweep.again, before, left.min(BATCH)).await? else {
+                sweep.again = Place::default();
+                break;
+            };
+            sweep.again = last;
+            lost_total += lost;
+            left = if lost > 0 { self.per_round } else { left.saturating_sub(count) };
         }
         if lost_total > 0 {
             tracing::warn!(lost = lost_total, "the queue had lost {lost_total} jobs, they are sent again");
@@ -69,11 +107,31 @@ impl Reconciler {
         Ok(lost_total)
     }
 
-    /// Compares every minute until it is told to stop.
+    /// Compares up to `limit` rows after a place; returns the last place, how many they were and how many were lost.
+    async fn compare(
+        &self,
+        after: &Place,
+        before: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Option<(Place, usize, usize)>> {
+        let mut tx = self.db.read().await?;
+        let rows = pushed(&mut tx, before, after, limit).await?;
+        tx.rollback().await?;
+        let Some((id, pushed_at)) = rows.last() else { return Ok(None) };
+        let last = (*pushed_at, id.0.to_string());
+        let ids: Vec<JobId> = rows.iter().map(|(id, _)| id.0).collect();
+        let known: HashSet<JobId> = self.queue.known(&ids).await?.into_iter().collect();
+        let lost: Vec<JobId> = ids.into_iter().filter(|id| !known.contains(id)).collect();
+        let lost = self.send_again(&lost, before).await?;
+        Ok(Some((last, rows.len(), lost)))
+    }
+
+    /// Compares a round every minute until it is told to stop.
     pub async fn run(&self, stop: CancellationToken) {
         let mut outage = Outage::new("the reconciler");
+        let mut sweep = Sweep::default();
         loop {
-            let wait = match self.recover_lost().await {
+            let wait = match self.recover_some(&mut sweep).await {
                 Ok(_) => {
                     outage.over();
                     EVERY
@@ -114,7 +172,8 @@ impl Reconciler {
 async fn pushed(
     tx: &mut Tx,
     before: DateTime<Utc>,
-    after: &(DateTime<Utc>, String),
+    after: &Place,
+    limit: usize,
 ) -> Result<Vec<(Text<JobId>, DateTime<Utc>)>> {
     let sql = "SELECT id, pushed_at FROM jobs WHERE state = 'pushed' AND pushed_at <= $1 AND (pushed_at, id) > ($2, $3) \
                ORDER BY pushed_at, id LIMIT $4";
@@ -122,7 +181,7 @@ async fn pushed(
         .bind(before)
         .bind(after.0)
         .bind(&after.1)
-        .bind(BATCH as i64)
+        .bind(limit as i64)
         .fetch_all(c)
         .await)?)
 }

@@ -20,6 +20,9 @@ use crate::on;
 
 /// The most jobs of one push.
 const BATCH: usize = 500;
+/// The most bytes of arguments of one push, unless a single job has more: what takes the queue longer than [`PUSH_TIMEOUT`] would
+/// be tried again for ever, and everything behind it would wait.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// What is due within this time is pushed already, so that a hiccup of the database delays nothing; what is later waits here.
 const AHEAD: Duration = Duration::from_mins(1);
 /// The safety net under all wake-ups.
@@ -58,12 +61,21 @@ impl Relay {
     /// # Errors
     /// [`Error`] if the database or the queue does not answer; then the rows wait on.
     pub async fn push_due(&self) -> Result<usize> {
+        self.push_some().await.map(|(count, _)| count)
+    }
+
+    /// Pushes one batch; returns how many rows it took care of, and whether more may be due.
+    async fn push_some(&self) -> Result<(usize, bool)> {
         // The rows stay locked while the queue takes them: nobody can cancel in the database what is on its way into the queue.
         let mut tx = self.db.begin().await?;
         let now = tx.now();
-        let rows = due(&mut tx, later(now, self.ahead)).await?;
+        let mut rows = due(&mut tx, later(now, self.ahead)).await?;
+        let is_full = rows.len() == BATCH;
+        let fits = fitting(rows.iter().map(Row::size_bytes));
+        let more = is_full || fits < rows.len();
+        rows.truncate(fits);
         if rows.is_empty() {
-            return Ok(0);
+            return Ok((0, false));
         }
         let mut jobs = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -74,7 +86,7 @@ impl Relay {
         }
         self.push(&mut tx, &jobs, now).await?;
         tx.commit().await?;
-        Ok(rows.len())
+        Ok((rows.len(), more))
     }
 
     async fn push(&self, tx: &mut Tx, jobs: &[Envelope], now: DateTime<Utc>) -> Result<()> {
@@ -132,7 +144,7 @@ impl Relay {
             // Before rows are locked for a queue that may still be away.
             self.queue.check().await?;
         }
-        if self.push_due().await? == BATCH {
+        if let (_, true) = self.push_some().await? {
             return Ok(Next::Now);
         }
         let mut tx = self.db.read().await?;
@@ -148,6 +160,18 @@ impl Relay {
 enum Next {
     Now,
     At(DateTime<Utc>),
+}
+
+/// Returns how many rows fit into one push, at least one.
+fn fitting(sizes_bytes: impl Iterator<Item = usize>) -> usize {
+    let mut sum_bytes = 0;
+    sizes_bytes
+        .enumerate()
+        .take_while(|(place, size_bytes)| {
+            sum_bytes += size_bytes;
+            *place == 0 || sum_bytes <= BATCH_BYTES
+        })
+        .count()
 }
 
 async fn due(tx: &mut Tx, until: DateTime<Utc>) -> Result<Vec<Row>> {

@@ -1,6 +1,7 @@
 //! What people and programs do with jobs: enqueue, look, retry, cancel, redrive, discard. Each acts on the ledger and the queue,
 //! and says no to what does not fit the state of the job.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -222,11 +223,12 @@ impl Service {
     /// [`Error`] of the database or the queue.
     pub async fn redrive(&self, tenant: &TenantId, ids: &[JobId]) -> Result<Vec<JobId>> {
         let dead = steer::dead_among(&self.db, tenant, ids).await?;
-        let revived = self.queue.redrive(&dead).await?;
-        let lost: Vec<JobId> = dead.iter().copied().filter(|id| !revived.contains(id)).collect();
+        let ids: Vec<JobId> = dead.iter().map(|dead| dead.id).collect();
+        let revived: HashSet<JobId> = self.queue.redrive(&ids).await?.into_iter().collect();
+        let (revived, lost): (Vec<_>, Vec<_>) = dead.into_iter().partition(|dead| revived.contains(&dead.id));
         steer::revive(&self.db, &revived, LedgerState::Pushed).await?;
         steer::revive(&self.db, &lost, LedgerState::Pending).await?;
-        Ok(dead)
+        Ok(ids)
     }
 
     /// Gives dead jobs up. Returns those that were dead.
@@ -234,7 +236,8 @@ impl Service {
     /// # Errors
     /// [`Error`] of the database or the queue.
     pub async fn discard(&self, tenant: &TenantId, ids: &[JobId], reason: &str) -> Result<Vec<JobId>> {
-        let dead = steer::dead_among(&self.db, tenant, ids).await?;
+        let dead: Vec<JobId> =
+            steer::dead_among(&self.db, tenant, ids).await?.into_iter().map(|dead| dead.id).collect();
         self.queue.discard(&dead, reason).await?;
         for id in &dead {
             steer::end(&self.db, *id, &[LedgerState::Dead], reason).await?;

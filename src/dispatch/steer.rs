@@ -1,5 +1,7 @@
 //! The statements by which people change the course of a job. Each compares before it sets, so that of two only one counts.
 
+use std::collections::HashMap;
+
 use deskhand_jobs::JobId;
 use sea_query::{Alias, Expr, ExprTrait, Query, UpdateStatement};
 
@@ -32,14 +34,18 @@ pub(super) async fn end(db: &Db, id: JobId, from: &[LedgerState], reason: &str) 
     Ok(ended)
 }
 
-/// Takes dead jobs back to life: with the queue, or waiting for the relay.
-pub(super) async fn revive(db: &Db, ids: &[JobId], to: LedgerState) -> Result<()> {
-    if ids.is_empty() {
+/// Takes dead jobs back to life: with the queue, or waiting for the relay. One whose row has changed since it was read has died
+/// again meanwhile, and stays dead.
+pub(super) async fn revive(db: &Db, dead: &[Dead], to: LedgerState) -> Result<()> {
+    if dead.is_empty() {
         return Ok(());
     }
+    let ids: Vec<JobId> = dead.iter().map(|dead| dead.id).collect();
+    let seen = dead.iter().map(|dead| (dead.id.to_string(), dead.version));
     let mut tx = db.begin().await?;
-    let mut update = update(ids, &[LedgerState::Dead]);
+    let mut update = update(&ids, &[LedgerState::Dead]);
     update
+        .and_where(Expr::tuple([Expr::col(Alias::new("id")), Expr::col(Alias::new("version"))]).in_tuples(seen))
         .value(Alias::new("state"), to.as_str())
         .value(Alias::new("failures"), 0)
         .value(Alias::new("recoveries"), 0)
@@ -52,24 +58,32 @@ pub(super) async fn revive(db: &Db, ids: &[JobId], to: LedgerState) -> Result<()
     tx.commit().await
 }
 
+/// A dead job and the version of its row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dead {
+    pub(super) id: JobId,
+    version: i64,
+}
+
 /// Returns those of the jobs that are this tenant's and dead, in the order given.
-pub(super) async fn dead_among(db: &Db, tenant: &TenantId, ids: &[JobId]) -> Result<Vec<JobId>> {
+pub(super) async fn dead_among(db: &Db, tenant: &TenantId, ids: &[JobId]) -> Result<Vec<Dead>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     let mut select = Query::select();
     select
-        .column(Alias::new("id"))
+        .columns([Alias::new("id"), Alias::new("version")])
         .from(Alias::new("jobs"))
         .and_where(Expr::col(Alias::new("tenant_id")).eq(tenant.as_str()))
         .and_where(Expr::col(Alias::new("id")).is_in(ids.iter().map(JobId::to_string)))
         .and_where(Expr::col(Alias::new("state")).eq(LedgerState::Dead.as_str()));
     let mut tx = db.read().await?;
-    let found: Vec<Text<JobId>> = on!(tx, |c| {
+    let found: Vec<(Text<JobId>, i64)> = on!(tx, |c| {
         let (sql, values) = c.build(&select);
-        sqlx::query_scalar_with(sql, values).fetch_all(c).await
+        sqlx::query_as_with(sql, values).fetch_all(c).await
     })?;
-    Ok(ids.iter().copied().filter(|id| found.contains(&Text(*id))).collect())
+    let versions: HashMap<JobId, i64> = found.into_iter().map(|(id, version)| (id.0, version)).collect();
+    Ok(ids.iter().filter_map(|id| versions.get(id).map(|&version| Dead { id: *id, version })).collect())
 }
 
 fn update(ids: &[JobId], from: &[LedgerState]) -> UpdateStatement {
@@ -87,4 +101,40 @@ async fn run(tx: &mut Tx, update: &UpdateStatement) -> Result<u64> {
         let (sql, values) = c.build(update);
         sqlx::query_with(sql, values).execute(c).await.map(|done| done.rows_affected())
     })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use deskhand_jobs::{Envelope, Kind, Options};
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::dispatch::outbox;
+
+    async fn run_sql(db: &Db, sql: &'static str) {
+        let mut tx = db.begin().await.expect("begins");
+        on!(tx, |c| sqlx::query(sql).execute(c).await.map(|_| ())).expect("updates");
+        tx.commit().await.expect("commits");
+    }
+
+    #[tokio::test]
+    async fn a_job_that_died_again_while_it_was_redriven_stays_dead() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let db = Db::open(&format!("sqlite://{}", directory.path().join("d.db").display())).await.expect("opens");
+        db.migrate().await.expect("migrates");
+        let kind = Kind::new("mail.send").expect("valid");
+        let job = Envelope::raw(kind, RawValue::NULL.to_owned(), Options::default()).expect("small");
+        let mut tx = db.begin().await.expect("begins");
+        outbox::insert(&mut tx, &job, None).await.expect("writes");
+        tx.commit().await.expect("commits");
+        run_sql(&db, "UPDATE jobs SET state = 'dead', version = version + 1").await;
+        let dead = dead_among(&db, &TenantId::default(), &[job.id]).await.expect("reads");
+        assert_eq!(dead.len(), 1);
+        // The queue redrives it, it dies at once, and the keeper writes that before the redrive is noted.
+        run_sql(&db, "UPDATE jobs SET state = 'dead', version = version + 1").await;
+        revive(&db, &dead, LedgerState::Pushed).await.expect("answers");
+        let mut tx = db.read().await.expect("begins");
+        let state = crate::dispatch::ledger::state(&mut tx, &TenantId::default(), job.id).await.expect("reads");
+        assert_eq!(state, Some(LedgerState::Dead), "nothing would ever end it: the queue has told its end already");
+    }
 }

@@ -14,5 +14,5 @@ pub mod model;
 mod service;
 mod store;
 
-pub use service::{Probe, WorkOrders};
+pub use service::{Asked, Probe, WorkOrders};
 pub use store::{logs::Filter as LogFilter, orders::Filter};

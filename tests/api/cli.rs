@@ -64,7 +64,7 @@ fn what_is_wrong_is_one_sentence_with_the_cure() {
         (&["queues", "list"], &[("DESKHAND_SERVR", "x")], 1, "there is no setting servr"),
         (&["queues", "list"], &[("DESKHAND_LOG", "no=such=filter")], 1, "log is"),
         (&["queues", "list", "--config", "/nowhere.toml"], &[], 1, "--config"),
-        (&["enqueue", "a.b"], &[], 1, "the kinds are work_orders.sync"),
+        (&["enqueue", "a.b"], &[], 1, "the kinds are ledger.clean"),
         (&["enqueue", "work_orders.sync", "--args", "{"], &[], 1, "--args is not JSON"),
         (&["queues", "list"], &[("DESKHAND_QUEUE__URL", "redis://127.0.0.1:1")], 1, "check queue.url"),
         (&["queues", "list"], &[("DESKHAND_DATA_DIR", "/proc/none")], 1, "set data_dir"),

@@ -2,6 +2,7 @@
 
 mod outbox;
 mod relay;
+mod retention;
 mod schedules;
 mod steering;
 mod sync_runs;

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use deskhand::base::{Clock, PageRequest, TenantId};
 use deskhand::db::Db;
 use deskhand::dispatch::ledger::{self, Filter};
-use deskhand::dispatch::{Enqueue, Entry, Keeper, LedgerState, Reconciler, Relay};
+use deskhand::dispatch::{Enqueue, Entry, Keeper, LedgerState, Reconciler, Relay, Sweep};
 use deskhand::on;
 use deskhand_jobs::queue::{DeadReason, State, Verdict};
 use deskhand_jobs::{Envelope, JobId};
@@ -137,6 +137,58 @@ async fn a_second_holder_of_a_unique_key_stands_back() {
 }
 
 #[tokio::test]
+async fn tenants_do_not_take_each_others_unique_keys() {
+    on_both(async |fresh| {
+        let (db, test) = (&fresh.db, TestQueue::new().await);
+        let (ours, mut theirs) = (mail_once("x"), mail_once("x"));
+        theirs.tenant = Some("acme".to_owned());
+        enqueue(db, &[ours.clone(), theirs.clone()]).await;
+        Relay::new(db.clone(), test.queue.clone()).push_due().await.expect("pushes");
+        assert_eq!(test.work(&Verdict::Succeeded).await, [ours.id, theirs.id]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn large_jobs_go_in_small_batches() {
+    on_both(async |fresh| {
+        let (db, test) = (&fresh.db, TestQueue::new().await);
+        let jobs: Vec<Envelope> = (0..50).map(|_| mail(&"x".repeat(250_000))).collect();
+        enqueue(db, &jobs).await;
+        let relay = Relay::new(db.clone(), test.queue.clone());
+        let first = relay.push_due().await.expect("pushes");
+        assert!((1..50).contains(&first), "12 MB in one call keep the rows locked for long: {first}");
+        let mut total = first;
+        while total < 50 {
+            let more = relay.push_due().await.expect("pushes");
+            assert!(more > 0, "it stopped at {total}");
+            total += more;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_end_is_written_also_by_a_clock_that_runs_behind() {
+    on_both(async |fresh| {
+        let (db, test) = (&fresh.db, TestQueue::new().await);
+        let job = mail("x");
+        enqueue(db, std::slice::from_ref(&job)).await;
+        Relay::new(db.clone(), test.queue.clone()).push_due().await.expect("pushes");
+        // As if it had died before, on a queue whose clock was ahead, and had been redriven.
+        let mut tx = db.begin().await.expect("begins");
+        let ahead = Utc::now() + TimeDelta::hours(1);
+        let sql = "UPDATE jobs SET ended_through = $1";
+        on!(tx, |c| sqlx::query(sql).bind(ahead).execute(c).await.map(|_| ())).expect("updates");
+        tx.commit().await.expect("commits");
+        test.work(&Verdict::Succeeded).await;
+        Keeper::new(db.clone(), test.queue.clone()).write_endings().await.expect("writes");
+        assert_eq!(entry(db, job.id).await.state, LedgerState::Succeeded, "else it would be sent again for ever");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_row_that_cannot_be_read_harms_no_other() {
     on_both(async |fresh| {
         let (db, test) = (&fresh.db, TestQueue::new().await);
@@ -175,6 +227,44 @@ async fn what_the_queue_lost_is_sent_again_and_what_ended_is_not() {
         let relay = Relay::new(db.clone(), after.queue.clone());
         assert_eq!(relay.push_due().await.expect("pushes"), 1);
         assert_eq!(after.work(&Verdict::Succeeded).await, [lost.id]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_round_of_comparing_is_bounded_and_the_rounds_reach_everything() {
+    on_both(async |fresh| {
+        let clock = Clock::manual(Utc::now());
+        let db = &fresh.db.with_clock(clock.clone());
+        let (whole, elsewhere) = (TestQueue::new().await, TestQueue::new().await);
+        let push = async |to: &TestQueue, count: usize| {
+            let jobs: Vec<Envelope> = (0..count).map(|n| mail(&n.to_string())).collect();
+            enqueue(db, &jobs).await;
+            Relay::new(db.clone(), to.queue.clone()).push_due().await.expect("pushes");
+            clock.advance(Duration::from_secs(1));
+        };
+        push(&whole, 5).await;
+        push(&elsewhere, 1).await;
+        clock.advance(Duration::from_mins(2));
+        let (reconciler, mut sweep) = (Reconciler::new(db.clone(), whole.queue.clone()).per_round(2), Sweep::default());
+        let mut found = Vec::new();
+        for _ in 0..3 {
+            found.push(reconciler.recover_some(&mut sweep).await.expect("compares"));
+        }
+        assert_eq!(found, [0, 0, 1], "two rows a round");
+        Relay::new(db.clone(), whole.queue.clone()).push_due().await.expect("pushes");
+
+        // What a failover lost is young: it does not wait until the rounds come by.
+        push(&whole, 5).await;
+        push(&elsewhere, 1).await;
+        clock.advance(Duration::from_mins(2));
+        assert_eq!(reconciler.recover_some(&mut sweep).await.expect("compares"), 1);
+        Relay::new(db.clone(), whole.queue.clone()).push_due().await.expect("pushes");
+
+        clock.advance(Duration::from_mins(2));
+        let empty = TestQueue::new().await;
+        let emptied = Reconciler::new(db.clone(), empty.queue.clone()).per_round(2);
+        assert_eq!(emptied.recover_some(&mut Sweep::default()).await.expect("compares"), 12, "everything is lost");
     })
     .await;
 }

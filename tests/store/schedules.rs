@@ -167,6 +167,24 @@ async fn a_paused_schedule_rests_and_makes_up_for_nothing() {
 }
 
 #[tokio::test]
+async fn a_pause_that_ends_long_before_the_next_slot_is_over_when_it_ends() {
+    on_both(async |fresh| {
+        let clock = Clock::manual(start());
+        let db = fresh.db.with_clock(clock.clone());
+        let (tenant, scheduler) = (TenantId::default(), Scheduler::new(db.clone(), registry()));
+        sync(&db, &[declared(&json!({"cron": "0 3 * * *"}))]).await;
+        let end = start() + TimeDelta::minutes(5);
+        service::pause(&db, &tenant, "mails", "maintenance", Some(end)).await.expect("pauses");
+        clock.set(end + TimeDelta::minutes(1));
+        assert_eq!(scheduler.fire_due().await.expect("fires"), 0);
+        let schedule = service::get(&db, &tenant, "mails").await.expect("reads");
+        assert!(!schedule.paused, "a pause that is over and still there wakes the scheduler again and again");
+        assert_eq!(schedule.next_at, Some("2026-03-02T03:00:00Z".parse().expect("an instant")));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn running_now_disturbs_no_slot() {
     on_both(async |fresh| {
         let clock = Clock::manual(start());
@@ -213,11 +231,17 @@ async fn every_wrong_declaration_is_named() {
         declared(&json!({"name": "b", "zone": "Mars"})),
         declared(&json!({"name": "c", "kind": "mail.sent"})),
         declared(&json!({"name": "c", "args": {"to": 1}})),
+        declared(&json!({"name": "d", "catch_up": "all"})),
     ];
     let error = sync_declared(&fresh.db, &registry(), &wrong).await.expect_err("wrong").to_string();
-    for place in
-        ["/schedules/0/cron", "/schedules/1/zone", "/schedules/2/kind", "/schedules/3/name", "/schedules/3/kind"]
-    {
+    for place in [
+        "/schedules/0/cron",
+        "/schedules/1/zone",
+        "/schedules/2/kind",
+        "/schedules/3/name",
+        "/schedules/3/kind",
+        "/schedules/4/overlap",
+    ] {
         assert!(error.contains(place), "{place} in {error}");
     }
     assert_eq!(service::list(&fresh.db, &TenantId::default()).await.expect("lists"), []);
@@ -236,13 +260,15 @@ async fn a_schedule_that_the_database_refuses_harms_no_other() {
         let sql = if tx.backend() == Backend::Sqlite { sqlite } else { sql };
         on!(tx, |c| sqlx::query(sql).execute(c).await.map(|_| ())).expect("creates");
         tx.commit().await.expect("commits");
+        let acme = TenantId::new("acme").expect("valid");
+        service::pause(&db, &acme, "a", "", Some(start() + TimeDelta::seconds(1))).await.expect("pauses");
         clock.set(minute(1));
         let scheduler = Scheduler::new(db.clone(), registry());
         assert_eq!(scheduler.fire_due().await.expect("fires"), 1);
-        let acme = TenantId::new("acme").expect("valid");
         let refused = service::get(&db, &acme, "a").await.expect("reads");
         assert!(refused.last_error.is_some());
         assert_eq!(refused.next_at, Some(minute(2)), "it tries again at its next slot");
+        assert!(!refused.paused, "or the end of the pause would wake the scheduler again and again");
     })
     .await;
 }

@@ -162,6 +162,20 @@ async fn a_dead_job_runs_again_even_if_the_queue_lost_it() {
 }
 
 #[tokio::test]
+async fn a_text_that_one_database_cannot_keep_is_the_callers_fault() {
+    on_both(async |fresh| {
+        let (db, test) = (&fresh.db, TestQueue::new().await);
+        let service = service(db, &test);
+        let id = service.enqueue(&tenant(), new(r#"{"to":"x"}"#, None)).await.expect("accepts").entry.id;
+        if let Err(error) = service.cancel(&tenant(), id, "not\0wanted").await {
+            assert_eq!(error.code(), "invalid", "{error}");
+            assert!(error.to_string().contains("NUL"), "{error}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_dead_job_is_given_up_with_a_reason() {
     on_both(async |fresh| {
         let (db, test) = (&fresh.db, TestQueue::new().await);

@@ -245,6 +245,21 @@ async fn a_system_that_says_wait_for_a_day_fails() {
 }
 
 #[tokio::test]
+async fn no_system_makes_us_wait_for_ever() {
+    on_both(async |fresh| {
+        for asked in ["99999999999", "18446744073709551615"] {
+            let jira = Jira::start(Deployment::Cloud, 5).await.fault(1, Fault::RateLimited(asked.into()));
+            let mut setup = Setup::new(&fresh, &jira, "cloud").await;
+            let Ok(Outcome::Snooze(wait)) = setup.attempt().await else { panic!("it was asked to wait") };
+            assert!(wait <= Duration::from_hours(32), "{wait:?}");
+            assert!(setup.system().await.blocked_until.is_some(), "the row can be read");
+            setup.service.delete_system(&tenant(), setup.system.id, true).await.expect("makes room");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_run_that_ended_is_not_run_again() {
     on_both(async |fresh| {
         let jira = Jira::start(Deployment::Cloud, 5).await;
@@ -387,6 +402,26 @@ async fn new_words_reach_old_tickets() {
         setup.service.update_system(&tenant(), setup.system.id, &change).await.expect("changes");
         let log = setup.run_again().await;
         assert_eq!((log.counts.updated, log.counts.unchanged), (4, 8));
+        let filter = Filter { status: Some(Status::Pending), ..Filter::default() };
+        let pending = setup.service.work_orders(&tenant(), &filter, PageRequest::default()).await.expect("reads");
+        assert_eq!(pending.total, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn new_words_reach_also_what_a_run_under_way_has_stored() {
+    on_both(async |fresh| {
+        let jira = Jira::start(Deployment::Cloud, 30).await.max_results(10);
+        let mut setup = Setup::new(&fresh, &jira, "cloud").await;
+        let clock = setup.clock.clone();
+        jira.edit_while_paging(move |_, _| clock.advance(Duration::from_mins(6)));
+        assert_eq!(setup.attempt().await.expect("goes well"), Outcome::Snooze(Duration::ZERO));
+        let words = Mapping { status: [("To Do".to_owned(), Status::Processing)].into(), ..Mapping::default() };
+        let change = Draft { mapping: Some(words), ..Draft::default() };
+        setup.service.update_system(&tenant(), setup.system.id, &change).await.expect("changes");
+        while setup.attempt().await.expect("goes well") != Outcome::Done {}
+        setup.run_again().await;
         let filter = Filter { status: Some(Status::Pending), ..Filter::default() };
         let pending = setup.service.work_orders(&tenant(), &filter, PageRequest::default()).await.expect("reads");
         assert_eq!(pending.total, 0);

@@ -52,6 +52,12 @@ async fn make(fresh: &TestDb) -> (WorkOrders, System) {
     (service, system)
 }
 
+async fn end_all_jobs(db: &Db) {
+    let mut tx = db.begin().await.expect("begins");
+    on!(tx, |c| sqlx::query("UPDATE jobs SET state = 'succeeded'").execute(c).await.map(|_| ())).expect("updates");
+    tx.commit().await.expect("commits");
+}
+
 #[tokio::test]
 async fn a_system_keeps_its_settings_and_its_secrets_sealed() {
     on_both(async |fresh| {
@@ -163,11 +169,35 @@ async fn a_system_is_asked_for_once_per_interval() {
             clock.advance(Duration::from_secs(60 * minutes));
             service.sync_due().await.expect("asks");
             assert_eq!(enqueued(&fresh.db).await.len(), jobs, "after {minutes} min more");
+            end_all_jobs(&fresh.db).await;
         }
         assert!(enqueued(&fresh.db).await.iter().all(|(_, args)| *args == format!("{{\"system\":\"{}\"}}", system.id)));
         assert_eq!(service.sync_now(&tenant(), off.id).await.expect_err("disabled").code(), "system_disabled");
         service.set_active(&tenant(), off.id, true).await.expect("enables");
         service.sync_now(&tenant(), off.id).await.expect("asks");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_asks_while_a_run_is_under_way_gets_that_one() {
+    on_both(async |fresh| {
+        let (clock, again) = (clock(), fresh.again().await);
+        let (service, other) = (service(&fresh.db, &clock), service(&again, &clock));
+        let system = service.create_system(&tenant(), &draft()).await.expect("makes");
+        let (tenant, id) = (tenant(), system.id);
+        let (one, two) = tokio::join!(service.sync_now(&tenant, id), other.sync_now(&tenant, id));
+        let (one, two) = (one.expect("asks"), two.expect("asks"));
+        assert_eq!(one.job_id, two.job_id, "of two that ask at once the second gets the job of the first");
+        assert!(one.joined != two.joined);
+        assert!(service.sync_all(None).await.expect("asks")[0].joined);
+        clock.advance(Duration::from_mins(10));
+        assert_eq!(service.sync_due().await.expect("asks"), 0, "a second one would only be dropped");
+        assert_eq!(enqueued(&fresh.db).await.len(), 1);
+
+        end_all_jobs(&fresh.db).await;
+        let next = service.sync_now(&tenant, id).await.expect("asks");
+        assert!(!next.joined && next.job_id != one.job_id);
     })
     .await;
 }

@@ -52,7 +52,8 @@ pub const MAX_RECOVERIES: u32 = 3;
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
     /// Accepts jobs, in order, and answers for each in the same order. A job is durable when this returns, as far as the store
-    /// is. An id that the store knows, in whatever state, is [`Pushed::Duplicate`] and changes nothing.
+    /// is. An id that the store knows, in whatever state, is [`Pushed::Duplicate`] and changes nothing. Who pushes an id again names
+    /// the same queue: a store whose queues live apart looks only there.
     async fn push(&self, jobs: &[Envelope]) -> Result<Vec<Pushed>>;
 
     /// Says that a worker lives, for every queue it serves: registers it if `register`, else renews its leases if they have not
@@ -69,6 +70,9 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Removes a worker that has settled or handed back all it had; its remaining jobs, if any, are handed back.
     async fn leave(&self, worker: WorkerId, queues: &[QueueName]) -> Result<()>;
+
+    /// Hands back what a worker has beside the jobs it knows: what it was given in answers that never arrived. It goes on living.
+    async fn hand_back_others(&self, worker: WorkerId, queues: &[QueueName], known: &[JobId]) -> Result<()>;
 
     /// Returns when one of the queues may have something to claim, or after `max_wait`; sleeping costs the store nothing.
     async fn wait(&self, queues: &[QueueName], max_wait: Duration) -> Result<()>;

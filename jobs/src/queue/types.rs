@@ -361,7 +361,7 @@ pub struct Ending {
     pub dead_reason: Option<DeadReason>,
     /// What happened to it.
     pub history: History,
-    /// Who ran it last and when it was claimed; `None` if it never ran.
+    /// Who ran it when it ended and when that attempt was claimed; `None` if it ended while nobody ran it.
     pub running: Option<(WorkerId, i64)>,
     /// When it ended, by the store's clock.
     pub ended_at_ms: i64,

@@ -52,6 +52,11 @@ impl MemoryQueue {
         Ok(())
     }
 
+    /// Returns what this store takes for the present, in milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        self.world().now_ms
+    }
+
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
         let present_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
@@ -181,12 +186,14 @@ impl World {
 
     /// Makes a job ready: before all others of its priority, or behind.
     pub(super) fn ready(&mut self, id: JobId, first: bool) {
-        let behind = self.last_place();
-        let before = self.rows.values().map(|row| row.place).min().unwrap_or_default() - 1;
+        let place = if first {
+            self.rows.values().map(|row| row.place).min().unwrap_or_default() - 1
+        } else {
+            self.last_place()
+        };
         if let Some(row) = self.rows.get_mut(&id) {
-            row.state = State::Ready;
-            row.place = if first { before } else { behind };
-            (row.lease, row.asked_to_stop) = (None, false);
+            (row.state, row.place) = (State::Ready, place);
+            (row.lease, row.running, row.asked_to_stop) = (None, None, false);
         }
     }
 

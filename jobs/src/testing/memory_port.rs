@@ -99,11 +99,11 @@ impl Queue for MemoryQueue {
                 world.totals(queue);
             }
         }
+        let rescued = world.rescue(&worker.queues);
         let asked = |(_, row): &(&JobId, &super::memory::Row)| {
             row.asked_to_stop && row.running.is_some_and(|(owner, _)| owner == worker.id)
         };
         let cancelled = world.rows.iter().filter(asked).map(|(id, _)| *id).collect();
-        let rescued = world.rescue(&worker.queues);
         self.bell.notify_one();
         Ok(Beat { lost, cancelled, rescued })
     }
@@ -133,9 +133,18 @@ impl Queue for MemoryQueue {
     async fn leave(&self, worker: WorkerId, queues: &[QueueName]) -> Result<()> {
         let mut world = self.world();
         for queue in queues {
-            world.take_back(worker, queue, |history| history.hand_backs += 1);
+            world.take_back(worker, queue, &[], |history| history.hand_backs += 1);
         }
         world.workers.remove(&worker);
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    async fn hand_back_others(&self, worker: WorkerId, queues: &[QueueName], known: &[JobId]) -> Result<()> {
+        let mut world = self.world();
+        for queue in queues {
+            world.take_back(worker, queue, known, |history| history.hand_backs += 1);
+        }
         self.bell.notify_one();
         Ok(())
     }
@@ -210,7 +219,8 @@ impl Queue for MemoryQueue {
         let mut moved = Vec::new();
         for id in ids {
             let Some(row) = world.rows.get_mut(id).filter(|row| row.state == State::Dead) else { continue };
-            row.history.last_error = Some(reason.to_owned());
+            // Nobody ran it into this end.
+            (row.history.last_error, row.running) = (Some(reason.to_owned()), None);
             world.end(*id, State::Cancelled);
             moved.push(*id);
         }

@@ -4,8 +4,6 @@ use super::memory::World;
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::queue::{DeadReason, History, MAX_RECOVERIES, Settled, Settlement, State, Verdict};
 
-const STOPPED: &str = "cancelled while running";
-
 impl World {
     pub(super) fn settle(&mut self, settlement: &Settlement) -> Settled {
         let id = settlement.id;
@@ -58,22 +56,29 @@ impl World {
         let Some(row) = self.rows.get_mut(&id) else { return };
         match delay_ms {
             _ if stop => {
-                row.history.last_error = Some(STOPPED.to_owned());
                 self.end(id, State::Cancelled);
             }
             None => self.ready(id, true),
             Some(delay_ms) => {
-                (row.state, row.lease, row.run_at_ms) = (State::Scheduled, None, now_ms + delay_ms as i64);
+                (row.state, row.lease, row.running) = (State::Scheduled, None, None);
+                row.run_at_ms = now_ms + delay_ms as i64;
             }
         }
     }
 
-    /// Takes back what a worker has of a queue; returns how many jobs that were.
-    pub(super) fn take_back(&mut self, worker: WorkerId, queue: &QueueName, count: fn(&mut History)) -> usize {
+    /// Takes back what a worker has of a queue, but what it keeps; returns how many jobs that were.
+    pub(super) fn take_back(
+        &mut self,
+        worker: WorkerId,
+        queue: &QueueName,
+        kept: &[JobId],
+        count: fn(&mut History),
+    ) -> usize {
         let held = |(_, row): &(&JobId, &super::memory::Row)| {
             row.state == State::Running && row.queue == *queue && row.running.is_some_and(|(owner, _)| owner == worker)
         };
-        let ids: Vec<JobId> = self.rows.iter().filter(held).map(|(id, _)| *id).collect();
+        let ids: Vec<JobId> =
+            self.rows.iter().filter(held).map(|(id, _)| *id).filter(|id| !kept.contains(id)).collect();
         for id in &ids {
             let Some(row) = self.rows.get_mut(id) else { continue };
             count(&mut row.history);
@@ -81,7 +86,7 @@ impl World {
             if std::mem::take(&mut row.asked_to_stop) {
                 self.again(*id, None, true);
             } else if recoveries > MAX_RECOVERIES {
-                row.history.last_error = Some(format!("workers died while running this job {recoveries} times"));
+                row.history.last_error = Some(format!("{recoveries} workers died while running this job"));
                 self.die(*id, DeadReason::Poison);
             } else {
                 self.again(*id, None, false);
@@ -96,7 +101,7 @@ impl World {
         let mut rescued = 0;
         for worker in dead {
             for queue in queues {
-                let taken = self.take_back(worker, queue, |history| history.recoveries += 1);
+                let taken = self.take_back(worker, queue, &[], |history| history.recoveries += 1);
                 self.totals(queue).recovered += taken as u64;
                 rescued += taken;
             }

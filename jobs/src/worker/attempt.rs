@@ -118,7 +118,12 @@ impl Attempts {
 
 fn returned(end: Result<outcome::Result, Box<dyn Any + Send>>) -> Ending {
     match end {
-        Ok(result) => Ending::Returned(result),
+        Ok(Ok(outcome)) => Ending::Returned(Ok(outcome)),
+        // An error is foreign code too: how it is shown and dropped must not end more than the attempt.
+        Ok(Err(error)) => match catch_unwind(AssertUnwindSafe(move || outcome::chain(&*error))) {
+            Ok(text) => Ending::Returned(Err(text.into())),
+            Err(panic) => Ending::Panicked(message(&*panic)),
+        },
         Err(panic) => Ending::Panicked(message(&*panic)),
     }
 }

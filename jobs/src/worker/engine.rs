@@ -179,7 +179,7 @@ impl Engine {
 
     fn hand_out(&mut self, life_number: LifeNumber, claim: Claim) {
         let Some(life) = self.lives.valid(life_number).cloned() else { return };
-        self.lives.charge(life_number, claim.jobs.len());
+        self.lives.charge(life_number, claim.jobs.iter().map(|job| job.id));
         let Work { out, last, sender, phase, .. } = &mut self.work;
         let deliveries = claim.jobs.into_iter().map(|job| {
             *last += 1;
@@ -216,7 +216,7 @@ impl Engine {
             let Some(out) = self.work.out.remove(&number) else { continue };
             if self.lives.valid(out.life).is_none() {
                 self.work.summary.stale += 1;
-                self.lives.discharge(out.life);
+                self.lives.discharge(out.life, out.id);
                 continue;
             }
             self.settling.push((out.life, Settlement { id: out.id, queue: out.queue, lease: out.lease, verdict }));
@@ -235,7 +235,7 @@ impl Engine {
         self.outage.answered(Call::Settle);
         self.settling.taken();
         for ((life, settlement), settled) in batch.into_iter().zip(answers) {
-            self.lives.discharge(life);
+            self.lives.discharge(life, settlement.id);
             let summary = &mut self.work.summary;
             match (settled, settlement.verdict) {
                 (Settled::Stale, _) => summary.stale += 1,

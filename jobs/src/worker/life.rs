@@ -4,7 +4,7 @@
 //! calls themselves run on the runtime that drives the store's connections. A handler that blocks a thread delays them only
 //! if it and its like block all threads of that runtime; [`Worker::on_runtime`](super::Worker::on_runtime) takes that away.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(super) struct Life {
     pub lost: CancellationToken,
     /// Fires when nothing of this life is out any more and it may leave.
     pub done: CancellationToken,
+    /// Set when the worker goes on under another life: what was known to be out then. The store is to take back the rest.
+    pub known: OnceLock<Vec<JobId>>,
 }
 
 /// What the engine learns from a life.
@@ -89,6 +91,7 @@ async fn keep(care: Care, life: Arc<Life>) {
     // Until when this life may believe itself alive: counted from before the beat was sent, which errs on the safe side.
     let mut alive_until: Option<Instant> = None;
     let mut failures = 0;
+    let mut relieved = false;
     loop {
         let sent = Instant::now();
         let next = match care.beat(&life, alive_until).await {
@@ -99,6 +102,9 @@ async fn keep(care: Care, life: Arc<Life>) {
                     care.tell(News::Registered(life.number));
                 }
                 care.hear(beat);
+                if let Some(known) = life.known.get().filter(|_| !relieved) {
+                    relieved = care.relieve(&life, known).await;
+                }
                 sent + care.pace.beat
             }
             Err(failure) => {
@@ -140,6 +146,14 @@ impl Care {
         if !beat.cancelled.is_empty() {
             self.tell(News::Cancelled(beat.cancelled));
         }
+    }
+
+    /// Gives back what the store believes to be out beside `known`; `false` if it did not hear of it.
+    async fn relieve(&self, life: &Arc<Life>, known: &[JobId]) -> bool {
+        let (queue, life, known) = (Arc::clone(&self.queue), Arc::clone(life), known.to_vec());
+        let call = async move { queue.hand_back_others(life.info.id, &life.info.queues, &known).await };
+        // No longer than until the next beat, which tries again.
+        matches!(timeout(self.pace.beat, AbortOnDropHandle::new(self.home.spawn(call))).await, Ok(Ok(Ok(()))))
     }
 
     async fn lose(&self, life: &Life) {

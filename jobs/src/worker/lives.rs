@@ -1,18 +1,19 @@
 //! Which lives the engine has and what is still out under each.
 //!
 //! A life is left behind when its lease is lost, and also when a claim failed: the store may have handed out jobs in an answer
-//! that never arrived, and a worker that goes on beating would keep them from everybody for ever. The old life beats until
-//! what is known to be out has ended, and then leaves, which gives back what is not known.
+//! that never arrived, and a worker that goes on beating would keep them from everybody for ever. The old life gives back what
+//! is not known to be out with its next beat, goes on until what is known has ended, and then leaves.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::life::{Life, LifeNumber, Pulse};
-use crate::id::WorkerId;
+use crate::id::{JobId, WorkerId};
 use crate::queue::WorkerInfo;
 
 pub(super) struct Lives {
@@ -28,8 +29,8 @@ pub(super) struct Lives {
 
 struct Standing {
     life: Arc<Life>,
-    /// Jobs claimed under it of which the store has not heard yet.
-    out: usize,
+    /// Jobs claimed under it of which the store has not heard yet, and how often each: one that was handed back may come again.
+    out: HashMap<JobId, usize>,
     keeper: AbortOnDropHandle<()>,
 }
 
@@ -51,9 +52,13 @@ impl Lives {
             info: WorkerInfo { id: WorkerId::new(), ..self.likeness.clone() },
             lost: CancellationToken::new(),
             done: CancellationToken::new(),
+            known: OnceLock::new(),
         });
         let keeper = AbortOnDropHandle::new(self.pulse.keep(Arc::clone(&life)));
-        self.standing.insert(self.current, Standing { life, out: 0, keeper });
+        self.standing.insert(self.current, Standing { life, out: HashMap::new(), keeper });
+        if let Some(Standing { life, out, .. }) = self.standing.get(&old) {
+            life.known.get_or_init(|| out.keys().copied().collect());
+        }
         self.forget_if_done(old);
     }
 
@@ -86,16 +91,23 @@ impl Lives {
     }
 
     /// Notes that jobs are out.
-    pub(super) fn charge(&mut self, number: LifeNumber, jobs: usize) {
+    pub(super) fn charge(&mut self, number: LifeNumber, jobs: impl IntoIterator<Item = JobId>) {
         if let Some(standing) = self.standing.get_mut(&number) {
-            standing.out += jobs;
+            for job in jobs {
+                *standing.out.entry(job).or_default() += 1;
+            }
         }
     }
 
     /// Notes that the store has heard of a job, or never will.
-    pub(super) fn discharge(&mut self, number: LifeNumber) {
-        if let Some(standing) = self.standing.get_mut(&number) {
-            standing.out = standing.out.saturating_sub(1);
+    pub(super) fn discharge(&mut self, number: LifeNumber, job: JobId) {
+        if let Some(standing) = self.standing.get_mut(&number)
+            && let Entry::Occupied(mut times) = standing.out.entry(job)
+        {
+            *times.get_mut() -= 1;
+            if *times.get() == 0 {
+                times.remove();
+            }
         }
         self.forget_if_done(number);
     }
@@ -112,7 +124,7 @@ impl Lives {
     }
 
     fn forget_if_done(&mut self, number: LifeNumber) {
-        let done = |standing: &Standing| standing.out == 0 && number != self.current;
+        let done = |standing: &Standing| standing.out.is_empty() && number != self.current;
         if self.standing.get(&number).is_some_and(done)
             && let Some(Standing { life, keeper, .. }) = self.standing.remove(&number)
         {

@@ -3,7 +3,7 @@
 use deskhand_jobs::queue::{DeadReason, Endings, Page, State, Verdict};
 use deskhand_jobs::{Options, Priority, QueueName};
 
-use super::{claim, forget_all, job, on_every_store, plain, queue, settle, worker};
+use super::{claim, forget_all, job, on_every_store, plain, queue, settle, worker, worker_of};
 use crate::fixtures::Store;
 
 const ENDINGS: Endings = Endings::Keep;
@@ -11,6 +11,8 @@ const ENDINGS: Endings = Endings::Keep;
 on_every_store!(
     every_state_is_listed,
     lists_come_in_pages,
+    a_page_beyond_everything_is_empty,
+    the_ended_are_listed_latest_first,
     counts_follow_a_mixed_life,
     a_store_is_fit_for_use,
     dropped_endings_leave_no_trace_even_when_mixed,
@@ -63,6 +65,54 @@ async fn lists_come_in_pages(store: Store) {
     let expected: Vec<_> = jobs[5..].iter().chain(&jobs[..5]).map(|job| job.id).collect();
     assert_eq!(seen, expected, "in the order of claiming");
     assert!(q.list(&queue("other"), State::Ready, ALL).await.expect("lists").is_empty());
+}
+
+async fn a_page_beyond_everything_is_empty(store: Store) {
+    let q = &*store.queue;
+    let me = worker(q).await;
+    for verdict in [Verdict::Succeeded, Verdict::Dead { reason: DeadReason::Failed, error: "no".into() }] {
+        q.push(&[plain()]).await.expect("pushes");
+        settle(q, &claim(q, me, 1).await[0], verdict).await;
+    }
+    let mut later = plain();
+    later.run_at_ms = Some(chrono::Utc::now().timestamp_millis() + 100_000);
+    q.push(&[later, plain()]).await.expect("pushes");
+    for state in State::ALL {
+        for (offset, size) in [(0, 0), (7, 0), (7, 7), (u64::MAX, 1), (u64::MAX, usize::MAX)] {
+            let page = q.list(&QueueName::default(), state, Page { offset, size }).await.expect("lists");
+            assert!(page.is_empty(), "{state} from {offset}, {size} of them");
+        }
+    }
+    let all = q.list(&QueueName::default(), State::Ready, Page { offset: 0, size: usize::MAX }).await.expect("lists");
+    assert_eq!(all.len(), 1);
+}
+
+async fn the_ended_are_listed_latest_first(store: Store) {
+    let q = &*store.queue;
+    let me = worker_of(q, &[QueueName::default()]).await;
+    let jobs: Vec<_> = (0..6).map(|_| plain()).collect();
+    q.push(&jobs).await.expect("pushes");
+    let mut taken = claim(q, me.id, 6).await;
+    // Neither the order of the ids nor its reverse.
+    taken.swap(1, 4);
+    let mut expected = [Vec::new(), Vec::new(), Vec::new()];
+    for (n, job) in taken.iter().enumerate() {
+        let verdict = match n % 3 {
+            0 => Verdict::Succeeded,
+            1 => Verdict::Cancelled { reason: "no".into() },
+            _ => Verdict::Dead { reason: DeadReason::Failed, error: "no".into() },
+        };
+        settle(q, job, verdict).await;
+        store.pass(10).await;
+        expected[n % 3].insert(0, job.id);
+    }
+    for (state, expected) in [State::Succeeded, State::Cancelled, State::Dead].into_iter().zip(expected) {
+        let mut listed = Vec::new();
+        for offset in 0..3 {
+            listed.extend(q.list(&QueueName::default(), state, Page { offset, size: 1 }).await.expect("lists"));
+        }
+        assert_eq!(listed.iter().map(|job| job.id).collect::<Vec<_>>(), expected, "{state}");
+    }
 }
 
 async fn counts_follow_a_mixed_life(store: Store) {

@@ -19,6 +19,9 @@ on_every_store!(
     a_redriven_job_takes_its_key_back_if_it_is_free,
     the_dead_are_discarded,
     a_paused_queue_hands_out_nothing,
+    a_queue_can_be_paused_before_its_first_job,
+    what_ends_while_nobody_runs_it_names_no_worker,
+    a_redriven_job_does_not_take_back_a_key_that_held_until_its_start,
 );
 
 async fn a_waiting_job_is_cancelled_at_once(store: Store) {
@@ -166,4 +169,43 @@ async fn a_paused_queue_hands_out_nothing(store: Store) {
     q.resume(&paused).await.expect("resumes");
     q.wait(&both, std::time::Duration::from_secs(20)).await.expect("a resume wakes");
     assert_eq!(ids(&q.claim(me, &both, 9).await.expect("claims").jobs), [jobs[0].id]);
+}
+
+async fn a_queue_can_be_paused_before_its_first_job(store: Store) {
+    let q = &*store.queue;
+    q.pause(&queue("early")).await.expect("pauses");
+    let infos = q.queues().await.expect("reads");
+    assert!(infos.iter().any(|info| info.name == queue("early") && info.paused), "{infos:?}");
+}
+
+async fn what_ends_while_nobody_runs_it_names_no_worker(store: Store) {
+    let q = &*store.queue;
+    let me = worker(q).await;
+    q.push(&[plain(), plain()]).await.expect("pushes");
+    let mine = claim(q, me, 2).await;
+    settle(q, &mine[0], Verdict::Dead { reason: DeadReason::Failed, error: "no".into() }).await;
+    assert_eq!(
+        q.endings(9).await.expect("reads")[0].running,
+        Some((me, mine[0].claimed_at_ms)),
+        "it died while it ran"
+    );
+    settle(q, &mine[1], Verdict::Retry { delay_ms: 60_000, error: "no".into() }).await;
+    store.pass(10_000).await;
+    q.discard(&[mine[0].id], "not worth it").await.expect("discards");
+    q.cancel(mine[1].id).await.expect("cancels");
+    let endings = q.endings(9).await.expect("reads");
+    assert_eq!(endings.iter().map(|ending| ending.running).collect::<Vec<_>>(), [None, None]);
+}
+
+async fn a_redriven_job_does_not_take_back_a_key_that_held_until_its_start(store: Store) {
+    let q = &*store.queue;
+    let with_key =
+        || job(Options { unique: Some(Unique { key: "k".into(), until: UniqueUntil::Started }), ..Options::default() });
+    let me = worker(q).await;
+    q.push(&[with_key()]).await.expect("pushes");
+    let mine = claim(q, me, 1).await;
+    settle(q, &mine[0], Verdict::Dead { reason: DeadReason::Failed, error: "no".into() }).await;
+    q.redrive(&[mine[0].id]).await.expect("redrives");
+    assert_eq!(q.push(&[with_key()]).await.expect("pushes"), [Pushed::Created], "an attempt had started");
+    assert_eq!(claim(q, me, 9).await.len(), 2);
 }

@@ -16,11 +16,14 @@ on_every_store!(
     a_worker_that_missed_its_lease_is_told_so,
     poison_dies_after_too_many_recoveries,
     a_leaving_worker_hands_back_what_it_has,
+    a_worker_hands_back_what_it_does_not_know,
     many_jobs_of_a_dead_worker_all_come_back,
     a_worker_is_rescued_in_all_its_queues,
     workers_are_listed_while_they_live,
     a_wait_ends_when_a_job_is_pushed,
+    a_wake_up_that_its_hearer_cannot_use_reaches_another,
     a_wait_ends_by_itself,
+    a_wait_for_no_queue_ends_by_itself,
     a_push_between_claim_and_wait_is_not_missed,
 );
 
@@ -105,6 +108,23 @@ async fn a_leaving_worker_hands_back_what_it_has(store: Store) {
     assert_eq!(settle(q, &mine[0], Verdict::Succeeded).await, Settled::Stale);
 }
 
+async fn a_worker_hands_back_what_it_does_not_know(store: Store) {
+    let q = &*store.queue;
+    q.push(&[plain(), plain(), plain()]).await.expect("pushes");
+    let (me, other) = (worker_of(q, &[QueueName::default()]).await, worker(q).await);
+    let mine = claim(q, me.id, 2).await;
+    let others = claim(q, other, 1).await;
+    q.hand_back_others(me.id, &me.queues, &[mine[0].id, deskhand_jobs::JobId::new()]).await.expect("hands back");
+    let again = claim(q, me.id, 9).await;
+    assert_eq!(ids(&again), [mine[1].id], "neither what it knows nor what another has");
+    assert_eq!((again[0].history.hand_backs, again[0].history.recoveries), (1, 0));
+    assert_eq!(settle(q, &mine[1], Verdict::Succeeded).await, Settled::Stale);
+    for job in [&mine[0], &others[0], &again[0]] {
+        assert_eq!(settle(q, job, Verdict::Succeeded).await, Settled::Applied);
+    }
+    assert!(!q.beat(&me, false).await.expect("beats").lost, "it goes on living");
+}
+
 async fn many_jobs_of_a_dead_worker_all_come_back(store: Store) {
     let q = &*store.queue;
     let jobs: Vec<_> = (0..3_000).map(|_| plain()).collect();
@@ -162,6 +182,21 @@ async fn a_wait_ends_when_a_job_is_pushed(store: Store) {
     assert_eq!(claim(&*q, me, 1).await.len(), 1);
 }
 
+async fn a_wake_up_that_its_hearer_cannot_use_reaches_another(store: Store) {
+    let q = &*store.queue;
+    let both = [queue("one"), queue("two")];
+    let of = |name: &QueueName| job(Options { queue: name.clone(), ..Options::default() });
+    let busy = worker_of(q, &both).await;
+    q.push(&[of(&both[1])]).await.expect("pushes");
+    q.wait(&both, Duration::from_secs(20)).await.expect("waits");
+    // The hearer finds something better to do before it has looked there.
+    q.push(&[of(&both[0])]).await.expect("pushes");
+    assert_eq!(q.claim(busy.id, &both, 1).await.expect("claims").jobs[0].queue, both[0]);
+    let start = Instant::now();
+    q.wait(&both[1..], Duration::from_secs(20)).await.expect("waits");
+    assert!(start.elapsed() < Duration::from_secs(10), "the wake-up was lost");
+}
+
 async fn a_wait_ends_by_itself(store: Store) {
     let q = &*store.queue;
     let me = worker(q).await;
@@ -185,4 +220,10 @@ async fn a_push_between_claim_and_wait_is_not_missed(store: Store) {
         assert_eq!(jobs.len(), 1);
         settle(q, &jobs[0], Verdict::Succeeded).await;
     }
+}
+
+async fn a_wait_for_no_queue_ends_by_itself(store: Store) {
+    let start = Instant::now();
+    store.queue.wait(&[], Duration::from_millis(50)).await.expect("waits");
+    assert!(start.elapsed() >= Duration::from_millis(50), "who has no queue must not spin");
 }

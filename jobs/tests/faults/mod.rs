@@ -1,8 +1,11 @@
 //! A real worker on real stores, and what goes wrong around it.
 
 mod bad_jobs;
+mod proxy;
+mod redis_misbehaves;
 mod redis_restarts;
 mod server;
+mod worker_life;
 
 use std::collections::BTreeMap;
 use std::future::Future;

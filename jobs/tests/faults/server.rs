@@ -29,6 +29,19 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Gives it an order.
+    pub(crate) async fn say(&self, words: &[&str]) {
+        let client = redis::Client::open(self.url()).expect("a valid address");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("it answers");
+        let mut order = redis::cmd(words[0]);
+        order.arg(&words[1..]);
+        order.exec_async(&mut connection).await.expect("it obeys");
+    }
+
     /// Ends the server as a power cut would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("it runs");

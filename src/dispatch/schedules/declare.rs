@@ -136,6 +136,11 @@ pub fn check_declared(registry: &Registry, declared: &[Declared]) -> Result<()> 
         if let Err(Error::Invalid(fields)) = times(declaration) {
             wrong.extend(fields.into_iter().map(|f| FieldError { pointer: at(&f.pointer), message: f.message }));
         }
+        if declaration.catch_up == CatchUp::All && declaration.overlap == Overlap::Skip {
+            let message = "catch_up \"all\" fires several jobs at once and overlap \"skip\" lets only one be: \
+                           set overlap = \"allow\", or catch_up = \"latest\"";
+            wrong.push(FieldError { pointer: at("/overlap"), message: message.to_owned() });
+        }
         let args = RawValue::from_string(declaration.args.to_string());
         let made = args
             .map_err(|e| e.to_string())

@@ -68,7 +68,7 @@ words!(
     CatchUp {
         /// The latest one fires.
         Latest = "latest",
-        /// The latest ones fire, up to a number. Meant for schedules whose jobs may overlap.
+        /// The latest ones fire, up to a number. Only for schedules whose jobs may overlap.
         All = "all",
         /// None fires.
         None = "none",

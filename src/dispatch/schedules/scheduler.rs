@@ -115,11 +115,7 @@ impl Scheduler {
         let now = tx.now();
         let mut after = schedule.clone();
         after.updated_at = now;
-        if let Some(end) = schedule.paused_until.filter(|_| schedule.paused) {
-            // The pause is over. What was due in it was not missed, but unwanted.
-            after.last_slot_at = end.max(schedule.last_slot_at);
-            (after.paused, after.paused_until, after.pause_reason) = (false, None, None);
-        }
+        lift_pause(&mut after);
         let times = match Times::read(&after.cron, &after.zone, &after.name, after.jitter_ms) {
             Ok(times) => times,
             Err(error) => return self.give_up(tx, after, &error).await,
@@ -204,11 +200,20 @@ impl Scheduler {
         tracing::error!(schedule = name, error = chain(error), "schedule {name} failed and waits for its next slot");
         let mut tx = self.db.begin().await?;
         let mut after = schedule.clone();
+        lift_pause(&mut after);
         after.last_slot_at = tx.now();
         after.last_error = Some(chain(error));
         let times = Times::read(&after.cron, &after.zone, &after.name, after.jitter_ms)?;
         after.next_at = times.next_after(after.last_slot_at).map(|due| due.fire_at);
         store::update(&mut tx, &after).await?;
         tx.commit().await
+    }
+}
+
+/// Ends the pause of a schedule that is due in spite of it. What was due in the pause was not missed, but unwanted.
+fn lift_pause(schedule: &mut Schedule) {
+    if let Some(end) = schedule.paused_until.filter(|_| schedule.paused) {
+        schedule.last_slot_at = end.max(schedule.last_slot_at);
+        (schedule.paused, schedule.paused_until, schedule.pause_reason) = (false, None, None);
     }
 }

@@ -10,7 +10,7 @@ use crate::db::{Build, Text, Tx};
 use crate::dispatch::LedgerState;
 use crate::on;
 
-/// Reads schedules of these kinds that are due, the longest due first.
+/// Reads schedules of these kinds that are due or whose pause is over, the longest due first.
 pub(super) async fn due(tx: &mut Tx, kinds: &[String], now: DateTime<Utc>, limit: u64) -> Result<Vec<Schedule>> {
     let col = Alias::new;
     let mut select = Query::select();
@@ -18,8 +18,7 @@ pub(super) async fn due(tx: &mut Tx, kinds: &[String], now: DateTime<Utc>, limit
         .column(Asterisk)
         .from(col("schedules"))
         .and_where(Expr::col(col("enabled")))
-        .and_where(Expr::col(col("next_at")).lte(now))
-        .and_where(Expr::col(col("paused")).not().or(Expr::col(col("paused_until")).lte(now)))
+        .and_where(wakes_at().lte(now))
         .and_where(Expr::col(col("kind")).is_in(kinds))
         .order_by(col("next_at"), Order::Asc)
         .limit(limit);
@@ -33,10 +32,8 @@ pub(super) async fn due(tx: &mut Tx, kinds: &[String], now: DateTime<Utc>, limit
 pub(super) async fn next_due(tx: &mut Tx, kinds: &[String]) -> Result<Option<DateTime<Utc>>> {
     let col = Alias::new;
     let mut select = Query::select();
-    let instant =
-        Expr::case(Expr::col(col("paused")), Expr::col(col("paused_until"))).finally(Expr::col(col("next_at")));
     select
-        .expr(sea_query::Func::min(instant))
+        .expr(sea_query::Func::min(wakes_at()))
         .from(col("schedules"))
         .and_where(Expr::col(col("enabled")))
         .and_where(Expr::col(col("kind")).is_in(kinds));
@@ -44,6 +41,12 @@ pub(super) async fn next_due(tx: &mut Tx, kinds: &[String]) -> Result<Option<Dat
         let (sql, values) = c.build(&select);
         sqlx::query_scalar_with(sql, values).fetch_one(c).await
     })?)
+}
+
+/// When a schedule wants the scheduler: [`due`] and [`next_due`] must agree on it, or the scheduler wakes for nothing for ever.
+fn wakes_at() -> sea_query::SimpleExpr {
+    let col = |name| Expr::col(Alias::new(name));
+    Expr::case(col("paused"), col("paused_until")).finally(col("next_at")).into()
 }
 
 pub(super) async fn by_name(tx: &mut Tx, tenant: &TenantId, name: &str) -> Result<Option<Schedule>> {

@@ -15,7 +15,7 @@ use crate::access::Caller;
 use crate::base::Secret;
 use crate::http::{Accepted, Answer, Body, Created, Data, List, Page, Path, Query, Unfiltered, data};
 use crate::work_orders::model::{Draft, MASK, Mapping, SecretChange, System, SystemId};
-use crate::work_orders::{Probe, WorkOrders};
+use crate::work_orders::{Asked, Probe, WorkOrders};
 
 pub(super) fn router() -> Router<WorkOrders> {
     Router::new()
@@ -200,13 +200,8 @@ async fn test_connection(
     Ok(data(service.test_connection(&caller.tenant, id).await?))
 }
 
-#[derive(Serialize)]
-struct Asked {
-    job_id: JobId,
-}
-
 async fn sync(State(service): State<WorkOrders>, caller: Caller, Path(id): Path<SystemId>) -> Answer<Accepted<Asked>> {
-    Ok(Accepted(Asked { job_id: service.sync_now(&caller.tenant, id).await? }))
+    Ok(Accepted(service.sync_now(&caller.tenant, id).await?))
 }
 
 #[derive(Serialize)]
@@ -215,5 +210,6 @@ struct AllAsked {
 }
 
 async fn sync_all(State(service): State<WorkOrders>, caller: Caller) -> Answer<Accepted<AllAsked>> {
-    Ok(Accepted(AllAsked { job_ids: service.sync_all(Some(&caller.tenant)).await? }))
+    let asked = service.sync_all(Some(&caller.tenant)).await?;
+    Ok(Accepted(AllAsked { job_ids: asked.into_iter().map(|asked| asked.job_id).collect() }))
 }

@@ -191,14 +191,16 @@ impl SyncLog {
 
     /// Returns how long to wait when the system says "not now"; `None` if it has said so for too long.
     ///
-    /// What the system asks for is the least; up to 30 % more keeps callers apart. If it does not say, the wait doubles from 5 s
+    /// What the system asks for, up to a day, is the least; up to 30 % more keeps callers apart. If it does not say, the wait doubles from 5 s
     /// up to 15 min. `draw` is a random number in `[0, 1)`.
     pub fn wait(&self, asked: Option<Duration>, now: DateTime<Utc>, draw: f64) -> Option<Duration> {
         if self.waiting_since.is_some_and(|since| now - since >= Self::LONGEST_WAIT) {
             return None;
         }
         let own = Duration::from_secs(5 << self.waits.clamp(0, 8)).min(Duration::from_mins(15));
-        let least = asked.unwrap_or(own);
+        // Who asks for a century is not believed: after a day we look again.
+        let longest = Self::LONGEST_WAIT.to_std().unwrap_or(Duration::MAX);
+        let least = asked.unwrap_or(own).min(longest);
         Some(least.saturating_add(least.mul_f64(0.3 * draw.clamp(0.0, 1.0))))
     }
 }
@@ -231,6 +233,7 @@ mod tests {
         assert_eq!(log(0, None).wait(None, now, 0.0), seconds(5));
         assert_eq!(log(3, Some(now)).wait(None, now, 0.0), seconds(40));
         assert_eq!(log(60, Some(now)).wait(None, now, 0.0), seconds(900));
+        assert_eq!(log(0, None).wait(Some(Duration::MAX), now, 0.0), seconds(86_400));
         assert_eq!(log(9, Some(now - TimeDelta::hours(24))).wait(seconds(1), now, 0.0), None);
     }
 }

@@ -7,4 +7,5 @@ mod schedule;
 mod settings;
 
 pub use context::WorkOrders;
+pub use schedule::Asked;
 pub use settings::Probe;

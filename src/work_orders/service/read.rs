@@ -1,9 +1,13 @@
 //! Reading work orders and runs.
 
 use super::WorkOrders;
+use crate::base::clock::days_before;
 use crate::base::{Error, PageRequest, Paged, Result, TenantId};
 use crate::work_orders::model::{SyncLog, SyncLogId, WorkOrder, WorkOrderId};
 use crate::work_orders::store::{logs, orders};
+
+/// How many records one transaction removes, so that others get in between.
+const BITE: i64 = 1_000;
 
 impl WorkOrders {
     /// Reads one work order.
@@ -50,15 +54,21 @@ impl WorkOrders {
         logs::list(&mut self.db.read().await?, tenant, filter, page).await
     }
 
-    /// Removes the runs that ended more than so many days ago; answers how many.
+    /// Removes the runs that ended more than so many days ago, of all tenants; answers how many.
     ///
     /// # Errors
-    /// [`Error`] if the database does not answer.
+    /// [`Error`] if the database does not answer; what went until then is gone.
     pub async fn clean_sync_logs(&self, days: u32) -> Result<u64> {
-        let mut tx = self.db.begin().await?;
-        let before = tx.now() - chrono::TimeDelta::days(i64::from(days));
-        let removed = logs::prune(&mut tx, before).await?;
-        tx.commit().await?;
-        Ok(removed)
+        let before = days_before(self.clock.now(), days);
+        let mut removed = 0;
+        loop {
+            let mut tx = self.db.begin().await?;
+            let count = logs::prune(&mut tx, before, BITE).await?;
+            tx.commit().await?;
+            removed += count;
+            if count < BITE as u64 {
+                return Ok(removed);
+            }
+        }
     }
 }

@@ -1,17 +1,27 @@
 //! Asking for runs: one unique job per system.
 
 use deskhand_jobs::{Envelope, JobId, Priority};
+use serde::Serialize;
 
 use super::WorkOrders;
 use super::context::load;
 use crate::base::{Error, Result, TenantId};
 use crate::db::Tx;
-use crate::dispatch::Enqueue;
+use crate::dispatch::{Enqueue, ledger};
 use crate::work_orders::model::{SyncSystem, System, SystemId};
 use crate::work_orders::store::systems;
 
+/// The answer to a request for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Asked {
+    /// The job that runs it.
+    pub job_id: JobId,
+    /// Whether the job was under way already.
+    pub joined: bool,
+}
+
 impl WorkOrders {
-    /// Enqueues a run for every system whose turn it is, of all tenants. Answers how many.
+    /// Enqueues a run for every system whose turn it is and that has none under way, of all tenants. Answers how many.
     ///
     /// # Errors
     /// [`Error`] if the database does not answer; then none is enqueued.
@@ -21,44 +31,56 @@ impl WorkOrders {
         let mut asked = 0;
         for system in systems::active(&mut tx, None).await? {
             if system.is_due(now) && systems::note_attempt(&mut tx, &system).await? {
-                enqueue(&mut tx, &system, Priority::Normal).await?;
-                asked += 1;
+                asked += usize::from(!ask(&mut tx, &system, Priority::Normal).await?.joined);
             }
         }
         tx.commit().await?;
         Ok(asked)
     }
 
-    /// Enqueues a run of one system now. If one is under way, the queue keeps that one and drops this.
+    /// Asks for a run of one system now: a new one, or the one that is under way.
     ///
     /// # Errors
     /// [`Error::NotFound`]; a conflict if the system is disabled.
-    pub async fn sync_now(&self, tenant: &TenantId, id: SystemId) -> Result<JobId> {
+    pub async fn sync_now(&self, tenant: &TenantId, id: SystemId) -> Result<Asked> {
         let mut tx = self.db.begin().await?;
         let system = load(&mut tx, tenant, id).await?;
         if !system.is_active {
             return Err(Error::conflict("system_disabled", "the system is disabled: enable it first"));
         }
         systems::note_attempt(&mut tx, &system).await?;
-        let job = enqueue(&mut tx, &system, Priority::High).await?;
+        let asked = ask(&mut tx, &system, Priority::High).await?;
         tx.commit().await?;
-        Ok(job)
+        Ok(asked)
     }
 
-    /// Enqueues a run of every active system of a tenant now, or of all tenants.
+    /// Asks for a run of every active system of a tenant now, or of all tenants.
     ///
     /// # Errors
     /// [`Error`] if the database does not answer; then none is enqueued.
-    pub async fn sync_all(&self, tenant: Option<&TenantId>) -> Result<Vec<JobId>> {
+    pub async fn sync_all(&self, tenant: Option<&TenantId>) -> Result<Vec<Asked>> {
         let mut tx = self.db.begin().await?;
-        let mut jobs = Vec::new();
+        let mut all = Vec::new();
         for system in systems::active(&mut tx, tenant).await? {
             systems::note_attempt(&mut tx, &system).await?;
-            jobs.push(enqueue(&mut tx, &system, Priority::High).await?);
+            all.push(ask(&mut tx, &system, Priority::High).await?);
         }
         tx.commit().await?;
-        Ok(jobs)
+        Ok(all)
     }
+}
+
+/// Takes the run that is under way, or enqueues one. The queue would drop a second one for its unique key, and whoever asked would
+/// hold the id of a job that never runs.
+async fn ask(tx: &mut Tx, system: &System, priority: Priority) -> Result<Asked> {
+    if let Some(job_id) = systems::asked_job(tx, system.id).await?
+        && ledger::state(tx, &system.tenant, job_id).await?.is_some_and(|state| !state.is_end())
+    {
+        return Ok(Asked { job_id, joined: true });
+    }
+    let job_id = enqueue(tx, system, priority).await?;
+    systems::note_asked(tx, system.id, job_id).await?;
+    Ok(Asked { job_id, joined: false })
 }
 
 async fn enqueue(tx: &mut Tx, system: &System, priority: Priority) -> Result<JobId> {

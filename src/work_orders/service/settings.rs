@@ -7,8 +7,8 @@ use super::context::{adapter_of, load};
 use crate::base::{Error, FieldError, PageRequest, Paged, Result, TenantId};
 use crate::db::Tx;
 use crate::work_orders::adapters::{self, Account};
-use crate::work_orders::model::{Draft, Sealed, SecretChange, System, SystemId};
-use crate::work_orders::store::{orders, systems};
+use crate::work_orders::model::{Draft, Position, Sealed, SecretChange, System, SystemId};
+use crate::work_orders::store::{logs, orders, systems};
 
 /// What a test of a connection found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,6 +65,10 @@ impl WorkOrders {
         if away || system.settings != old.settings || system.mapping != old.mapping {
             // The mark belongs to the data of the other site; new words have to reach tickets that do not change any more.
             system.cursor_at = None;
+            // Else a run under way would move the mark past what it stored with the old words. Before the row of the system, as
+            // a run does it, or the two could wait for each other.
+            let beginning = Position::start(None, system.first_window(tx.now()));
+            logs::restart(&mut tx, &system, &beginning).await?;
         }
         self.save(tx, system).await
     }

@@ -8,7 +8,7 @@ use super::json;
 use crate::base::{PageRequest, Paged, Result, TenantId};
 use crate::db::{Build, Text, Tx};
 use crate::on;
-use crate::work_orders::model::{Counts, RunStatus, SyncLog, SyncLogId, SyncType, System, SystemId};
+use crate::work_orders::model::{Counts, Position, RunStatus, SyncLog, SyncLogId, SyncType, System, SystemId};
 
 /// Which runs are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -117,6 +117,16 @@ pub(crate) async fn close_others(tx: &mut Tx, system: &System, job: JobId) -> Re
     Ok(())
 }
 
+/// Sends runs that may still go on back to a place: those under way, and failed ones whose jobs somebody may give another
+/// chance. An attempt under way can store nothing any more.
+pub(crate) async fn restart(tx: &mut Tx, system: &System, from: &Position) -> Result<()> {
+    let sql = "UPDATE work_order_sync_logs SET position = $3, version = version + 1 \
+               WHERE tenant_id = $1 AND system_id = $2 AND status IN ('pending', 'failed')";
+    let position = json::write("position", from)?;
+    on!(tx, |c| sqlx::query(sql).bind(&system.tenant).bind(system.id).bind(&position).execute(c).await.map(|_| ()))?;
+    Ok(())
+}
+
 /// Writes a record over the version that was read, and counts the version up; `false` if somebody was faster.
 pub(crate) async fn save(tx: &mut Tx, log: &mut SyncLog) -> Result<bool> {
     let sql = "UPDATE work_order_sync_logs SET status = $3, fetched = $4, created = $5, updated = $6, unchanged = $7, \
@@ -186,8 +196,10 @@ fn matching(tenant: &TenantId, filter: &Filter) -> SelectStatement {
     select
 }
 
-/// Removes the runs that ended before an instant; answers how many.
-pub(crate) async fn prune(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64> {
-    let sql = "DELETE FROM work_order_sync_logs WHERE ended_at < $1";
-    Ok(on!(tx, |c| sqlx::query(sql).bind(before).execute(c).await.map(|done| done.rows_affected()))?)
+/// Removes up to `limit` runs that ended before an instant, the oldest first; answers how many.
+pub(crate) async fn prune(tx: &mut Tx, before: DateTime<Utc>, limit: i64) -> Result<u64> {
+    // By id, which begins with the time: the primary key finds the oldest, and none but the last bite reads the whole table.
+    let sql = "DELETE FROM work_order_sync_logs WHERE id IN \
+               (SELECT id FROM work_order_sync_logs WHERE ended_at < $1 ORDER BY id LIMIT $2)";
+    Ok(on!(tx, |c| sqlx::query(sql).bind(before).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
 }

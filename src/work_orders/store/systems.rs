@@ -1,6 +1,7 @@
 //! The table `work_order_systems`.
 
 use chrono::{DateTime, Utc};
+use deskhand_jobs::JobId;
 use url::Url;
 
 use super::json;
@@ -170,6 +171,21 @@ pub(crate) async fn note_attempt(tx: &mut Tx, system: &System) -> Result<bool> {
         .await
         .map(|done| done.rows_affected()))?;
     Ok(changed == 1)
+}
+
+/// Returns the job that was last asked to run a system, and holds the row until the end of the transaction: of two that ask at
+/// once, the second sees the job of the first.
+pub(crate) async fn asked_job(tx: &mut Tx, id: SystemId) -> Result<Option<JobId>> {
+    let sql = "UPDATE work_order_systems SET asked_job_id = asked_job_id WHERE id = $1 RETURNING asked_job_id";
+    let asked: Option<Option<Text<JobId>>> = on!(tx, |c| sqlx::query_scalar(sql).bind(id).fetch_optional(c).await)?;
+    Ok(asked.flatten().map(|job| job.0))
+}
+
+/// Notes the job that was asked to run a system.
+pub(crate) async fn note_asked(tx: &mut Tx, id: SystemId, job: JobId) -> Result<()> {
+    let sql = "UPDATE work_order_systems SET asked_job_id = $2 WHERE id = $1";
+    on!(tx, |c| sqlx::query(sql).bind(id).bind(Text(job)).execute(c).await.map(|_| ()))?;
+    Ok(())
 }
 
 /// Moves the mark forward; it never goes back. Nothing changes if the settings that the run began with are no longer those of

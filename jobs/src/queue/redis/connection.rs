@@ -1,6 +1,7 @@
 //! Reaching the server: one shared connection for commands, errors with their cure, the facts checked at start.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -15,12 +16,19 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// The connection, and what every script call carries.
 pub(super) struct Connection {
     client: Client,
-    manager: ConnectionManager,
+    shared: RwLock<Shared>,
     /// Host and port, without credentials.
     pub(super) store: String,
     prefix: String,
     endings: Endings,
     skew_ms: AtomicI64,
+}
+
+/// The connection of all commands, and which one in the life of this store it is.
+#[derive(Clone)]
+struct Shared {
+    number: u64,
+    manager: ConnectionManager,
 }
 
 impl Connection {
@@ -30,15 +38,11 @@ impl Connection {
         let client = Client::open(url).map_err(|error| {
             refused(format!("the address cannot be used ({error}); it looks like redis://host:6379/0"))
         })?;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_millis(500))
-            .set_connection_timeout(Some(Duration::from_secs(2)))
-            .set_response_timeout(Some(ANSWER_WITHIN));
-        let manager = ConnectionManager::new_with_config(client.clone(), config)
+        let manager = ConnectionManager::new_with_config(client.clone(), config())
             .await
             .map_err(|error| classify(&store, error))?;
-        Ok(Self { client, manager, store, prefix: prefix.to_owned(), endings, skew_ms: AtomicI64::new(0) })
+        let shared = RwLock::new(Shared { number: 0, manager });
+        Ok(Self { client, shared, store, prefix: prefix.to_owned(), endings, skew_ms: AtomicI64::new(0) })
     }
 
     pub(super) fn shift_clock(&self, by_ms: i64) {
@@ -64,11 +68,13 @@ impl Connection {
     }
 
     pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
-        command.query_async(&mut self.manager.clone()).await.map_err(|error| classify(&self.store, error))
+        let Shared { number, mut manager } = self.shared();
+        command.query_async(&mut manager).await.map_err(|error| self.failed(number, error))
     }
 
     pub(super) async fn pipeline<T: FromRedisValue>(&self, pipeline: &redis::Pipeline) -> Result<T> {
-        pipeline.query_async(&mut self.manager.clone()).await.map_err(|error| classify(&self.store, error))
+        let Shared { number, mut manager } = self.shared();
+        pipeline.query_async(&mut manager).await.map_err(|error| self.failed(number, error))
     }
 
     /// Calls a script on one queue.
@@ -84,7 +90,26 @@ impl Connection {
         for argument in arguments {
             call.arg(argument.as_ref());
         }
-        call.invoke_async(&mut self.manager.clone()).await.map_err(|error| classify(&self.store, error))
+        let Shared { number, mut manager } = self.shared();
+        call.invoke_async(&mut manager).await.map_err(|error| self.failed(number, error))
+    }
+
+    fn shared(&self) -> Shared {
+        self.shared.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sorts an error of a connection, and replaces the connection if it is one that would only err again.
+    fn failed(&self, number: u64, error: RedisError) -> Error {
+        if is_spent(&error) {
+            let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
+            // Of many calls that fail together the first replaces it.
+            if shared.number == number
+                && let Ok(manager) = ConnectionManager::new_lazy_with_config(self.client.clone(), config())
+            {
+                *shared = Shared { number: number + 1, manager };
+            }
+        }
+        classify(&self.store, error)
     }
 
     pub(super) fn unreadable(&self, message: impl Into<String>) -> Error {
@@ -118,6 +143,20 @@ impl Connection {
         let version = if product == "valkey" { text("valkey_version") } else { text("redis_version") };
         Ok(Health { version: format!("{product} {version}"), durability })
     }
+}
+
+fn config() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_number_of_retries(1)
+        .set_max_delay(Duration::from_millis(500))
+        .set_connection_timeout(Some(Duration::from_secs(2)))
+        .set_response_timeout(Some(ANSWER_WITHIN))
+}
+
+/// Says whether a connection is of no use though nobody has closed it: the client goes on using one to a host that is gone
+/// without a farewell, and one to a server that has been demoted.
+fn is_spent(error: &RedisError) -> bool {
+    error.is_timeout() || error.kind() == redis::ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
 /// Sorts the client's errors: what passes by itself, and what a person must mend.

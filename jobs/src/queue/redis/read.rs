@@ -1,6 +1,6 @@
 //! What can be looked at: jobs, queues, workers, endings.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use redis::Value;
@@ -41,25 +41,24 @@ impl RedisQueue {
 
     pub(super) async fn known_ids(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
         let mut known = Vec::new();
+        let mut unknown = ids.to_vec();
         for queue in self.queue_names().await? {
-            for part in ids.chunks(BATCH) {
+            let keys = ["jobs", "ended"].map(|word| self.connection.key(&queue, word));
+            let mut others = Vec::new();
+            for part in unknown.chunks(BATCH) {
+                // Not HMGET: it would send the payload of every job.
                 let mut pipeline = redis::pipe();
-                for word in ["jobs", "ended"] {
-                    let mut command = redis::cmd("HMGET");
-                    command.arg(self.connection.key(&queue, word));
-                    for id in part {
-                        command.arg(id.as_bytes());
+                for id in part {
+                    for key in &keys {
+                        pipeline.hexists(key, id.as_bytes());
                     }
-                    pipeline.add_command(command);
                 }
-                let (jobs, ended): (Vec<Value>, Vec<Value>) = self.connection.pipeline(&pipeline).await?;
-                known.extend(
-                    part.iter()
-                        .zip(jobs)
-                        .zip(ended)
-                        .filter_map(|((id, job), ended)| (job != Value::Nil || ended != Value::Nil).then_some(*id)),
-                );
+                let there: Vec<bool> = self.connection.pipeline(&pipeline).await?;
+                for (id, there) in part.iter().zip(there.chunks(keys.len())) {
+                    if there.contains(&true) { known.push(*id) } else { others.push(*id) }
+                }
             }
+            unknown = others;
         }
         Ok(known)
     }
@@ -72,8 +71,13 @@ impl RedisQueue {
     }
 
     async fn list_ids(&self, queue: &QueueName, state: State, page: Page) -> Result<Vec<JobId>> {
-        let from = page.offset as usize;
-        let to = from + page.size;
+        // What the server counts with; beyond it there is nothing.
+        const END: usize = i64::MAX as usize;
+        let from = usize::try_from(page.offset).unwrap_or(END).min(END);
+        let to = from.saturating_add(page.size).min(END);
+        if from == to {
+            return Ok(Vec::new());
+        }
         let key = |word: &str| self.connection.key(queue, word);
         let ids: Vec<Vec<u8>> = match state {
             State::Ready => {
@@ -93,27 +97,30 @@ impl RedisQueue {
                 ids
             }
             State::Scheduled => {
-                self.connection
-                    .command(redis::cmd("ZRANGE").arg(key("due")).arg(from).arg(to.saturating_sub(1)))
-                    .await?
+                self.connection.command(redis::cmd("ZRANGE").arg(key("due")).arg(from).arg(to - 1)).await?
             }
             State::Dead => {
-                let command =
-                    redis::cmd("ZRANGE").arg(key("dead")).arg(from).arg(to.saturating_sub(1)).arg("REV").to_owned();
+                let command = redis::cmd("ZRANGE").arg(key("dead")).arg(from).arg(to - 1).arg("REV").to_owned();
                 self.connection.command(&command).await?
             }
-            // As many as workers run at once, or as nobody has fetched yet: both are small.
-            State::Running => self.hash_slice(&key("running"), from, to).await?,
-            State::Succeeded | State::Cancelled => self.hash_slice(&key("ended"), from, to).await?,
+            State::Running => {
+                let mut ids: Vec<Vec<u8>> = self.connection.command(redis::cmd("HKEYS").arg(key("running"))).await?;
+                ids.sort();
+                slice(ids, from, to)
+            }
+            // As many as nobody has fetched yet, which are few while somebody does.
+            State::Succeeded | State::Cancelled => {
+                let records = self.scan_endings(queue, usize::MAX).await?;
+                let of_state = records.into_iter().filter_map(|(id, text)| {
+                    let past = read_history(&text);
+                    (past.state.as_deref() == Some(state.as_str())).then_some((past.ended_at_ms, id))
+                });
+                // A scan may meet a record twice.
+                let by_time: BTreeSet<_> = of_state.collect();
+                slice(by_time.into_iter().rev().map(|(_, id)| id).collect(), from, to)
+            }
         };
         ids.iter().map(|id| self.read_id(id)).collect()
-    }
-
-    async fn hash_slice(&self, key: &str, from: usize, to: usize) -> Result<Vec<Vec<u8>>> {
-        let mut ids: Vec<Vec<u8>> = self.connection.command(redis::cmd("HKEYS").arg(key)).await?;
-        ids.sort();
-        ids.truncate(to);
-        Ok(ids.split_off(from.min(ids.len())))
     }
 
     async fn read_jobs(&self, queue: &QueueName, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
@@ -139,7 +146,7 @@ impl RedisQueue {
         let ended = || past.state.as_deref().and_then(State::from_name);
         let state = State::from_name(&state).or_else(ended).ok_or_else(unreadable)?;
         let when_ms = when.parse::<f64>().ok().map(|at| at as i64);
-        let rank = side.bytes().next().map_or(Priority::Normal.rank(), |digit| digit - b'0');
+        let rank = side.bytes().next().map(|digit| digit - b'0').or(past.rank).unwrap_or(Priority::Normal.rank());
         Ok(Some(JobRecord {
             id,
             queue: queue.clone(),
@@ -209,22 +216,28 @@ impl RedisQueue {
     pub(super) async fn some_endings(&self, limit: usize) -> Result<Vec<Ending>> {
         let mut endings = Vec::new();
         for queue in self.queue_names().await? {
-            let mut cursor = 0_u64;
-            loop {
-                let mut command = redis::cmd("HSCAN");
-                command.arg(self.connection.key(&queue, "ended")).arg(cursor).arg("COUNT").arg(BATCH);
-                let (next, pairs): Scan = self.connection.command(&command).await?;
-                for (id, text) in pairs {
-                    endings.push(self.read_ending(self.read_id(&id)?, &queue, &text)?);
-                }
-                cursor = next;
-                if cursor == 0 || endings.len() >= limit {
-                    break;
-                }
+            for (id, text) in self.scan_endings(&queue, limit - endings.len()).await? {
+                endings.push(self.read_ending(self.read_id(&id)?, &queue, &text)?);
+            }
+            endings.truncate(limit);
+        }
+        Ok(endings)
+    }
+
+    /// Reads records of endings until there are at least `enough` or no more.
+    async fn scan_endings(&self, queue: &QueueName, enough: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let (mut cursor, mut found) = (0_u64, Vec::new());
+        while found.len() < enough {
+            let mut command = redis::cmd("HSCAN");
+            command.arg(self.connection.key(queue, "ended")).arg(cursor).arg("COUNT").arg(BATCH);
+            let (next, pairs): Scan = self.connection.command(&command).await?;
+            found.extend(pairs);
+            cursor = next;
+            if cursor == 0 {
+                break;
             }
         }
-        endings.truncate(limit);
-        Ok(endings)
+        Ok(found)
     }
 
     fn read_ending(&self, id: JobId, queue: &QueueName, text: &[u8]) -> Result<Ending> {
@@ -254,6 +267,11 @@ impl RedisQueue {
         }
         Ok(())
     }
+}
+
+fn slice(mut items: Vec<Vec<u8>>, from: usize, to: usize) -> Vec<Vec<u8>> {
+    items.truncate(to);
+    items.split_off(from.min(items.len()))
 }
 
 /// Reads `worker:epoch:claimed_at`.

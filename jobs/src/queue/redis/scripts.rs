@@ -7,11 +7,15 @@ use std::sync::LazyLock;
 use redis::Script;
 
 macro_rules! scripts {
-    ($($name:ident),*) => {
+    ($head:literal: $($name:ident),*) => {
         $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-            Script::new(concat!(include_str!("lua/prelude.lua"), include_str!(concat!("lua/", stringify!($name), ".lua"))))
+            let text = include_str!(concat!("lua/", stringify!($name), ".lua"));
+            Script::new(&[$head, include_str!("lua/prelude.lua"), text].concat())
         });)*
     };
 }
 
-scripts!(push, claim, settle, beat, rescue, cancel, retry, redrive, discard, read, workers, forget);
+scripts!("": push);
+
+// A server whose memory is full must refuse new jobs, but not the beats and ends by which it becomes empty again.
+scripts!("#!lua flags=allow-oom\n": claim, settle, beat, rescue, cancel, retry, redrive, discard, pause, read, workers, forget);

@@ -60,15 +60,7 @@ impl RedisQueue {
     }
 
     pub(super) async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<()> {
-        let flag = self.connection.key(queue, "paused");
-        let mut pipeline = redis::pipe();
-        pipeline.atomic();
-        if paused {
-            pipeline.set(flag, 1).ignore();
-        } else {
-            pipeline.del(flag).ignore();
-            pipeline.zadd(self.connection.key(queue, "wake"), "w", 0).ignore();
-        }
-        self.connection.pipeline(&pipeline).await
+        self.register_queue(queue).await?;
+        self.connection.call(&scripts::pause, queue, [u8::from(paused).to_string()]).await
     }
 }

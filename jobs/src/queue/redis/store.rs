@@ -1,7 +1,5 @@
 //! The store as the port sees it: which duty is in which file.
 
-use std::collections::HashSet;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,8 +17,6 @@ use crate::queue::{
 pub struct RedisQueue {
     pub(super) connection: Connection,
     pub(super) waiter: Waiter,
-    /// Queues that this process has put into the registry already.
-    pub(super) registered: Mutex<HashSet<QueueName>>,
 }
 
 impl RedisQueue {
@@ -31,7 +27,7 @@ impl RedisQueue {
     pub async fn open(url: &str, prefix: &str, endings: Endings) -> Result<Self> {
         let connection = Connection::open(url, prefix, endings).await?;
         connection.check().await?;
-        Ok(Self { connection, waiter: Waiter::default(), registered: Mutex::default() })
+        Ok(Self { connection, waiter: Waiter::default() })
     }
 
     /// For tests: moves what this client takes for the server's time.
@@ -65,7 +61,14 @@ impl Queue for RedisQueue {
 
     async fn leave(&self, worker: WorkerId, queues: &[QueueName]) -> Result<()> {
         for queue in queues {
-            self.take_back(worker, queue, true).await?;
+            self.take_back(worker, queue, "leaves", &[]).await?;
+        }
+        Ok(())
+    }
+
+    async fn hand_back_others(&self, worker: WorkerId, queues: &[QueueName], known: &[JobId]) -> Result<()> {
+        for queue in queues {
+            self.take_back(worker, queue, "lives", known).await?;
         }
         Ok(())
     }

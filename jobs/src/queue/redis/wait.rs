@@ -1,5 +1,7 @@
 //! Waiting for work without asking for it.
 
+use std::collections::HashSet;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::AsyncConnectionConfig;
@@ -20,6 +22,8 @@ const SHORTEST_BLOCK: Duration = Duration::from_millis(5);
 #[derive(Default)]
 pub(super) struct Waiter {
     idle: Mutex<Option<MultiplexedConnection>>,
+    /// Queues whose marker was taken here and into which nobody here has looked since.
+    heard: std::sync::Mutex<HashSet<QueueName>>,
 }
 
 impl Waiter {
@@ -28,6 +32,10 @@ impl Waiter {
     /// The connection is put back only after a whole exchange: a caller that gives up closes it, and with it the blocked command,
     /// which would otherwise swallow a marker meant for somebody else.
     pub(super) async fn wait(&self, connection: &Connection, queues: &[QueueName], max_wait: Duration) -> Result<()> {
+        if queues.is_empty() {
+            tokio::time::sleep(max_wait).await;
+            return Ok(());
+        }
         let taken = self.idle.lock().await.take();
         let mut blocking = match taken {
             Some(blocking) => blocking,
@@ -40,9 +48,29 @@ impl Waiter {
         }
         command.arg(format!("{:.3}", block.as_secs_f64()));
         blocking.set_response_timeout(block + ANSWER_MARGIN);
-        command.query_async::<redis::Value>(&mut blocking).await.map_err(|error| classify(&connection.store, error))?;
+        let answer: Option<(String, String, f64)> =
+            command.query_async(&mut blocking).await.map_err(|error| classify(&connection.store, error))?;
+        if let Some((marker, ..)) = answer
+            && let Some(queue) = queues.iter().find(|queue| connection.key(queue, "wake") == marker)
+        {
+            self.heard().insert(queue.clone());
+        }
         *self.idle.lock().await = Some(blocking);
         Ok(())
+    }
+
+    /// Notes that somebody has looked into a queue.
+    pub(super) fn looked_into(&self, queue: &QueueName) {
+        self.heard().remove(queue);
+    }
+
+    /// Says whether a wake-up for a queue was heard here and not used; whoever asks has to pass it on.
+    pub(super) fn owes(&self, queue: &QueueName) -> bool {
+        self.heard().remove(queue)
+    }
+
+    fn heard(&self) -> MutexGuard<'_, HashSet<QueueName>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What producers and workers do: push, beat, claim, settle, rescue.
 
 use bytes::Bytes;
+use futures_util::future::try_join;
 use redis::Value;
 
 use super::scripts;
@@ -20,23 +21,29 @@ impl RedisQueue {
     pub(super) async fn push_jobs(&self, jobs: &[Envelope]) -> Result<Vec<Pushed>> {
         let mut answers = vec![Pushed::Duplicate; jobs.len()];
         for (queue, places) in by_queue(jobs, |job| &job.options.queue) {
-            self.register_queue(&queue).await?;
-            for places in places.chunks(BATCH) {
-                let mut arguments = Vec::with_capacity(places.len() * 3);
-                for job in places.iter().map(|&place| &jobs[place]) {
-                    arguments.push(job.id.as_bytes().to_vec());
-                    arguments.push(job.encode());
-                    arguments.push(push_options(job).into_bytes());
-                }
-                let values: Vec<Value> = self.connection.call(&scripts::push, &queue, &arguments).await?;
-                for (&place, value) in places.iter().zip(values) {
-                    answers[place] = match value {
-                        Value::Int(0) => Pushed::Created,
-                        Value::BulkString(id) => Pushed::Conflict { holder: self.read_id(&id)? },
-                        _ => Pushed::Duplicate,
-                    };
-                }
+            // Side by side, which costs no time. Should only the jobs get through, the caller is told of a failure and comes again.
+            let ((), values) = try_join(self.register_queue(&queue), self.push_to(&queue, jobs, &places)).await?;
+            for (place, value) in places.into_iter().zip(values) {
+                answers[place] = match value {
+                    Value::Int(0) => Pushed::Created,
+                    Value::BulkString(id) => Pushed::Conflict { holder: self.read_id(&id)? },
+                    _ => Pushed::Duplicate,
+                };
             }
+        }
+        Ok(answers)
+    }
+
+    async fn push_to(&self, queue: &QueueName, jobs: &[Envelope], places: &[usize]) -> Result<Vec<Value>> {
+        let mut answers = Vec::with_capacity(places.len());
+        for places in places.chunks(BATCH) {
+            let mut arguments = Vec::with_capacity(places.len() * 3);
+            for job in places.iter().map(|&place| &jobs[place]) {
+                arguments.push(job.id.as_bytes().to_vec());
+                arguments.push(job.encode());
+                arguments.push(push_options(job).into_bytes());
+            }
+            answers.extend(self.connection.call::<Vec<Value>>(&scripts::push, queue, &arguments).await?);
         }
         Ok(answers)
     }
@@ -57,19 +64,27 @@ impl RedisQueue {
             }
             for dead in dead {
                 let dead = dead.parse().map_err(|_| self.connection.unreadable(format!("worker {dead:?}")))?;
-                beat.rescued += self.take_back(dead, queue, false).await?;
+                beat.rescued += self.take_back(dead, queue, "dead", &[]).await?;
             }
         }
         Ok(beat)
     }
 
-    /// Takes back what a worker has of a queue: handed back if it leaves by itself, else recovered.
-    pub(super) async fn take_back(&self, worker: WorkerId, queue: &QueueName, leaves: bool) -> Result<usize> {
+    /// Takes back what a worker has of a queue, but what it keeps; `why` is a word of the script.
+    pub(super) async fn take_back(
+        &self,
+        worker: WorkerId,
+        queue: &QueueName,
+        why: &str,
+        kept: &[JobId],
+    ) -> Result<usize> {
         let mut taken = 0;
         let mut cursor = "0".to_owned();
         loop {
-            let arguments = [worker.to_string(), cursor, u8::from(leaves).to_string(), MAX_RECOVERIES.to_string()];
-            let part: (String, usize) = self.connection.call(&scripts::rescue, queue, &arguments).await?;
+            let (worker, recoveries) = (worker.to_string(), MAX_RECOVERIES.to_string());
+            let fixed = [worker.as_bytes(), cursor.as_bytes(), why.as_bytes(), recoveries.as_bytes()];
+            let arguments = fixed.into_iter().chain(kept.iter().map(|id| &id.as_bytes()[..]));
+            let part: (String, usize) = self.connection.call(&scripts::rescue, queue, arguments).await?;
             taken += part.1;
             cursor = part.0;
             if cursor == "0" {
@@ -83,8 +98,15 @@ impl RedisQueue {
         for queue in queues {
             let wanted = (limit - claim.jobs.len()).min(BATCH);
             if wanted == 0 {
-                break;
+                // The only marker of this queue may be what woke this worker, which has no place left.
+                if self.waiter.owes(queue) {
+                    let marker = self.connection.key(queue, "wake");
+                    // Jobs are in hand: a failure here must not lose them, it only costs the others their next tick.
+                    drop(self.connection.command::<()>(redis::cmd("ZADD").arg(marker).arg(0).arg("w")).await);
+                }
+                continue;
             }
+            self.waiter.looked_into(queue);
             let arguments = [worker.to_string(), wanted.to_string()];
             let reply: Vec<Value> = self.connection.call(&scripts::claim, queue, &arguments).await?;
             let part = self.read_claim(queue, reply)?;
@@ -141,15 +163,15 @@ impl RedisQueue {
         Ok(answers)
     }
 
-    /// Puts a queue into the registry, once in the life of this process.
-    async fn register_queue(&self, queue: &QueueName) -> Result<()> {
-        if self.registered.lock().expect("no code panics under this lock").contains(queue) {
+    /// Puts a queue into the registry. Each time anew: a server that was emptied has forgotten what this process has said before.
+    pub(super) async fn register_queue(&self, queue: &QueueName) -> Result<()> {
+        let registry = self.connection.registry_key();
+        // Asked first, because a server without memory lets nobody add, but a worker must be able to come and drain it.
+        let known: bool = self.connection.command(redis::cmd("SISMEMBER").arg(&registry).arg(queue.as_str())).await?;
+        if known {
             return Ok(());
         }
-        let registry = self.connection.registry_key();
-        self.connection.command::<()>(redis::cmd("SADD").arg(registry).arg(queue.as_str())).await?;
-        self.registered.lock().expect("no code panics under this lock").insert(queue.clone());
-        Ok(())
+        self.connection.command(redis::cmd("SADD").arg(&registry).arg(queue.as_str())).await
     }
 
     pub(super) fn read_id(&self, bytes: &[u8]) -> Result<JobId> {
@@ -170,6 +192,7 @@ struct Past {
     l: Option<String>,
     t: Option<f64>,
     d: Option<String>,
+    p: Option<u8>,
 }
 
 /// A job's past in the words of the port.
@@ -180,6 +203,8 @@ pub(super) struct Record {
     pub(super) lease: Option<String>,
     pub(super) ended_at_ms: i64,
     pub(super) reason: Option<String>,
+    /// The priority of an ended job; nothing for a plain one.
+    pub(super) rank: Option<u8>,
 }
 
 /// Reads a history or an ending; nothing, or what cannot be read, is an empty past.
@@ -197,6 +222,7 @@ pub(super) fn read_history(text: &[u8]) -> Record {
         lease: past.l,
         ended_at_ms: past.t.unwrap_or_default() as i64,
         reason: past.d,
+        rank: past.p,
     }
 }
 

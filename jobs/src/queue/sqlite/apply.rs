@@ -112,6 +112,8 @@ fn row(held: &Held, step: &Step, now_ms: i64) -> serde_json::Value {
         history.last_error,
         dead_reason,
         step.goal.is_end().then_some(now_ms),
+        // Whoever had it last has not ended it if it ends while it waits or lies among the dead.
+        i64::from(step.goal.is_end() && held.lease.is_none()),
     ])
 }
 
@@ -147,11 +149,12 @@ impl Change {
                    aside_since_ms = new.aside_since_ms, last_error = new.last_error, dead_reason = new.dead_reason, \
                    ended_at_ms = new.ended_at_ms, ending = new.ended_at_ms IS NOT NULL AND ?2, \
                    holds_key = holds_key AND new.ended_at_ms IS NULL, \
-                   payload = CASE WHEN new.state <> 'cancelled' THEN payload END \
+                   payload = CASE WHEN new.state <> 'cancelled' THEN payload END, \
+                   worker = CASE WHEN NOT new.ended_by_a_person THEN worker END \
                    FROM (SELECT value ->> 0 AS entry, value ->> 1 AS state, value ->> 2 AS run_at_ms, \
                    value ->> 3 AS failures, value ->> 4 AS recoveries, value ->> 5 AS hand_backs, \
                    value ->> 6 AS aside_since_ms, value ->> 7 AS last_error, value ->> 8 AS dead_reason, \
-                   value ->> 9 AS ended_at_ms FROM json_each(?1)) AS new WHERE jobs.entry = new.entry";
+                   value ->> 9 AS ended_at_ms, value ->> 10 AS ended_by_a_person FROM json_each(?1)) AS new WHERE jobs.entry = new.entry";
         sqlx::query(sql).bind(list(rows)).bind(endings == Endings::Keep).execute(&mut *self.tx).await?;
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use sqlx::types::Json;
 
-use super::apply::Held;
+use super::apply::{Held, id_list};
 use super::columns::held;
 use super::fault::Result;
 use super::open::{Change, SqliteQueue};
@@ -38,6 +38,24 @@ impl SqliteQueue {
         let Json(left) = sqlx::query_scalar(sql).bind(&id).fetch_one(&mut *change.tx).await?;
         let queues = self.take_back(&mut change, left, handed_back).await?.1;
         sqlx::query("DELETE FROM workers WHERE id = ?1").bind(&id).execute(&mut *change.tx).await?;
+        change.commit().await?;
+        self.bells.ring(&queues);
+        Ok(())
+    }
+
+    /// Hands back what a worker does not know that it has.
+    pub(super) async fn relieve(&self, worker: WorkerId, known: &[JobId]) -> Result<()> {
+        let mut change = self.begin().await?;
+        let sql = held!(
+            "0",
+            "jobs WHERE worker = ?1 AND state = 'running' AND id NOT IN (SELECT unhex(value, '-') FROM json_each(?2))"
+        );
+        let Json(left) = sqlx::query_scalar(sql)
+            .bind(worker.to_string())
+            .bind(id_list(known.iter().copied()))
+            .fetch_one(&mut *change.tx)
+            .await?;
+        let queues = self.take_back(&mut change, left, handed_back).await?.1;
         change.commit().await?;
         self.bells.ring(&queues);
         Ok(())

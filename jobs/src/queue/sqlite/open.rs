@@ -177,7 +177,7 @@ async fn install(writer: &SqlitePool) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{fixture, job};
+    use super::super::fixture::{fixture, job, settlement};
     use super::*;
     use crate::queue::{Queue, Verdict};
 
@@ -258,5 +258,28 @@ mod tests {
         drop(change);
         assert!(fixture.store.queues().await.expect("reads").is_empty());
         fixture.fill(1).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn calls_that_are_given_up_anywhere_leave_the_store_whole() {
+        let fixture = fixture(Endings::Keep).await;
+        let worker = fixture.worker().await;
+        let store = &fixture.store;
+        for n in 0..400 {
+            let patience = Duration::from_micros(n * 10);
+            let jobs = [job(), job()];
+            let _ = tokio::time::timeout(patience, store.push(&jobs)).await;
+            let claim = store.claim(worker.id, &worker.queues, 3);
+            let Ok(Ok(claim)) = tokio::time::timeout(patience, claim).await else { continue };
+            let ends: Vec<_> = claim.jobs.iter().map(|job| settlement(job, Verdict::Succeeded)).collect();
+            let _ = tokio::time::timeout(patience, store.settle(&ends)).await;
+        }
+        store.leave(worker.id, &worker.queues).await.expect("leaves");
+        let counts = fixture.counts().await;
+        let worker = fixture.worker().await;
+        let rest = store.claim(worker.id, &worker.queues, 1_000).await.expect("claims").jobs;
+        assert!(counts.running == 0 && counts.ready > 0 && counts.succeeded_total > 0, "{counts:?}");
+        assert_eq!(rest.len() as u64, counts.ready.min(1_000));
+        assert_eq!(counts.pushed_total, counts.succeeded_total + counts.ready, "no job is half here");
     }
 }

@@ -34,6 +34,10 @@ impl Queue for SqliteQueue {
         self.remove_worker(worker).await.map_err(|fault| self.tell(fault))
     }
 
+    async fn hand_back_others(&self, worker: WorkerId, _queues: &[QueueName], known: &[JobId]) -> Result<()> {
+        self.relieve(worker, known).await.map_err(|fault| self.tell(fault))
+    }
+
     async fn wait(&self, queues: &[QueueName], max_wait: Duration) -> Result<()> {
         self.wait_for_work(queues, max_wait).await.map_err(|fault| self.tell(fault))
     }

@@ -34,6 +34,7 @@ pub(super) enum Act {
     HangUntilAsked { then: bool },
     Block { ms: u64 },
     PanicInDrop,
+    FailUnspeakably,
 }
 
 /// What handlers share with the test.
@@ -52,6 +53,18 @@ impl Drop for CountDrop {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
+
+/// An error that cannot be shown.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl std::fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("no words")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
 
 struct PanicDrop;
 
@@ -91,6 +104,7 @@ impl Job for Play {
                 }
                 sleep(Duration::from_millis(5)).await;
             }
+            Act::FailUnspeakably => return Err(Box::new(Unspeakable)),
             Act::Block { ms } => std::thread::sleep(Duration::from_millis(ms)),
             Act::PanicInDrop => {
                 let _bomb = PanicDrop;

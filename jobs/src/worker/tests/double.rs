@@ -185,6 +185,19 @@ impl Queue for Memory {
         Ok(())
     }
 
+    async fn hand_back_others(&self, worker: WorkerId, _: &[QueueName], known: &[JobId]) -> Result<()> {
+        self.answer()?;
+        let mut inner = self.look();
+        let (others, kept): (HashMap<_, _>, HashMap<_, _>) = std::mem::take(&mut inner.running)
+            .into_iter()
+            .partition(|(id, running)| running.worker == worker && !known.contains(id));
+        inner.running = kept;
+        inner.ready.extend(others.into_values().map(|running| running.job));
+        drop(inner);
+        self.work.notify_one();
+        Ok(())
+    }
+
     async fn wait(&self, _: &[QueueName], max_wait: Duration) -> Result<()> {
         self.answer()?;
         let _ = tokio::time::timeout(max_wait, self.work.notified()).await;

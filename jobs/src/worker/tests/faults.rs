@@ -68,6 +68,20 @@ async fn a_job_whose_claim_was_answered_in_vain_comes_back() {
 }
 
 #[tokio::test]
+async fn a_job_whose_claim_was_answered_in_vain_does_not_wait_for_the_others_of_its_worker() {
+    let bench = Bench::start();
+    let long = bench.play(Act::Wait);
+    bench.started(1).await;
+    bench.queue.swallow_claim.store(true, Ordering::SeqCst);
+    let id = bench.play(Act::Finish);
+    assert_eq!(bench.verdict(id).await, Verdict::Succeeded);
+    assert!(bench.queue.verdicts(long).is_empty(), "the other still runs");
+    bench.stage.go.notify_one();
+    assert_eq!(bench.verdict(long).await, Verdict::Succeeded);
+    bench.stop().await;
+}
+
+#[tokio::test]
 async fn a_stopping_worker_lets_running_jobs_finish() {
     let bench = Bench::start();
     let id = bench.play(Act::Wait);

@@ -46,7 +46,8 @@ async fn a_handler_that_returns_done_has_succeeded() {
 #[tokio::test]
 async fn errors_and_panics_are_tried_again_and_then_dead() {
     let bench = Bench::start();
-    for (act, error) in [(Act::Fail, "no luck"), (Act::Panic, "panicked: oh no")] {
+    let acts = [(Act::Fail, "no luck"), (Act::Panic, "panicked: oh no"), (Act::FailUnspeakably, "panicked: no words")];
+    for (act, error) in acts {
         let id = bench.play(act.clone());
         assert_eq!(bench.verdict(id).await, retry(error));
         let mut envelope = raw("test.play", &format!("{{\"act\":\"{act:?}\"}}"));

@@ -13,5 +13,5 @@ if redis.call('ZREM', Q .. 'due', id) == 0 then
   -- Walks the list: rare, done by people, and 20 ms at a million waiting jobs.
   redis.call('LREM', Q .. 'ready:' .. rank_of(redis.call('HGET', Q .. 'side', id)), 1, id)
 end
-bury(id, 'cancelled', nil, 'cancelled')
+bury(id, 'cancelled', nil)
 return 'ended'

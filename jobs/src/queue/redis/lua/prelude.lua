@@ -65,6 +65,8 @@ local function bury(id, state, lease, why)
   redis.call('HDEL', Q .. 'jobs', id)
   redis.call('HDEL', Q .. 'history', id)
   redis.call('HDEL', Q .. 'side', id)
+  -- The record is all that is left of the job.
+  history.p = tonumber(rank_of(side))
   record(id, state, lease, history)
 end
 

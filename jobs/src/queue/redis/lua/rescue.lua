@@ -2,12 +2,16 @@
 --
 -- ARGV[3]  the worker
 -- ARGV[4]  where the last part ended; "0" at first
--- ARGV[5]  "1" if the worker leaves by itself: its jobs are handed back. Else it must be dead, and they are recovered.
+-- ARGV[5]  "dead" if the worker must be dead: its jobs are recovered. "leaves" if it leaves by itself and "lives" if it only
+--          wants to be rid of jobs: they are handed back.
 -- ARGV[6]  how many recoveries a job may have before it is poison
+-- ARGV     from 7 on: ids of jobs that it keeps
 -- Returns  {where this part ended; "0" when all is done, how many jobs were taken}
-local worker, cursor, leaves = ARGV[3], ARGV[4], ARGV[5] == '1'
+local worker, cursor, dead = ARGV[3], ARGV[4], ARGV[5] == 'dead'
+local kept = {}
+for at = 7, #ARGV do kept[ARGV[at]] = true end
 local expiry = redis.call('ZSCORE', Q .. 'workers', worker)
-if not leaves and (not expiry or tonumber(expiry) >= now) then return { '0', 0 } end
+if dead and (not expiry or tonumber(expiry) >= now) then return { '0', 0 } end
 
 local taken = 0
 for _ = 1, 5 do
@@ -15,16 +19,16 @@ for _ = 1, 5 do
   cursor = part[1]
   for at = 1, #part[2], 2 do
     local id, lease = part[2][at], part[2][at + 1]
-    if string.sub(lease, 1, #worker) == worker then
+    if string.sub(lease, 1, #worker) == worker and not kept[id] then
       taken = taken + 1
       redis.call('HDEL', Q .. 'running', id)
       local history = history_of(id)
-      if leaves then history.h = history.h + 1 else history.r = history.r + 1 end
+      if dead then history.r = history.r + 1 else history.h = history.h + 1 end
       if redis.call('SREM', Q .. 'cancel', id) == 1 then
         redis.call('HSET', Q .. 'history', id, cjson.encode(history))
-        bury(id, 'cancelled', lease, 'cancelled while running')
-      elseif history.r > tonumber(ARGV[6]) then
-        history.e = 'workers died while running this job ' .. history.r .. ' times'
+        bury(id, 'cancelled', lease)
+      elseif dead and history.r > tonumber(ARGV[6]) then
+        history.e = history.r .. ' workers died while running this job'
         die(id, lease, history, 'poison')
       else
         redis.call('HSET', Q .. 'history', id, cjson.encode(history))
@@ -35,11 +39,13 @@ for _ = 1, 5 do
   end
   if cursor == '0' then break end
 end
-if not leaves and taken > 0 then redis.call('HINCRBY', Q .. 'stats', 'recovered', taken) end
-if cursor == '0' then
+if dead and taken > 0 then redis.call('HINCRBY', Q .. 'stats', 'recovered', taken) end
+if cursor == '0' and ARGV[5] ~= 'lives' then
   redis.call('ZREM', Q .. 'workers', worker)
   redis.call('HDEL', Q .. 'winfo', worker)
   -- It may have taken a marker with it.
-  if leaves then wake() end
+  if not dead then wake() end
 end
+-- Between the parts of a leave, a claim that was still under way would not be seen any more: from here on it is refused.
+if cursor ~= '0' and ARGV[5] == 'leaves' then redis.call('ZADD', Q .. 'workers', 0, worker) end
 return { cursor, taken }

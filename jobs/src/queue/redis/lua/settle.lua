@@ -71,7 +71,7 @@ for _, n in ipairs(other) do
     end
     if what ~= 'S' then redis.call('HSET', Q .. 'history', id, cjson.encode(history)) end
     if asked[n] == 1 then
-      bury(id, 'cancelled', leases[n], 'cancelled while running')
+      bury(id, 'cancelled', leases[n])
     elseif what == 'H' then
       redis.call('LPUSH', Q .. 'ready:' .. rank_of(redis.call('HGET', Q .. 'side', id)), id)
       wake()

@@ -1,12 +1,10 @@
-//! A worker on real stores: from the push to the end of a job, and through the faults on the way.
+//! A worker on real stores: from the push to the end of a job.
 
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deskhand_jobs::outcome::{self, Outcome};
-use deskhand_jobs::queue::redis::RedisQueue;
 use deskhand_jobs::queue::{DeadReason, Endings, Queue, QueueInfo, State};
 use deskhand_jobs::retry::Backoff;
 use deskhand_jobs::worker::{Config, Summary, Worker};
@@ -15,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::until;
 use crate::conformance::on_every_store;
 use crate::fixtures::Store;
 
@@ -59,22 +58,22 @@ impl Job for Play {
     }
 }
 
-struct Running {
+struct Playing {
     started: Arc<AtomicUsize>,
     stop: CancellationToken,
     task: JoinHandle<Summary>,
 }
 
-fn start(queue: &Arc<dyn Queue>) -> Running {
+fn start(queue: &Arc<dyn Queue>) -> Playing {
     let (started, stop) = (Arc::default(), CancellationToken::new());
     let mut registry = Registry::new();
     registry.add::<Play>(Arc::clone(&started)).expect("the only one");
     let config = Config { concurrency: 32, grace: Duration::from_millis(100), ..Config::default() };
     let task = tokio::spawn(Worker::new(Arc::clone(queue), registry, config).run(stop.clone()));
-    Running { started, stop, task }
+    Playing { started, stop, task }
 }
 
-impl Running {
+impl Playing {
     async fn has_started(&self, jobs: usize) {
         until("handlers to start", async || self.started.load(Ordering::SeqCst) >= jobs).await;
     }
@@ -82,14 +81,6 @@ impl Running {
     async fn stop(self) -> Summary {
         self.stop.cancel();
         self.task.await.expect("ends without panic")
-    }
-}
-
-async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !holds().await {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -162,74 +153,4 @@ async fn jobs_of_a_worker_that_died_run_elsewhere(store: Store) {
     let record = store.queue.job(id).await.expect("answers").expect("known");
     assert_eq!((record.state, record.history.recoveries, record.history.failures), (State::Running, 1, 0));
     other.stop().await;
-}
-
-/// A server of this test alone.
-struct Server {
-    port: u16,
-    directory: tempfile::TempDir,
-    process: Option<Child>,
-}
-
-impl Server {
-    fn new() -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("bound").port();
-        Self { port, directory: tempfile::tempdir().expect("a directory"), process: None }
-    }
-
-    async fn start(&mut self) {
-        let process = Command::new("redis-server")
-            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--appendonly", "yes", "--save", ""])
-            .args(["--appendfsync", "always", "--dir"])
-            .arg(self.directory.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
-        self.process = Some(process);
-        until("the server", async || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()).await;
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().expect("it runs");
-            process.wait().expect("it ends");
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_goes_on_by_itself_when_its_redis_was_killed_and_started_again() {
-    if std::env::var("TEST_ONLY").as_deref() == Ok("sqlite") {
-        return;
-    }
-    let mut server = Server::new();
-    server.start().await;
-    let url = format!("redis://127.0.0.1:{}", server.port);
-    let queue: Arc<dyn Queue> = Arc::new(RedisQueue::open(&url, "test", ENDINGS).await.expect("answers"));
-    let worker = start(&queue);
-    let mut pushed = 0;
-    for _ in 0..3 {
-        let jobs: Vec<Envelope> = (0..200).map(|_| Envelope::new(&Play(Act::Finish)).expect("small")).collect();
-        until("the server to take jobs", async || queue.push(&jobs).await.is_ok()).await;
-        pushed += 200;
-        server.kill();
-        server.start().await;
-    }
-    let all_ended = async || {
-        queue.queues().await.is_ok_and(|queues| {
-            let left = &queues[0];
-            left.succeeded_total >= pushed && left.ready + left.running + left.scheduled == 0
-        })
-    };
-    until("all jobs to end", all_ended).await;
-    assert_eq!(counts(&*queue).await.succeeded_total, pushed, "each ended once");
-    let summary = worker.stop().await;
-    assert_eq!(summary.abandoned, 0);
 }

@@ -1,0 +1,295 @@
+//! Random histories: whatever three workers, the clock and people do in whatever order, a store answers as the queue in memory
+//! does, which is small enough to be believed.
+//!
+//! Time moves in steps of 5 s and everything that is due is due 2 s off any step, so that the milliseconds that a run takes decide
+//! nothing. Claims take all that is ready: the order of claiming has tests of its own.
+
+use std::collections::BTreeMap;
+
+use deskhand_jobs::queue::{Beat, Claimed, DeadReason, Endings, Page, Queue, Settlement, State, Verdict, WorkerInfo};
+use deskhand_jobs::testing::MemoryQueue;
+use deskhand_jobs::{Envelope, JobId, Options, Priority, QueueName, Unique, UniqueUntil, WorkerId};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::conformance::job;
+use crate::fixtures::{self, Store};
+
+const WORKERS: usize = 3;
+const STEP_MS: i64 = 5_000;
+const LATER_MS: u64 = 7_000;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Push { rank: u8, key: Option<(u8, bool)>, later: bool },
+    PushAgain(Index),
+    Register(usize),
+    Beat(usize),
+    Claim(usize),
+    Settle(Index, Fate),
+    SettleAgain(Index),
+    Leave(usize),
+    HandBackOthers(usize, Index),
+    Cancel(Index),
+    RetryNow(Index),
+    Redrive(Index),
+    Discard(Index),
+    Pause,
+    Resume,
+    Pass(i64),
+    Forget,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    Succeed,
+    Retry,
+    Snooze,
+    SetAside,
+    HandBack,
+    Cancel,
+    Fail,
+    Poison,
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    use Fate::{Cancel, Fail, HandBack, Poison, Retry, SetAside, Snooze, Succeed};
+    prop::sample::select(vec![Succeed, Succeed, Retry, Retry, Snooze, SetAside, HandBack, Cancel, Fail, Poison])
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = prop::option::of((0u8..2, any::<bool>()));
+    prop_oneof![
+        6 => (0u8..4, key, any::<bool>()).prop_map(|(rank, key, later)| Step::Push { rank, key, later }),
+        1 => any::<Index>().prop_map(Step::PushAgain),
+        2 => (0..WORKERS).prop_map(Step::Register),
+        3 => (0..WORKERS).prop_map(Step::Beat),
+        5 => (0..WORKERS).prop_map(Step::Claim),
+        6 => (any::<Index>(), fate()).prop_map(|(which, fate)| Step::Settle(which, fate)),
+        1 => any::<Index>().prop_map(Step::SettleAgain),
+        1 => (0..WORKERS).prop_map(Step::Leave),
+        1 => (0..WORKERS, any::<Index>()).prop_map(|(worker, kept)| Step::HandBackOthers(worker, kept)),
+        2 => any::<Index>().prop_map(Step::Cancel),
+        1 => any::<Index>().prop_map(Step::RetryNow),
+        2 => any::<Index>().prop_map(Step::Redrive),
+        1 => any::<Index>().prop_map(Step::Discard),
+        1 => Just(Step::Pause),
+        2 => Just(Step::Resume),
+        4 => (1i64..4).prop_map(Step::Pass),
+        1 => Just(Step::Forget),
+    ]
+}
+
+impl Fate {
+    fn verdict(self) -> Verdict {
+        let text = || "it went wrong".to_owned();
+        match self {
+            Self::Succeed => Verdict::Succeeded,
+            Self::Retry => Verdict::Retry { delay_ms: LATER_MS, error: text() },
+            Self::Snooze => Verdict::Snooze { delay_ms: LATER_MS },
+            Self::SetAside => Verdict::SetAside { delay_ms: LATER_MS },
+            Self::HandBack => Verdict::HandBack,
+            Self::Cancel => Verdict::Cancelled { reason: text() },
+            Self::Fail => Verdict::Dead { reason: DeadReason::Exhausted, error: text() },
+            Self::Poison => Verdict::Dead { reason: DeadReason::Decode, error: text() },
+        }
+    }
+}
+
+/// The store under test and the model beside it, with what both have handed out.
+struct Pair {
+    store: Store,
+    model: MemoryQueue,
+    workers: Vec<WorkerInfo>,
+    jobs: Vec<Envelope>,
+    /// The same delivery from both; leases differ.
+    held: Vec<(Claimed, Claimed)>,
+    settled: Vec<(Claimed, Claimed)>,
+}
+
+fn new_worker() -> WorkerInfo {
+    let queues = vec![QueueName::default()];
+    WorkerInfo { id: WorkerId::new(), name: "host:1".into(), queues, concurrency: 9, started_at_ms: 1 }
+}
+
+fn settlement(job: &Claimed, verdict: Verdict) -> Settlement {
+    Settlement { id: job.id, queue: job.queue.clone(), lease: job.lease.clone(), verdict }
+}
+
+fn sorted(mut beat: Beat) -> Beat {
+    beat.cancelled.sort_unstable();
+    beat
+}
+
+impl Pair {
+    fn new(store: Store, endings: Endings) -> Self {
+        let workers = (0..WORKERS).map(|_| new_worker()).collect();
+        let model = MemoryQueue::with(endings);
+        Self { store, model, workers, jobs: Vec::new(), held: Vec::new(), settled: Vec::new() }
+    }
+
+    fn some_id(&self, which: Index) -> JobId {
+        if self.jobs.is_empty() { JobId::new() } else { which.get(&self.jobs).id }
+    }
+
+    async fn take(&mut self, step: &Step) {
+        let real = self.store.queue.clone();
+        macro_rules! same {
+            ($call:ident($($argument:expr),*)) => {{
+                let ours = self.model.$call($($argument),*).await.expect("the model answers");
+                let theirs = real.$call($($argument),*).await.expect("the store answers");
+                assert_eq!(theirs, ours, "{}", stringify!($call));
+            }};
+        }
+        match step {
+            Step::Push { rank, key, later } => {
+                let until = |started: &bool| if *started { UniqueUntil::Started } else { UniqueUntil::Finished };
+                let unique =
+                    key.as_ref().map(|(key, started)| Unique { key: format!("k{key}"), until: until(started) });
+                let priority = Priority::from_rank(*rank).expect("in range");
+                let mut new = job(Options { priority, unique, ..Options::default() });
+                if *later {
+                    // The model's idea of now is the store's, to the millisecond or two of this line.
+                    let now_ms = self.model.now_ms();
+                    new.run_at_ms = Some(now_ms + LATER_MS as i64);
+                }
+                self.jobs.push(new.clone());
+                same!(push(std::slice::from_ref(&new)));
+            }
+            Step::PushAgain(which) if !self.jobs.is_empty() => {
+                let old = which.get(&self.jobs).clone();
+                same!(push(std::slice::from_ref(&old)));
+            }
+            Step::Register(worker) => {
+                self.workers[*worker] = new_worker();
+                let info = self.workers[*worker].clone();
+                same!(beat(&info, true));
+            }
+            Step::Beat(worker) => {
+                let info = &self.workers[*worker];
+                let ours = sorted(self.model.beat(info, false).await.expect("the model answers"));
+                let theirs = sorted(real.beat(info, false).await.expect("the store answers"));
+                assert_eq!(theirs, ours, "beat");
+            }
+            Step::Claim(worker) => self.claim(*worker).await,
+            Step::Settle(which, fate) if !self.held.is_empty() => {
+                let (ours, theirs) = self.held.swap_remove(which.index(self.held.len()));
+                self.settle(&ours, &theirs, fate.verdict()).await;
+                self.settled.push((ours, theirs));
+            }
+            Step::SettleAgain(which) if !self.settled.is_empty() => {
+                let (ours, theirs) = which.get(&self.settled).clone();
+                self.settle(&ours, &theirs, Verdict::Succeeded).await;
+            }
+            Step::Leave(worker) => {
+                let info = self.workers[*worker].clone();
+                same!(leave(info.id, &info.queues));
+            }
+            Step::HandBackOthers(worker, kept) => {
+                let info = self.workers[*worker].clone();
+                same!(hand_back_others(info.id, &info.queues, &[self.some_id(*kept)]));
+            }
+            Step::Cancel(which) => same!(cancel(self.some_id(*which))),
+            Step::RetryNow(which) => same!(retry_now(self.some_id(*which))),
+            Step::Redrive(which) => same!(redrive(&[self.some_id(*which)])),
+            Step::Discard(which) => same!(discard(&[self.some_id(*which)], "not wanted")),
+            Step::Pause => same!(pause(&QueueName::default())),
+            Step::Resume => same!(resume(&QueueName::default())),
+            Step::Pass(steps) => {
+                self.model.shift_clock(steps * STEP_MS).await.expect("moves");
+                self.store.pass(steps * STEP_MS).await;
+            }
+            Step::Forget => {
+                for queue in [&self.model as &dyn Queue, &*real] {
+                    let fetched = queue.endings(1_000).await.expect("reads");
+                    queue.forget_endings(&fetched).await.expect("forgets");
+                }
+            }
+            Step::PushAgain(_) | Step::Settle(..) | Step::SettleAgain(_) => {}
+        }
+    }
+
+    async fn claim(&mut self, worker: usize) {
+        let info = &self.workers[worker];
+        let by_id = |jobs: Vec<Claimed>| jobs.into_iter().map(|job| (job.id, job)).collect::<BTreeMap<_, _>>();
+        let ours = self.model.claim(info.id, &info.queues, 400).await.expect("the model answers");
+        let theirs = self.store.queue.claim(info.id, &info.queues, 400).await.expect("the store answers");
+        assert_eq!(theirs.lost, ours.lost, "claim");
+        let (ours, theirs) = (by_id(ours.jobs), by_id(theirs.jobs));
+        assert_eq!(theirs.keys().collect::<Vec<_>>(), ours.keys().collect::<Vec<_>>(), "claim");
+        for (ours, theirs) in ours.into_values().zip(theirs.into_values()) {
+            assert_eq!((&theirs.payload, shape(&theirs.history)), (&ours.payload, shape(&ours.history)), "claim");
+            self.held.push((ours, theirs));
+        }
+    }
+
+    async fn settle(&self, ours: &Claimed, theirs: &Claimed, verdict: Verdict) {
+        let expected = self.model.settle(&[settlement(ours, verdict.clone())]).await.expect("the model answers");
+        let answer = self.store.queue.settle(&[settlement(theirs, verdict)]).await.expect("the store answers");
+        assert_eq!(answer, expected, "settle");
+    }
+
+    /// Compares everything that can be seen.
+    async fn compare(&self) {
+        let real = &*self.store.queue;
+        assert_eq!(real.queues().await.expect("reads"), self.model.queues().await.expect("reads"));
+        for job in &self.jobs {
+            let see = async |queue: &dyn Queue| {
+                let record = queue.job(job.id).await.expect("reads")?;
+                let holder = record.running.map(|(worker, _)| worker);
+                Some((record.state, record.priority, holder, record.dead_reason, shape(&record.history)))
+            };
+            assert_eq!(see(real).await, see(&self.model).await, "job {}", job.id);
+        }
+        for state in State::ALL {
+            let list = async |queue: &dyn Queue| {
+                let page = Page { offset: 0, size: 1_000 };
+                let jobs = queue.list(&QueueName::default(), state, page).await.expect("lists");
+                jobs.into_iter().map(|job| job.id).collect::<std::collections::BTreeSet<_>>()
+            };
+            assert_eq!(list(real).await, list(&self.model).await, "list of {state}");
+        }
+        let ends = async |queue: &dyn Queue| {
+            let ends = queue.endings(1_000).await.expect("reads");
+            ends.into_iter().map(|end| (end.id, (end.state, end.dead_reason))).collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(ends(real).await, ends(&self.model).await, "endings");
+    }
+}
+
+/// What of a history does not depend on the millisecond.
+fn shape(history: &deskhand_jobs::queue::History) -> (u32, u32, u32, bool, Option<String>) {
+    let aside = history.aside_since_ms.is_some();
+    (history.failures, history.recoveries, history.hand_backs, aside, history.last_error.clone())
+}
+
+fn histories(open: impl AsyncFn(Endings) -> Option<Store>) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let config =
+        ProptestConfig { cases: 60, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(steps in prop::collection::vec(step(), 1..60), keep in any::<bool>())| {
+        let endings = if keep { Endings::Keep } else { Endings::Drop };
+        runtime.block_on(async {
+            let Some(store) = open(endings).await else { return };
+            let mut pair = Pair::new(store, endings);
+            for (at, step) in steps.iter().enumerate() {
+                pair.take(step).await;
+                if at % 8 == 7 {
+                    pair.compare().await;
+                }
+            }
+            pair.compare().await;
+        });
+    });
+}
+
+#[test]
+fn redis_lives_as_the_model_does() {
+    histories(fixtures::redis);
+}
+
+#[test]
+fn sqlite_lives_as_the_model_does() {
+    histories(fixtures::sqlite);
+}

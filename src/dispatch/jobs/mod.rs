@@ -1,0 +1,5 @@
+//! The jobs that keep the ledger in order.
+
+mod clean;
+
+pub use clean::Clean;
