@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::{Cancelled, JobRecord, Queue};
-use deskhand_jobs::{Envelope, JobId, Priority, QueueName, Registry, Unique};
+use deskhand_jobs::{Envelope, JobId, Priority, QueueName, Registry, Unique, outcome};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -145,13 +145,19 @@ impl Service {
         Ok(Enqueued { entry, created })
     }
 
-    /// Reads one job.
+    /// Reads one job. A queue that does not answer leaves the ledger's own knowledge: what was accepted must not look refused.
     ///
     /// # Errors
     /// [`Error::NotFound`] if the tenant has no such job.
     pub async fn get(&self, tenant: &TenantId, id: JobId) -> Result<Seen> {
         let entry = self.entry(tenant, id).await?;
-        let live = if entry.state == LedgerState::Pushed { self.queue.job(id).await? } else { None };
+        let live = match entry.state {
+            LedgerState::Pushed => self.queue.job(id).await.unwrap_or_else(|error| {
+                tracing::warn!(job_id = %id, error = outcome::chain(&error), "job {id} is told without the queue");
+                None
+            }),
+            _ => None,
+        };
         Ok(Seen { entry, live })
     }
 

@@ -9,16 +9,19 @@ use axum::response::{IntoResponse, Response};
 use deskhand_jobs::queue::QueueInfo;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use super::problem::Answer;
 use crate::app::App;
 use crate::base::{Error, Result};
 
 const QUEUE_JOBS: &str = "deskhand_queue_jobs";
 const QUEUE_PAUSED: &str = "deskhand_queue_paused";
+const QUEUE_UP: &str = "deskhand_queue_up";
 const READY: &str = "deskhand_up";
 
 /// From a fast query to a long sync.
 const SECONDS: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0];
+
+/// Who scrapes has a time-out of its own.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Samples are folded this often, so that a process that nobody scrapes does not grow.
 const UPKEEP: Duration = Duration::from_secs(10);
@@ -43,6 +46,7 @@ pub fn record() -> Result<()> {
         .map_err(failed)?;
     metrics::describe_gauge!(QUEUE_JOBS, "Jobs in the queue, by queue and state");
     metrics::describe_gauge!(QUEUE_PAUSED, "1 if the queue hands out nothing");
+    metrics::describe_gauge!(QUEUE_UP, "1 if the queue answers; else the figures of queues are old");
     metrics::describe_gauge!(READY, "1 while the process serves");
     metrics::describe_histogram!(
         "deskhand_http_request_seconds",
@@ -64,13 +68,17 @@ pub async fn upkeep() {
     }
 }
 
-pub(super) async fn show(State(app): State<App>) -> Answer<Response> {
-    for queue in app.queue.queues().await? {
+pub(super) async fn show(State(app): State<App>) -> Response {
+    // What was counted is told in any case: a queue that is away is when it is wanted most.
+    let queues = tokio::time::timeout(PATIENCE, app.queue.queues()).await;
+    let up = matches!(queues, Ok(Ok(_)));
+    for queue in queues.into_iter().flatten().flatten() {
         gauges(&queue);
     }
+    metrics::gauge!(QUEUE_UP).set(f64::from(u8::from(up)));
     metrics::gauge!(READY).set(1.0);
     let text = RECORDER.get().map(PrometheusHandle::render).unwrap_or_default();
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 fn gauges(queue: &QueueInfo) {

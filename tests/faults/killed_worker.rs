@@ -1,104 +1,142 @@
-//! A worker is killed in mid-run: its job runs elsewhere within 15 seconds.
+//! Two schedulers and two workers on one Redis and one PostgreSQL; one of each is killed in the middle of everything.
 
-use std::process::{Child, Command, Stdio};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::process::{Process, until};
+use crate::fakes::jira::{Deployment, Jira, PASSWORD, USER};
 use crate::fixtures::TestApp;
 use crate::fixtures::databases::on_postgres;
 
 const PROMISE: Duration = Duration::from_secs(15);
 /// A look takes its time, and so does a machine that is busy with other tests.
 const SLACK: Duration = Duration::from_secs(3);
-const DEADLINE: Duration = Duration::from_secs(30);
+const SYSTEMS: usize = 6;
 
-/// A worker process; it dies with the test.
-struct Process(Child);
+/// A slot every second, so that many come in the time that a lease takes to run out.
+const TICK: &str = "[schedules.tick]\nkind = \"work_orders.sync\"\ncron = \"@every 1s\"\noverlap = \"allow\"\ncatch_up = \"all\"\n\
+                    catch_up_max = 100\n[schedules.\"work_orders.sync\"]\nenabled = false\n";
 
-impl Process {
-    fn start(settings: &[(&str, &str)]) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_deskhand"))
-            .args(["worker", "--concurrency", "2"])
-            .env_remove("DESKHAND_ADMIN_TOKEN")
-            .envs(settings.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        Self(child.expect("the program starts"))
-    }
+async fn list(test: &TestApp, path: &str) -> Vec<Value> {
+    let reply = test.get(path).await;
+    reply.json()["data"].as_array().unwrap_or_else(|| panic!("{path}: {}", reply.text)).clone()
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Returns which worker runs which of the jobs that synchronise a system.
+async fn runners(test: &TestApp) -> BTreeMap<String, String> {
+    let running = list(test, "/api/v1/jobs?state=running&kind=work_orders.sync_system&size=100").await;
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    running.iter().map(|job| (text(&job["id"]), text(&job["worker"]))).collect()
 }
 
-/// Asks until the answer is there.
-async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(answer) = ask().await {
-            return answer;
+/// Reads all pages of the slots of the tick.
+async fn slots(test: &TestApp) -> Vec<Value> {
+    let mut slots = Vec::new();
+    for page in 1.. {
+        let part = test.get(&format!("/api/v1/schedules/tick/slots?size=200&page={page}")).await.json();
+        slots.extend(part["data"].as_array().expect("slots").clone());
+        if part["next"].is_null() {
+            break;
         }
-        assert!(start.elapsed() < DEADLINE, "{what} within {DEADLINE:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-}
-
-/// Returns the worker that runs the job.
-async fn runner(test: &TestApp, job: &str) -> Option<Value> {
-    let job = test.get(&format!("/api/v1/jobs/{job}")).await.json()["data"].clone();
-    (job["state"] == "running").then(|| job["worker"].clone())
+    slots
 }
 
 #[tokio::test]
-async fn the_job_of_a_killed_worker_runs_elsewhere_within_15_seconds() {
+async fn a_killed_worker_and_a_killed_scheduler_lose_nothing_and_double_nothing() {
     let Ok(redis) = std::env::var("DESKHAND_TEST_REDIS_URL") else { return };
     on_postgres(async |fresh| {
-        let keys = tempfile::tempdir().expect("a temporary directory");
-        let key_file = keys.path().join("secret.key").display().to_string();
-        let queue = format!("{redis}/6");
+        let files = tempfile::tempdir().expect("a temporary directory");
+        let config = files.path().join("tick.toml");
+        std::fs::write(&config, TICK).expect("written");
+        let config = config.to_str().expect("plain");
+        let key_file = files.path().join("secret.key").display().to_string();
+        let (queue, prefix) = (format!("{redis}/6"), format!("killed-{:016x}", rand::random::<u64>()));
         let settings = [
             ("DESKHAND_DATABASE__URL", fresh.url.as_str()),
             ("DESKHAND_QUEUE__URL", queue.as_str()),
+            ("DESKHAND_QUEUE__PREFIX", prefix.as_str()),
             ("DESKHAND_SECRETS__KEY_FILE", key_file.as_str()),
         ];
         let test = TestApp::with(&settings).await;
-        // A system that takes calls and never answers: its job runs until somebody stops it.
-        let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let url = format!("http://{}", silent.local_addr().expect("bound"));
-        let system = json!({
-            "name": "silent", "system_type": "jira", "deployment": "server", "api_url": url, "username": "u",
-            "password": "p", "sync_interval": 300,
-        });
-        let system = test.post("/api/v1/work-order-systems", system).await.json();
+        let jira = Jira::start(Deployment::Server, 5).await;
+        jira.hold(true);
+        for n in 0..SYSTEMS {
+            let system = json!({
+                "name": format!("jira {n}"), "system_type": "jira", "deployment": "server", "api_url": jira.url.as_str(),
+                "username": USER, "password": PASSWORD, "sync_interval": 86400,
+            });
+            assert_eq!(test.post("/api/v1/work-order-systems", system).await.status, 201);
+        }
 
-        let mut processes = [Process::start(&settings), Process::start(&settings)];
-        let workers = until("two workers are alive", async || {
-            let workers = test.get("/api/v1/workers").await.json();
-            (workers["total"] == 2).then(|| workers["data"].clone())
+        let mut workers = [(); 2].map(|()| Process::start(&["worker", "--concurrency", "8"], &settings));
+        let alive = until("two workers are alive", async || {
+            let workers = list(&test, "/api/v1/workers").await;
+            (workers.len() == 2).then_some(workers)
         })
         .await;
-        let wanted = json!({"kind": "work_orders.sync_system", "args": {"system": system["data"]["id"]}});
-        let job = test.post("/api/v1/jobs", wanted).await.json();
-        let job = job["data"]["id"].as_str().expect("a job").to_owned();
-        let first = until("the job runs", async || runner(&test, &job).await).await;
+        let mut schedulers = [(); 2].map(|()| Process::start(&["scheduler", "--config", config], &settings));
+        let before = until("every system is being synchronised", async || {
+            let runners = runners(&test).await;
+            (runners.len() == SYSTEMS).then_some(runners)
+        })
+        .await;
 
-        let all = workers.as_array().expect("a list");
-        let name = all.iter().find(|worker| worker["id"] == first).expect("one of the two")["name"].clone();
-        let pid = name.as_str().and_then(|name| name.rsplit(':').next()?.parse::<u32>().ok()).expect("host:pid");
-        let process = processes.iter_mut().find(|process| process.0.id() == pid).expect("one of ours");
-        process.0.kill().expect("SIGKILL");
+        // The worker that has the most in its hands, and a scheduler.
+        let count = |id: &str| before.values().filter(|worker| *worker == id).count();
+        let of = |worker: &Value, field: &str| worker[field].as_str().expect("text").to_owned();
+        let victim = alive.iter().max_by_key(|worker| count(&of(worker, "id"))).expect("two workers");
+        let (victim, name) = (of(victim, "id"), of(victim, "name"));
+        assert!(count(&victim) >= SYSTEMS / 2, "{before:?}");
+        let pid: u32 = name.rsplit(':').next().and_then(|pid| pid.parse().ok()).expect("host:pid");
+        workers.iter_mut().find(|process| process.id() == pid).expect("one of ours").kill();
         let killed = Instant::now();
-        let second =
-            until("the job runs elsewhere", async || runner(&test, &job).await.filter(|id| *id != first)).await;
+        schedulers[0].kill();
+        let after = until("the jobs of the killed worker run elsewhere", async || {
+            let runners = runners(&test).await;
+            (runners.len() == SYSTEMS && runners.values().all(|worker| *worker != victim)).then_some(runners)
+        })
+        .await;
         assert!(killed.elapsed() <= PROMISE + SLACK, "it took {:?}", killed.elapsed());
-        assert!(all.iter().any(|worker| worker["id"] == second), "{second} is the other one");
-        let seen = test.get(&format!("/api/v1/jobs/{job}")).await.json();
-        assert_eq!((&seen["data"]["recoveries"], &seen["data"]["failures"]), (&json!(1), &json!(0)), "{seen}");
+        assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+
+        jira.hold(false);
+        for (id, worker) in &before {
+            let job = until("the job succeeds", async || {
+                let job = test.get(&format!("/api/v1/jobs/{id}")).await.json()["data"].take();
+                (job["state"] == "succeeded").then_some(job)
+            })
+            .await;
+            let recoveries = u32::from(*worker == victim);
+            assert_eq!((&job["recoveries"], &job["failures"]), (&json!(recoveries), &json!(0)), "{job}");
+        }
+        let orders = test.get("/api/v1/work-orders").await.json();
+        assert_eq!(orders["total"], SYSTEMS * 5, "every ticket once");
+
+        // Whoever is left stops as told.
+        assert_eq!(schedulers[1].stop().await, Some(0));
+        let left = workers.iter_mut().find(|process| process.id() != pid).expect("the other");
+        until("the last ticks have run", async || {
+            let waiting = test.get("/api/v1/queues/default").await.json()["data"].take();
+            (waiting["ready"] == 0 && waiting["running"] == 0).then_some(())
+        })
+        .await;
+        assert_eq!(left.stop().await, Some(0));
+        every_slot_fired_once(&test).await;
     })
     .await;
+}
+
+async fn every_slot_fired_once(test: &TestApp) {
+    let slots = slots(test).await;
+    let instant = |slot: &Value| slot["slot_at"].as_str().expect("an instant").parse::<chrono::DateTime<chrono::Utc>>();
+    let seconds: BTreeSet<i64> = slots.iter().map(|slot| instant(slot).expect("an instant").timestamp()).collect();
+    let (first, last) = (seconds.first().expect("a slot"), seconds.last().expect("a slot"));
+    assert_eq!(seconds.len(), slots.len(), "no slot twice");
+    assert_eq!(last - first + 1, slots.len() as i64, "no slot left out: {slots:?}");
+    assert!(slots.iter().all(|slot| slot["outcome"] == "fired"), "{slots:?}");
+    let jobs = test.get("/api/v1/jobs?kind=work_orders.sync&size=1").await.json();
+    assert_eq!(jobs["total"], slots.len(), "one job for each slot");
 }

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use url::Url;
 
 use super::Issue;
@@ -60,6 +61,7 @@ struct World {
     searches: Vec<String>,
     requests: usize,
     during: Option<Edit>,
+    held: watch::Sender<bool>,
 }
 
 type Shared = Arc<Mutex<World>>;
@@ -88,6 +90,7 @@ impl Jira {
             searches: Vec::new(),
             requests: 0,
             during: None,
+            held: watch::Sender::new(false),
         }));
         let api = match deployment {
             Deployment::Cloud => Router::new()
@@ -140,6 +143,11 @@ impl Jira {
         self.world().searches.clone()
     }
 
+    /// Lets every request wait, from now until it is told to go on.
+    pub(crate) fn hold(&self, held: bool) {
+        self.world().held.send_replace(held);
+    }
+
     /// How many requests came, of whatever kind.
     pub(crate) fn requests(&self) -> usize {
         self.world().requests
@@ -147,7 +155,12 @@ impl Jira {
 }
 
 async fn count_requests(State(world): State<Shared>, request: Request, next: Next) -> Response {
-    world.lock().expect("no panic in the fake").requests += 1;
+    let mut held = {
+        let mut world = world.lock().expect("no panic in the fake");
+        world.requests += 1;
+        world.held.subscribe()
+    };
+    held.wait_for(|held| !held).await.expect("the fake is there");
     next.run(request).await
 }
 
@@ -235,6 +248,7 @@ impl World {
             searches: Vec::new(),
             requests: 0,
             during: None,
+            held: watch::Sender::new(false),
         }
     }
 }

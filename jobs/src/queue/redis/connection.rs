@@ -169,6 +169,9 @@ pub(super) fn classify(store: &str, error: RedisError) -> Error {
             "it wants another user or password; check queue.url"
         }
         (_, Some("NOPERM")) => "the user may not do this; allow it the commands and keys that docs list for Redis",
+        (ErrorKind::Server(ServerErrorKind::ResponseError), _) if error.to_string().contains("DB index") => {
+            "it has no database of that number; check the number at the end of queue.url"
+        }
         (ErrorKind::Server(ServerErrorKind::ResponseError), _) => "a script failed; the text says where",
         _ => return Error::Unavailable { store: store.to_owned(), source: Box::new(error) },
     };
@@ -188,6 +191,13 @@ fn without_credentials(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_number_that_does_not_exist_is_named() {
+        let kind = redis::ErrorKind::Server(ServerErrorKind::ResponseError);
+        let error = RedisError::from((kind, "refused", "DB index is out of range".to_owned()));
+        assert!(classify("redis://h", error).to_string().contains("the end of queue.url"));
+    }
 
     #[test]
     fn an_address_is_shown_without_its_password() {
