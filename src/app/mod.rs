@@ -9,6 +9,6 @@ mod roles;
 mod signals;
 
 pub use open::App;
-pub use queue::{open_queue, shown};
+pub use queue::open_queue;
 pub use roles::{Role, Running};
 pub use signals::stop_signal;

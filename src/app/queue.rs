@@ -7,7 +7,7 @@ use deskhand_jobs::queue::redis::RedisQueue;
 use deskhand_jobs::queue::sqlite::SqliteQueue;
 use deskhand_jobs::queue::{Endings, Queue};
 
-use crate::base::{Error, Result};
+use crate::base::{Error, Result, shown};
 use crate::config::Queue as Settings;
 
 /// Opens the queue that the settings name. It keeps endings: the ledger fetches them.
@@ -40,18 +40,6 @@ fn told(url: &str, error: deskhand_jobs::queue::Error) -> Error {
         }
         // It names the store, the cause and the cure.
         other => Error::field("/queue/url", other.to_string()),
-    }
-}
-
-/// Blanks the password of a URL.
-pub fn shown(url: &str) -> String {
-    match url::Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => {
-            // Fails only for a URL without a host, which has no password.
-            let _ = parsed.set_password(Some("***"));
-            parsed.to_string()
-        }
-        _ => url.to_owned(),
     }
 }
 

@@ -1,7 +1,8 @@
-//! Floor 0: what every subject needs and what needs no subject. Ids, the clock, errors, secrets, pages.
+//! Floor 0: what every subject needs and what needs no subject. Ids, the clock, errors, secrets, pages, addresses.
 //!
 //! A subject makes its own id with one line, [`id!`](crate::id): `id!(/// Identifies one ticket. TicketId, "ticket");`
 
+pub mod address;
 pub mod clock;
 pub mod error;
 pub mod id;
@@ -10,6 +11,7 @@ pub mod page;
 pub mod secrets;
 
 pub use crate::id;
+pub use address::shown;
 pub use clock::Clock;
 pub use error::{Error, FieldError, Result};
 pub use id::{BadId, TenantId, UserId};

@@ -5,8 +5,8 @@ use deskhand_jobs::outcome;
 use serde::Serialize;
 
 use super::print::Output;
-use crate::app::{App, open_queue, shown};
-use crate::base::Vault;
+use crate::app::{App, open_queue};
+use crate::base::{Vault, shown};
 use crate::config::Config;
 use crate::db::Db;
 

@@ -59,7 +59,7 @@ pub(super) async fn run(roles: &[Role], config: Config) -> anyhow::Result<()> {
     if let Some(address) = running.health_address() {
         line(&format!("health and figures at http://{address}/ready and /metrics"))?;
     }
-    line(&format!("database {}, queue {}", app.db.url(), crate::app::shown(&app.config.queue.url)))?;
+    line(&format!("database {}, queue {}", app.db.url(), crate::base::shown(&app.config.queue.url)))?;
     match made {
         Some(Some(token)) => line(&format!("the token with all rights, shown this once: {}", token.expose()))?,
         Some(None) if app.config.admin_token.is_empty() => {

@@ -10,7 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use tokio::sync::watch;
 
 use super::tx::{Backend, Inner, Tx};
-use crate::base::{Clock, Error, Result};
+use crate::base::{Clock, Error, Result, shown};
 
 /// How long a caller waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -222,27 +222,9 @@ async fn open_postgres(url: &str, shown: &str, max_connections: u32) -> Result<P
     Ok(Pools::Postgres(pool))
 }
 
-/// Blanks the password of an address.
-fn shown(url: &str) -> String {
-    match url::Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => {
-            // Fails only for an address without a host, which has no password.
-            let _ = parsed.set_password(Some("***"));
-            parsed.to_string()
-        }
-        _ => url.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_shown_address_has_no_password() {
-        assert_eq!(shown("postgres://dan:pw@db.example:5432/desk"), "postgres://dan:***@db.example:5432/desk");
-        assert_eq!(shown("sqlite://data/deskhand.db"), "sqlite://data/deskhand.db");
-    }
 
     #[tokio::test]
     async fn a_wrong_address_is_answered_with_the_cure() {

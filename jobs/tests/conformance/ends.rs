@@ -3,7 +3,7 @@
 use deskhand_jobs::Options;
 use deskhand_jobs::queue::{DeadReason, Endings, Pushed, Settled, State, Verdict};
 
-use super::{claim, forget_all, ids, job, on_every_store, plain, settle, settlement, worker};
+use super::{claim, forget_all, ids, job, on_every_store, plain, queue, settle, settlement, worker, worker_of};
 use crate::fixtures::Store;
 
 const ENDINGS: Endings = Endings::Keep;
@@ -21,6 +21,7 @@ on_every_store!(
     an_old_lease_is_stale_after_the_next_claim,
     a_recorded_job_is_a_duplicate_until_forgotten,
     errors_keep_their_text,
+    no_queue_hides_the_endings_of_another,
     a_newer_ending_is_not_forgotten_with_the_older,
     a_failure_or_a_snooze_ends_being_set_aside,
 );
@@ -231,4 +232,24 @@ async fn a_failure_or_a_snooze_ends_being_set_aside(store: Store) {
         assert_eq!(taken[0].history.aside_since_ms, None);
         settle(q, &taken[0], Verdict::Succeeded).await;
     }
+}
+
+async fn no_queue_hides_the_endings_of_another(store: Store) {
+    let q = &*store.queue;
+    let both = [queue("busy"), queue("calm")];
+    let me = worker_of(q, &both).await;
+    let mut seen = std::collections::HashSet::new();
+    q.push(&[job(Options { queue: both[1].clone(), ..Options::default() })]).await.expect("pushes");
+    for _ in 0..4 {
+        // Each fetch takes one; the busy queue always has a new one.
+        q.push(&[job(Options { queue: both[0].clone(), ..Options::default() })]).await.expect("pushes");
+        for taken in q.claim(me.id, &both, 9).await.expect("claims").jobs {
+            settle(q, &taken, Verdict::Succeeded).await;
+        }
+        store.pass(5).await;
+        let fetched = q.endings(1).await.expect("reads");
+        seen.extend(fetched.iter().map(|end| end.queue.clone()));
+        q.forget_endings(&fetched).await.expect("forgets");
+    }
+    assert!(seen.contains(&both[1]), "the calm queue is heard: {seen:?}");
 }

@@ -1,6 +1,7 @@
 //! What can be looked at: jobs, queues, workers, endings.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use redis::Value;
@@ -215,7 +216,11 @@ impl RedisQueue {
 
     pub(super) async fn some_endings(&self, limit: usize) -> Result<Vec<Ending>> {
         let mut endings = Vec::new();
-        for queue in self.queue_names().await? {
+        let mut queues = self.queue_names().await?;
+        // Another queue first each time: one that ends more jobs than anybody fetches must not hide the others.
+        let first = self.turn.fetch_add(1, Ordering::Relaxed) % queues.len().max(1);
+        queues.rotate_left(first);
+        for queue in queues {
             for (id, text) in self.scan_endings(&queue, limit - endings.len()).await? {
                 endings.push(self.read_ending(self.read_id(&id)?, &queue, &text)?);
             }

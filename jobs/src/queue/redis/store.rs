@@ -1,5 +1,6 @@
 //! The store as the port sees it: which duty is in which file.
 
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +18,8 @@ use crate::queue::{
 pub struct RedisQueue {
     pub(super) connection: Connection,
     pub(super) waiter: Waiter,
+    /// Counts the fetches of endings, so that queues take turns.
+    pub(super) turn: AtomicUsize,
 }
 
 impl RedisQueue {
@@ -27,7 +30,7 @@ impl RedisQueue {
     pub async fn open(url: &str, prefix: &str, endings: Endings) -> Result<Self> {
         let connection = Connection::open(url, prefix, endings).await?;
         connection.check().await?;
-        Ok(Self { connection, waiter: Waiter::default() })
+        Ok(Self { connection, waiter: Waiter::default(), turn: AtomicUsize::new(0) })
     }
 
     /// For tests: moves what this client takes for the server's time.
