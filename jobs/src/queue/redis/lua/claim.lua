@@ -36,7 +36,10 @@ end
 
 local reply = { 0, -1, now, '' }
 if #ids > 0 then
-  local lease = worker .. ':' .. redis.call('HINCRBY', Q .. 'stats', 'epoch', 1) .. ':' .. string.format('%.0f', now)
+  -- Longer than 64 bytes, beyond which the server keeps a hash as a hash table: the packed list of a short one is searched from
+  -- end to end for each job.
+  local epoch = redis.call('HINCRBY', Q .. 'stats', 'epoch', 1)
+  local lease = string.format('%s:%036.0f:%.0f', worker, epoch, now)
   reply[4] = lease
   local payloads = redis.call('HMGET', Q .. 'jobs', unpack(ids))
   local histories = redis.call('EXISTS', Q .. 'history') == 1 and redis.call('HMGET', Q .. 'history', unpack(ids)) or {}
