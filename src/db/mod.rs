@@ -19,11 +19,13 @@
 mod build;
 mod migrate;
 mod open;
+mod page;
 mod text;
 mod tx;
 
 pub use crate::on;
 pub use build::Build;
 pub use open::{Db, Health};
+pub use page::read_page;
 pub use text::Text;
 pub use tx::{Backend, Conn, Tx};

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use deskhand_jobs::fingerprint::Fingerprint;
 use deskhand_jobs::{JobId, Kind, QueueName};
-use sea_query::{Alias, Expr, ExprTrait, Func, Order, Query, SelectStatement};
+use sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement};
 
 use super::entry::{COLUMNS, Entry, Row};
 use super::model::LedgerState;
 use crate::base::{PageRequest, Paged, Result, TenantId};
-use crate::db::{Build, Text, Tx};
+use crate::db::{Build, Text, Tx, read_page};
 use crate::on;
 
 /// Which jobs a list shows; what is `None` does not matter.
@@ -56,20 +56,12 @@ pub async fn by_idempotency_key(tx: &mut Tx, tenant: &TenantId, key: &str) -> Re
 /// # Errors
 /// [`Error`](crate::base::Error) of the database.
 pub async fn list(tx: &mut Tx, tenant: &TenantId, filter: &Filter, page: PageRequest) -> Result<Paged<Entry>> {
-    let mut count = narrowed(tenant, filter);
-    count.expr(Func::count(Expr::col(col("id"))));
-    let mut rows = narrowed(tenant, filter);
-    rows.columns(columns()).order_by(col("id"), Order::Desc).limit(page.size()).offset(page.offset());
-    let total: i64 = on!(tx, |c| {
-        let (sql, values) = c.build(&count);
-        sqlx::query_scalar_with(sql, values).fetch_one(c).await
-    })?;
-    let rows: Vec<Row> = on!(tx, |c| {
-        let (sql, values) = c.build(&rows);
-        sqlx::query_as_with(sql, values).fetch_all(c).await
-    })?;
+    let shown = |select: &mut SelectStatement| {
+        select.columns(columns()).order_by(col("id"), Order::Desc);
+    };
+    let (rows, total) = read_page::<Row>(tx, narrowed(tenant, filter), shown, page).await?;
     let items = rows.into_iter().map(Entry::try_from).collect::<Result<_>>()?;
-    Ok(Paged::new(items, total as u64, page))
+    Ok(Paged::new(items, total, page))
 }
 
 /// Reads these jobs of a tenant, in no order.

@@ -6,7 +6,7 @@ use sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
 
 use super::json;
 use crate::base::{PageRequest, Paged, Result, TenantId};
-use crate::db::{Build, Text, Tx};
+use crate::db::{Text, Tx, read_page};
 use crate::on;
 use crate::work_orders::model::{Counts, Position, RunStatus, SyncLog, SyncLogId, SyncType, System, SystemId};
 
@@ -168,20 +168,12 @@ pub(crate) async fn get(tx: &mut Tx, tenant: &TenantId, id: SyncLogId) -> Result
 
 /// Reads the runs of a tenant, latest first: an id begins with its time.
 pub(crate) async fn list(tx: &mut Tx, tenant: &TenantId, filter: &Filter, page: PageRequest) -> Result<Paged<SyncLog>> {
-    let mut count = matching(tenant, filter);
-    count.expr(Expr::col("id").count());
-    let total: i64 = on!(tx, |c| {
-        let (sql, values) = c.build(&count);
-        sqlx::query_scalar_with(sql, values).fetch_one(c).await
-    })?;
-    let mut select = matching(tenant, filter);
-    select.column(sea_query::Asterisk).order_by("id", Order::Desc).limit(page.size()).offset(page.offset());
-    let rows: Vec<Stored> = on!(tx, |c| {
-        let (sql, values) = c.build(&select);
-        sqlx::query_as_with(sql, values).fetch_all(c).await
-    })?;
+    let shown = |select: &mut SelectStatement| {
+        select.column(sea_query::Asterisk).order_by("id", Order::Desc);
+    };
+    let (rows, total) = read_page::<Stored>(tx, matching(tenant, filter), shown, page).await?;
     let logs = rows.into_iter().map(Stored::read).collect::<Result<_>>()?;
-    Ok(Paged::new(logs, total as u64, page))
+    Ok(Paged::new(logs, total, page))
 }
 
 fn matching(tenant: &TenantId, filter: &Filter) -> SelectStatement {

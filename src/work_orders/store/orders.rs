@@ -5,7 +5,7 @@ use sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
 
 use super::json;
 use crate::base::{PageRequest, Paged, Result, TenantId};
-use crate::db::{Build, Tx};
+use crate::db::{Tx, read_page};
 use crate::on;
 use crate::work_orders::model::{Content, Priority, Status, SyncStatus, System, SystemId, WorkOrder, WorkOrderId};
 
@@ -177,25 +177,12 @@ pub(crate) async fn list(
     filter: &Filter,
     page: PageRequest,
 ) -> Result<Paged<WorkOrder>> {
-    let mut count = matching(tenant, filter);
-    count.expr(Expr::col("id").count());
-    let total: i64 = on!(tx, |c| {
-        let (sql, values) = c.build(&count);
-        sqlx::query_scalar_with(sql, values).fetch_one(c).await
-    })?;
-    let mut select = matching(tenant, filter);
-    select
-        .column(sea_query::Asterisk)
-        .order_by("reported_at", Order::Desc)
-        .order_by("id", Order::Desc)
-        .limit(page.size())
-        .offset(page.offset());
-    let rows: Vec<Row> = on!(tx, |c| {
-        let (sql, values) = c.build(&select);
-        sqlx::query_as_with(sql, values).fetch_all(c).await
-    })?;
+    let shown = |select: &mut SelectStatement| {
+        select.column(sea_query::Asterisk).order_by("reported_at", Order::Desc).order_by("id", Order::Desc);
+    };
+    let (rows, total) = read_page::<Row>(tx, matching(tenant, filter), shown, page).await?;
     let orders = rows.into_iter().map(Row::read).collect::<Result<_>>()?;
-    Ok(Paged::new(orders, total as u64, page))
+    Ok(Paged::new(orders, total, page))
 }
 
 fn matching(tenant: &TenantId, filter: &Filter) -> SelectStatement {
