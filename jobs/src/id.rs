@@ -1,4 +1,4 @@
-//! The names that travel: jobs, queues, kinds, workers.
+//! The names that travel: jobs, batches, queues, groups, kinds, workers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,56 +15,69 @@ pub struct Invalid {
     rule: &'static str,
 }
 
-/// Identifies one job everywhere; pushing the same id twice is one job.
-///
-/// A `UUIDv7`, so ids sort by the millisecond in which they were made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct JobId(Uuid);
+/// Defines an id that is a `UUIDv7`, so that ids sort by the millisecond in which they were made.
+macro_rules! uuid_name {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
 
-impl JobId {
-    /// Makes a new id from the clock and randomness.
-    #[allow(clippy::new_without_default, reason = "each call gives another value")]
-    pub fn new() -> Self {
-        Self(Uuid::now_v7())
-    }
+        impl $name {
+            /// Makes a new id from the clock and randomness.
+            #[allow(clippy::new_without_default, reason = "each call gives another value")]
+            pub fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
 
-    /// Returns the 16 bytes that stores keep.
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
-    }
+            /// Returns the 16 bytes that stores keep.
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                self.0.as_bytes()
+            }
 
-    /// Reads the 16 bytes that [`JobId::as_bytes`] gave; `None` for any other length.
-    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        Uuid::from_slice(bytes).ok().map(Self)
-    }
+            /// Reads the 16 bytes that `as_bytes` gave; `None` for any other length.
+            pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+                Uuid::from_slice(bytes).ok().map(Self)
+            }
 
-    /// Returns the instant in the id, in milliseconds since 1970; 0 if the id is of another UUID version.
-    pub fn created_at_ms(&self) -> i64 {
-        self.0.get_timestamp().map_or(0, |at| {
-            let (seconds, nanos) = at.to_unix();
-            seconds as i64 * 1000 + i64::from(nanos) / 1_000_000
-        })
-    }
+            /// Returns the instant in the id, in milliseconds since 1970; 0 if the id is of another UUID version.
+            pub fn created_at_ms(&self) -> i64 {
+                self.0.get_timestamp().map_or(0, |at| {
+                    let (seconds, nanos) = at.to_unix();
+                    seconds as i64 * 1000 + i64::from(nanos) / 1_000_000
+                })
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                Uuid::parse_str(text).map(Self).map_err(|_| Invalid {
+                    what: $what,
+                    given: text.to_owned(),
+                    rule: "it is a UUID such as 019aa8c2-7c1e-7000-8000-000000000000",
+                })
+            }
+        }
+    };
 }
 
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+uuid_name!(
+    /// Identifies one job everywhere; pushing the same id twice is one job.
+    JobId, "job id"
+);
 
-impl FromStr for JobId {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        Uuid::parse_str(text).map(Self).map_err(|_| Invalid {
-            what: "job id",
-            given: text.to_owned(),
-            rule: "it is a UUID such as 019aa8c2-7c1e-7000-8000-000000000000",
-        })
-    }
-}
+uuid_name!(
+    /// Identifies one batch of jobs; opening the same id twice is one batch.
+    BatchId, "batch id"
+);
 
 /// Identifies one life of a worker process: random, made anew at each start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -177,6 +190,12 @@ text_name!(
     /// Names what a job does, as `subject.verb`; stable on the wire.
     Kind, "kind", "1 to 64 characters of a-z, 0-9, '_' and at least one '.' as in work_orders.sync",
     |text| plain(text, b"_.") && text.contains('.')
+);
+
+text_name!(
+    /// Names jobs that share limits, such as "site:7".
+    GroupKey, "group", "1 to 128 bytes without control characters",
+    |text| (1..=128).contains(&text.len()) && !text.chars().any(char::is_control)
 );
 
 impl Default for QueueName {

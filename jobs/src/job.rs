@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use crate::id::{JobId, Kind, QueueName};
+use crate::id::{BatchId, JobId, Kind, QueueName};
+use crate::options::{Group, Options, Priority, Unique};
 use crate::outcome;
 use crate::retry::Backoff;
 
@@ -52,92 +53,6 @@ pub struct Run {
     pub cancelled: CancellationToken,
 }
 
-/// How urgent a job is within its queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Priority {
-    /// Before everything else.
-    Critical,
-    /// Before normal.
-    High,
-    /// The default.
-    #[default]
-    Normal,
-    /// When nothing else waits.
-    Low,
-}
-
-impl Priority {
-    /// All, the most urgent first; the index is the number that stores keep.
-    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Normal, Self::Low];
-
-    /// Returns the number that stores keep: 0 is the most urgent.
-    pub fn rank(self) -> u8 {
-        self as u8
-    }
-
-    /// Reads the number that stores keep.
-    pub fn from_rank(rank: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(rank)).copied()
-    }
-
-    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
-    fn is_normal(&self) -> bool {
-        *self == Self::Normal
-    }
-}
-
-/// Until when another job with the same key is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UniqueUntil {
-    /// Until an attempt of the job has started.
-    Started,
-    /// Until the job has succeeded, died or been cancelled.
-    Finished,
-}
-
-/// Makes a job the only one of its key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Unique {
-    /// The key, within the queue.
-    pub key: String,
-    /// How long it holds.
-    pub until: UniqueUntil,
-}
-
-/// How a job is to be run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Options {
-    /// The queue.
-    pub queue: QueueName,
-    /// The place within the queue.
-    pub priority: Priority,
-    /// The failures after which the job is dead; at least 1.
-    pub max_attempts: u32,
-    /// The longest one attempt may take, in milliseconds.
-    pub timeout_ms: u64,
-    /// The waits between failed attempts.
-    pub backoff: Backoff,
-    /// Set if no second job of the key may exist.
-    pub unique: Option<Unique>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            queue: QueueName::default(),
-            priority: Priority::Normal,
-            max_attempts: 10,
-            timeout_ms: 60_000,
-            backoff: Backoff::default(),
-            unique: None,
-        }
-    }
-}
-
 /// One job as it travels: who it is, what to do, and how.
 #[derive(Debug, Clone)]
 pub struct Envelope {
@@ -155,6 +70,8 @@ pub struct Envelope {
     pub tenant: Option<String>,
     /// Trace context and what else travels along.
     pub headers: BTreeMap<String, String>,
+    /// The batch that it is part of. Not in the payload: the store counts by it, the handler does not need it.
+    pub batch: Option<BatchId>,
 }
 
 /// Why an envelope cannot be made or read.
@@ -208,7 +125,16 @@ impl Envelope {
         if size_bytes > MAX_ARGS_BYTES {
             return Err(EnvelopeError::TooLarge { kind, size_bytes });
         }
-        Ok(Self { id: JobId::new(), kind, args, options, run_at_ms: None, tenant: None, headers: BTreeMap::new() })
+        Ok(Self {
+            id: JobId::new(),
+            kind,
+            args,
+            options,
+            run_at_ms: None,
+            tenant: None,
+            headers: BTreeMap::new(),
+            batch: None,
+        })
     }
 
     /// Writes what stores keep beside the id and the queue.
@@ -226,6 +152,7 @@ impl Envelope {
             timeout_ms: (options.timeout_ms != defaults.timeout_ms).then_some(options.timeout_ms),
             backoff: (options.backoff != defaults.backoff).then_some(options.backoff),
             unique: options.unique.clone(),
+            group: options.group.clone(),
             tenant: self.tenant.clone(),
             headers: self.headers.clone(),
         })
@@ -250,10 +177,12 @@ impl Envelope {
                 timeout_ms: wire.timeout_ms.unwrap_or(defaults.timeout_ms),
                 backoff: wire.backoff.unwrap_or(defaults.backoff),
                 unique: wire.unique,
+                group: wire.group,
             },
             run_at_ms: None,
             tenant: wire.tenant,
             headers: wire.headers,
+            batch: None,
         })
     }
 }
@@ -274,6 +203,8 @@ struct Wire<'a> {
     backoff: Option<Backoff>,
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     unique: Option<Unique>,
+    #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
+    group: Option<Group>,
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     tenant: Option<String>,
     #[serde(rename = "h", default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -285,6 +216,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::id::GroupKey;
+    use crate::options::UniqueUntil;
 
     fn raw(text: &str) -> Box<RawValue> {
         RawValue::from_string(text.to_owned()).expect("valid JSON")
@@ -317,10 +250,12 @@ mod tests {
         fn envelopes_survive_the_wire(
             n in any::<i64>(), rank in 0u8..4, max_attempts in 1u32..100, timeout_ms in 1u64..1_000_000,
             key in proptest::option::of("[a-z:\"\\\\]{1,20}"), tenant in proptest::option::of(".{0,10}"),
+            group in proptest::option::of("[a-z:\"]{1,20}"),
         ) {
             let options = Options {
                 priority: Priority::from_rank(rank).expect("in range"), max_attempts, timeout_ms,
-                unique: key.map(|key| Unique { key, until: UniqueUntil::Finished }),
+                unique: key.map(|key| Unique::new(key, UniqueUntil::Finished)),
+                group: group.map(|key| Group::new(GroupKey::new(key).expect("valid")).concurrency(3)),
                 ..Options::default()
             };
             let mut sent = Envelope::raw(Kind::new("a.b").expect("valid"), raw(&n.to_string()), options).expect("small");

@@ -7,6 +7,7 @@ pub mod cron;
 pub mod fingerprint;
 mod id;
 mod job;
+mod options;
 pub mod outcome;
 pub mod queue;
 mod registry;
@@ -14,7 +15,8 @@ pub mod retry;
 pub mod testing;
 pub mod worker;
 
-pub use id::{Invalid, JobId, Kind, QueueName, WorkerId};
-pub use job::{Envelope, EnvelopeError, Job, MAX_ARGS_BYTES, Options, Priority, Run, Unique, UniqueUntil};
+pub use id::{BatchId, GroupKey, Invalid, JobId, Kind, QueueName, WorkerId};
+pub use job::{Envelope, EnvelopeError, Job, MAX_ARGS_BYTES, Run};
+pub use options::{Group, Limits, OnConflict, Options, Priority, Rate, Unique, UniqueUntil};
 pub use outcome::Outcome;
 pub use registry::{Double, Registry, Rejected};

@@ -144,8 +144,7 @@ impl Pair {
         match step {
             Step::Push { rank, key, later } => {
                 let until = |started: &bool| if *started { UniqueUntil::Started } else { UniqueUntil::Finished };
-                let unique =
-                    key.as_ref().map(|(key, started)| Unique { key: format!("k{key}"), until: until(started) });
+                let unique = key.as_ref().map(|(key, started)| Unique::new(format!("k{key}"), until(started)));
                 let priority = Priority::from_rank(*rank).expect("in range");
                 let mut new = job(Options { priority, unique, ..Options::default() });
                 if *later {

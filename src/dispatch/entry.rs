@@ -131,6 +131,7 @@ impl Row {
             run_at_ms: (self.run_at > now).then(|| self.run_at.timestamp_millis()),
             tenant: Some(self.tenant_id.to_string()),
             headers: serde_json::from_str(&self.headers)?,
+            batch: None,
         })
     }
 

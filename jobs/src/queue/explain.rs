@@ -132,7 +132,7 @@ fn distance(ms: i64) -> String {
 mod tests {
     use super::*;
     use crate::id::{JobId, QueueName, WorkerId};
-    use crate::job::Priority;
+    use crate::options::Priority;
     use crate::queue::{DeadReason, History};
 
     const NOW_MS: i64 = 1_000_000_000;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{JobId, QueueName, WorkerId};
-use crate::job::Priority;
+use crate::options::Priority;
 
 /// Shorthand for results of a store.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::id::{JobId, QueueName, WorkerId};
-use crate::job::{Envelope, Priority, Unique};
+use crate::job::Envelope;
+use crate::options::{Priority, Unique};
 use crate::queue::{DeadReason, Endings, History, JobRecord, Lease, QueueInfo, State, WorkerInfo};
 
 /// A store of jobs in memory. Its time is the present, and a test can move it on.

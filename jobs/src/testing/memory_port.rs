@@ -6,7 +6,8 @@ use async_trait::async_trait;
 
 use super::memory::{MemoryQueue, World};
 use crate::id::{JobId, QueueName, WorkerId};
-use crate::job::{Envelope, UniqueUntil};
+use crate::job::Envelope;
+use crate::options::UniqueUntil;
 use crate::queue::{
     Beat, Cancelled, Claim, Claimed, Ending, Health, JobRecord, LEASE, Lease, Page, Pushed, Queue, QueueInfo, Result,
     Settled, Settlement, State, WorkerInfo,

@@ -1,7 +1,7 @@
 //! What becomes of a job after an attempt: a pure decision.
 
 use crate::id::Kind;
-use crate::job::Options;
+use crate::options::Options;
 use crate::outcome::{self, Outcome};
 use crate::queue::{DeadReason, History, Verdict};
 

@@ -138,7 +138,7 @@ async fn two_workers_never_get_the_same_job(store: Store) {
 }
 
 fn unique(until: UniqueUntil) -> Options {
-    Options { unique: Some(Unique { key: "system:1".into(), until }), ..Options::default() }
+    Options { unique: Some(Unique::new("system:1", until)), ..Options::default() }
 }
 
 async fn a_unique_key_until_finished_holds_through_retries(store: Store) {

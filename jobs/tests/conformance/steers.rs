@@ -26,7 +26,7 @@ on_every_store!(
 
 async fn a_waiting_job_is_cancelled_at_once(store: Store) {
     let q = &*store.queue;
-    let unique = Some(Unique { key: "k".into(), until: UniqueUntil::Finished });
+    let unique = Some(Unique::new("k", UniqueUntil::Finished));
     let ready = job(Options { priority: Priority::High, unique: unique.clone(), ..Options::default() });
     let mut scheduled = plain();
     scheduled.run_at_ms = Some(chrono::Utc::now().timestamp_millis() + 100_000);
@@ -126,9 +126,7 @@ async fn the_dead_are_redriven_with_fresh_counters(store: Store) {
 
 async fn a_redriven_job_takes_its_key_back_if_it_is_free(store: Store) {
     let q = &*store.queue;
-    let with_key = || {
-        job(Options { unique: Some(Unique { key: "k".into(), until: UniqueUntil::Finished }), ..Options::default() })
-    };
+    let with_key = || job(Options { unique: Some(Unique::new("k", UniqueUntil::Finished)), ..Options::default() });
     let (first, second) = (with_key(), with_key());
     let me = worker(q).await;
     q.push(std::slice::from_ref(&first)).await.expect("pushes");
@@ -199,8 +197,7 @@ async fn what_ends_while_nobody_runs_it_names_no_worker(store: Store) {
 
 async fn a_redriven_job_does_not_take_back_a_key_that_held_until_its_start(store: Store) {
     let q = &*store.queue;
-    let with_key =
-        || job(Options { unique: Some(Unique { key: "k".into(), until: UniqueUntil::Started }), ..Options::default() });
+    let with_key = || job(Options { unique: Some(Unique::new("k", UniqueUntil::Started)), ..Options::default() });
     let me = worker(q).await;
     q.push(&[with_key()]).await.expect("pushes");
     let mine = claim(q, me, 1).await;

@@ -22,7 +22,7 @@ impl Job for Clean {
     type Context = Db;
 
     fn options(&self) -> Options {
-        let unique = Some(Unique { key: Self::KIND.to_owned(), until: UniqueUntil::Finished });
+        let unique = Some(Unique::new(Self::KIND, UniqueUntil::Finished));
         Options { unique, timeout_ms: TIMEOUT_MS, max_attempts: 5, ..Options::default() }
     }
 

@@ -17,7 +17,7 @@ impl Job for Sync {
 
     fn options(&self) -> Options {
         // One that waits sees all that a second would see.
-        let unique = Some(Unique { key: Self::KIND.to_owned(), until: UniqueUntil::Started });
+        let unique = Some(Unique::new(Self::KIND, UniqueUntil::Started));
         Options { unique, max_attempts: 5, ..Options::default() }
     }
 

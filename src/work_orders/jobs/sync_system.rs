@@ -17,7 +17,7 @@ impl Job for SyncSystem {
     fn options(&self) -> Options {
         Options {
             // Two runs of one system would ask it twice for the same, and it counts our calls.
-            unique: Some(Unique { key: format!("system:{}", self.system), until: UniqueUntil::Finished }),
+            unique: Some(Unique::new(format!("system:{}", self.system), UniqueUntil::Finished)),
             timeout_ms: TIMEOUT_MS,
             max_attempts: 8,
             backoff: Backoff { base_ms: 2_000, factor: 3.0, max_ms: 600_000, jitter: 1.0 },

@@ -10,7 +10,7 @@ use super::scripts;
 use super::store::RedisQueue;
 use super::work::{Record, by_queue, read_history};
 use crate::id::{JobId, QueueName, WorkerId};
-use crate::job::Priority;
+use crate::options::Priority;
 use crate::queue::{DeadReason, Ending, JobRecord, Page, QueueInfo, Result, State, WorkerInfo};
 
 /// The most ids that one call asks for.

@@ -7,7 +7,8 @@ use redis::Value;
 use super::scripts;
 use super::store::RedisQueue;
 use crate::id::{JobId, QueueName, WorkerId};
-use crate::job::{Envelope, Priority, UniqueUntil};
+use crate::job::Envelope;
+use crate::options::{Options, Priority, UniqueUntil};
 use crate::queue::{
     Beat, Claim, Claimed, History, LEASE, Lease, MAX_RECOVERIES, Pushed, Result, Settled, Settlement, Verdict,
     WorkerInfo,
@@ -240,18 +241,21 @@ pub(super) fn by_queue<T>(items: &[T], queue: impl Fn(&T) -> &QueueName) -> Vec<
 }
 
 fn push_options(job: &Envelope) -> String {
-    let options = &job.options;
-    if options.priority == Priority::Normal && options.unique.is_none() && job.run_at_ms.is_none() {
+    let Options { priority, unique, group, .. } = &job.options;
+    let plain = *priority == Priority::Normal && unique.is_none() && group.is_none() && job.batch.is_none();
+    if plain && job.run_at_ms.is_none() {
         return String::new();
     }
-    let until = match options.unique.as_ref().map(|unique| unique.until) {
+    let until = match unique.as_ref().map(|unique| unique.until) {
         None => '-',
         Some(UniqueUntil::Started) => 's',
         Some(UniqueUntil::Finished) => 'f',
     };
     let due = job.run_at_ms.map(|at| at.max(0).to_string()).unwrap_or_default();
-    let key = options.unique.as_ref().map_or("", |unique| unique.key.as_str());
-    format!("{}{until}{due}:{key}", options.priority.rank())
+    let key = unique.as_ref().map_or("", |unique| unique.key.as_str());
+    let group = group.as_ref().map_or("", |group| group.key.as_str());
+    let batch = job.batch.map(|batch| batch.to_string()).unwrap_or_default();
+    format!("{due}:{}{until}{group}\n{batch}\n{key}", priority.rank())
 }
 
 fn verdict_text(verdict: &Verdict) -> String {

@@ -150,7 +150,7 @@ mod tests {
 
     use super::super::fixture::{fixture, ids, job, job_with, later, urgent, worker};
     use super::*;
-    use crate::job::{Options, Priority};
+    use crate::options::{Options, Priority};
     use crate::queue::{Endings, Queue, State, Verdict};
 
     #[tokio::test]

@@ -7,7 +7,8 @@ use tempfile::TempDir;
 
 use super::SqliteQueue;
 use crate::id::{JobId, Kind, QueueName, WorkerId};
-use crate::job::{Envelope, Options, Priority, Unique, UniqueUntil};
+use crate::job::Envelope;
+use crate::options::{Options, Priority, Unique, UniqueUntil};
 use crate::queue::{
     Claimed, Endings, JobRecord, LEASE, Pushed, Queue, QueueInfo, Settled, Settlement, Verdict, WorkerInfo,
 };
@@ -132,7 +133,7 @@ pub(super) fn urgent(priority: Priority) -> Envelope {
 }
 
 pub(super) fn unique(key: &str, until: UniqueUntil) -> Envelope {
-    job_with(Options { unique: Some(Unique { key: key.into(), until }), ..Options::default() })
+    job_with(Options { unique: Some(Unique::new(key, until)), ..Options::default() })
 }
 
 /// Makes a job that is due so much later, by this machine's clock.

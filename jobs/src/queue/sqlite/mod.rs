@@ -2,7 +2,7 @@
 //!
 //! | file | duty |
 //! |---|---|
-//! | `schema.sql` | the layout; counts are kept by triggers |
+//! | `schema/` | the layouts, one step after another; counts are kept by triggers |
 //! | `open.rs` | the file, its connections, its version; transactions and their instant |
 //! | `disk.rs` | refuses network file systems |
 //! | `fault.rs` | what `SQLite` says → [`Error`](super::Error), with the cure |

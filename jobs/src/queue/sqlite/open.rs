@@ -12,13 +12,14 @@ use super::fault::{Fault, Result, explain, is_busy};
 use super::wake::Bells;
 use crate::queue::{Endings, Error};
 
-const SCHEMA: &str = include_str!("schema.sql");
+/// The layouts of the file, each a step from the one before; a change is a new step at the end.
+const LAYOUTS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// Marks the file as ours; in a hex dump it reads `DskQ`.
 const APPLICATION_ID: i32 = 0x4473_6b51;
 
-/// The version of `schema.sql`.
-const VERSION: i32 = 1;
+/// The layout that this program works with.
+const VERSION: i32 = LAYOUTS.len() as i32;
 
 /// How long a call waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -157,17 +158,20 @@ async fn install(writer: &SqlitePool) -> Result<()> {
     let version: i32 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *tx).await?;
     let application: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *tx).await?;
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master").fetch_one(&mut *tx).await?;
-    match (application, version) {
+    let has = match (application, version) {
         (APPLICATION_ID, VERSION) => return Ok(()),
         (APPLICATION_ID, newer) if newer > VERSION => {
             return Err(Fault::Unfit(format!(
                 "the file has layout {newer}, this program knows {VERSION}: start the newer version of the program"
             )));
         }
-        (0, 0) if tables == 0 => {}
+        (APPLICATION_ID, older) => older.max(0) as usize,
+        (0, 0) if tables == 0 => 0,
         _ => return Err(Fault::Unfit("the file belongs to another program: give the queue a file of its own".into())),
+    };
+    for layout in &LAYOUTS[has..] {
+        sqlx::raw_sql(*layout).execute(&mut *tx).await?;
     }
-    sqlx::raw_sql(SCHEMA).execute(&mut *tx).await?;
     // Pragmas take no parameters.
     let mark = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};");
     sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(&mut *tx).await?;
@@ -240,6 +244,35 @@ mod tests {
 
         let error = SqliteQueue::open(&path.join("below/a/file.db"), Endings::Drop).await.expect_err("refused");
         assert!(error.to_string().contains("cannot make the directory"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_file_of_an_older_layout_is_brought_up_with_its_jobs() {
+        let directory = tempfile::tempdir().expect("a directory for the test");
+        let path = directory.path().join("queue.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let old = SqlitePool::connect_with(options.journal_mode(SqliteJournalMode::Wal)).await.expect("opens");
+        sqlx::raw_sql(LAYOUTS[0]).execute(&old).await.expect("makes the first layout");
+        let mark = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(mark)).execute(&old).await.expect("marks");
+        sqlx::query("INSERT INTO queues (name) VALUES ('default')").execute(&old).await.expect("writes");
+        let (sql, waiting) = (
+            "INSERT INTO jobs (id, queue, state, priority, place, payload) VALUES (?1, 'default', 'ready', 2, 1, ?2)",
+            job(),
+        );
+        sqlx::query(sql)
+            .bind(waiting.id.as_bytes().to_vec())
+            .bind(waiting.encode())
+            .execute(&old)
+            .await
+            .expect("writes");
+        old.close().await;
+
+        let store = SqliteQueue::open(&path, Endings::Drop).await.expect("opens");
+        let worker = super::super::fixture::worker();
+        store.beat(&worker, true).await.expect("registers");
+        let claimed = store.claim(worker.id, &worker.queues, 9).await.expect("claims").jobs;
+        assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [waiting.id]);
     }
 
     #[tokio::test]

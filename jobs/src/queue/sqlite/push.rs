@@ -9,7 +9,8 @@ use super::fault::Result;
 use super::open::{Change, SqliteQueue};
 use super::record::job_id;
 use crate::id::{JobId, QueueName};
-use crate::job::{Envelope, UniqueUntil};
+use crate::job::Envelope;
+use crate::options::UniqueUntil;
 use crate::queue::Pushed;
 
 /// Rows in one INSERT: beyond this a longer statement saves nothing.
@@ -63,7 +64,8 @@ impl Change {
     async fn insert(&mut self, rows: Vec<(&Envelope, Vec<u8>, i64)>) -> Result<Vec<i64>> {
         let now_ms = self.now_ms;
         let mut insert = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO jobs (id, queue, state, priority, place, run_at_ms, unique_key, unique_until, holds_key, payload) ",
+            "INSERT INTO jobs (id, queue, state, priority, place, run_at_ms, unique_key, unique_until, holds_key, \
+             group_key, batch, payload) ",
         );
         insert.push_values(rows, |mut values, (job, payload, place)| {
             let run_at_ms = job.run_at_ms.filter(|at| *at > now_ms);
@@ -81,6 +83,8 @@ impl Change {
                     UniqueUntil::Finished => "finished",
                 }))
                 .push_bind(unique.is_some())
+                .push_bind(job.options.group.as_ref().map(|group| group.key.as_str().to_owned()))
+                .push_bind(job.batch.map(|batch| batch.to_string()))
                 .push_bind(payload);
         });
         insert.push(" ON CONFLICT DO NOTHING RETURNING place");
@@ -115,7 +119,7 @@ mod tests {
 
     use super::super::fixture::{failed, fixture, job, job_with, later, unique};
     use super::*;
-    use crate::job::Options;
+    use crate::options::Options;
     use crate::queue::{Endings, Queue, State, Verdict};
 
     #[tokio::test]

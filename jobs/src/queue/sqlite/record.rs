@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::fault::{Fault, Result};
 use crate::id::{JobId, QueueName, WorkerId};
-use crate::job::Priority;
+use crate::options::Priority;
 use crate::queue::{DeadReason, Ending, History, JobRecord, State};
 
 /// A row of `jobs`, but what only the store itself needs.

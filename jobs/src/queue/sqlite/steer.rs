@@ -123,7 +123,7 @@ mod tests {
 
     use super::super::fixture::{failed, fixture, ids, job, later, unique};
     use crate::id::JobId;
-    use crate::job::UniqueUntil;
+    use crate::options::UniqueUntil;
     use crate::queue::{Cancelled, Endings, History, Pushed, Queue, State, Verdict};
 
     #[tokio::test]

@@ -91,7 +91,7 @@ impl SqliteQueue {
 mod tests {
     use super::super::fixture::{fixture, job, job_with, later};
     use super::*;
-    use crate::job::Options;
+    use crate::options::Options;
     use crate::queue::{Endings, Queue, Verdict};
 
     /// Far beyond what a wait that works takes; a test that gets here has failed.

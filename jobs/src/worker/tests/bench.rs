@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::double::Memory;
 use crate::id::{JobId, Kind};
-use crate::job::{Envelope, Job, Options, Run};
+use crate::job::{Envelope, Job, Run};
+use crate::options::Options;
 use crate::outcome::{self, Outcome};
 use crate::queue::Verdict;
 use crate::registry::Registry;

@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 
 use super::bench::{Act, Bench, until};
 use crate::id::{JobId, Kind};
-use crate::job::{Envelope, Options};
+use crate::job::Envelope;
+use crate::options::Options;
 use crate::queue::{DeadReason, History, Queue, Verdict};
 
 fn raw(kind: &str, args: &str) -> Envelope {

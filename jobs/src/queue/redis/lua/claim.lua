@@ -48,7 +48,7 @@ if #ids > 0 then
   for n, id in ipairs(ids) do
     if sides[n] and string.sub(sides[n], 2, 2) == 's' then
       release(id, sides[n])
-      redis.call('HSET', Q .. 'side', id, rank_of(sides[n]) .. '-')
+      go_keyless(id, sides[n])
     end
     owned[#owned + 1] = id
     owned[#owned + 1] = lease

@@ -12,7 +12,8 @@
 -- dead     zset  id -> time of death
 -- ended    hash  id -> record                     only if records are kept
 -- history  hash  id -> counters, last error       only jobs to which something happened
--- side     hash  id -> priority, unique           only jobs that are not plain: digit, one of "-sf", unique key
+-- side     hash  id -> options                    only jobs that are not plain: priority digit, one of "-sf" for the unique key (none,
+--                                                 until started, until finished), group, "\n", batch, "\n", unique key
 -- unique   hash  unique key -> id
 -- cancel   set   ids of running jobs that were asked to stop
 -- workers  zset  worker -> when its lease runs out;   winfo  hash  worker -> description
@@ -38,11 +39,22 @@ local function rank_of(side)
   return side and string.sub(side, 1, 1) or '2'
 end
 
+-- Takes options apart: priority, until when the unique key holds, group, batch, unique key. What there is not is "".
+local function parts_of(side)
+  return string.match(side, '^(.)(.)([^\n]*)\n([^\n]*)\n(.*)$')
+end
+
 -- Frees the unique key if the job still holds it.
 local function release(id, side)
   if not side or string.sub(side, 2, 2) == '-' then return end
-  local key = string.sub(side, 3)
+  local _, _, _, _, key = parts_of(side)
   if redis.call('HGET', Q .. 'unique', key) == id then redis.call('HDEL', Q .. 'unique', key) end
+end
+
+-- Lets a job go on without its unique key.
+local function go_keyless(id, side)
+  local rank, _, group, batch = parts_of(side)
+  redis.call('HSET', Q .. 'side', id, rank .. '-' .. group .. '\n' .. batch .. '\n')
 end
 
 local function history_of(id)

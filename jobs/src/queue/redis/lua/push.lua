@@ -1,7 +1,7 @@
 -- Accepts jobs.
 --
--- ARGV     from 3 on, three for each job: id, payload, and "" for a plain job or
---          priority digit, one of "-sf", due time or nothing, ":", unique key
+-- ARGV     from 3 on, three for each job: id, payload, and "" for a plain job or due time or nothing, ":", options as "side" keeps
+--          them, which may be plain too
 -- Returns  one for each job: 0 created, 1 duplicate, or the id that holds the unique key
 local ids = {}
 for at = 3, #ARGV, 3 do ids[#ids + 1] = ARGV[at] end
@@ -17,13 +17,13 @@ for n, id in ipairs(ids) do
   else
     local rank, due, holder = '2', nil, nil
     if options ~= '' then
-      local due_text, key = string.match(options, '^..(%d*):(.*)$')
-      local until_what = string.sub(options, 2, 2)
-      rank, due = string.sub(options, 1, 1), tonumber(due_text)
+      local due_text, side = string.match(options, '^(%d*):(.*)$')
+      local place, until_what, _, _, key = parts_of(side)
+      rank, due = place, tonumber(due_text)
       if until_what ~= '-' and redis.call('HSETNX', Q .. 'unique', key, id) == 0 then
         holder = redis.call('HGET', Q .. 'unique', key)
-      elseif rank ~= '2' or until_what ~= '-' then
-        redis.call('HSET', Q .. 'side', id, rank .. until_what .. key)
+      elseif side ~= '2-\n\n' then
+        redis.call('HSET', Q .. 'side', id, side)
       end
     end
     if holder then
