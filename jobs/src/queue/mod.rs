@@ -57,8 +57,12 @@ pub trait Queue: Send + Sync + 'static {
     async fn push(&self, jobs: &[Envelope]) -> Result<Vec<Pushed>>;
 
     /// Says that a worker lives, for every queue it serves: registers it if `register`, else renews its leases if they have not
-    /// run out. Answers which of its jobs are asked to stop. Also rescues what dead workers left (see [`Beat::rescued`]).
+    /// run out. Also rescues what dead workers left (see [`Beat::rescued`]).
     async fn beat(&self, worker: &WorkerInfo, register: bool) -> Result<Beat>;
+
+    /// Answers which running jobs of a worker somebody has asked to stop. A worker asks as long as it runs any, much more often than
+    /// it beats; so this only reads.
+    async fn stops(&self, worker: WorkerId, queues: &[QueueName]) -> Result<Vec<JobId>>;
 
     /// Takes up to `limit` ready jobs for a worker, from the first queue first, within a queue by priority and then in order of
     /// arrival. Promotes what is due before. A paused queue gives nothing. A worker without a valid lease gets

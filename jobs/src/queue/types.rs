@@ -264,8 +264,6 @@ pub enum Settled {
 pub struct Beat {
     /// The store took this worker for dead: it must stop what it runs and register as a new one.
     pub lost: bool,
-    /// Running jobs of this worker that somebody asked to stop.
-    pub cancelled: Vec<JobId>,
     /// How many jobs were taken back from dead workers by this call.
     pub rescued: usize,
 }

@@ -101,12 +101,16 @@ impl Queue for MemoryQueue {
             }
         }
         let rescued = world.rescue(&worker.queues);
-        let asked = |(_, row): &(&JobId, &super::memory::Row)| {
-            row.asked_to_stop && row.running.is_some_and(|(owner, _)| owner == worker.id)
-        };
-        let cancelled = world.rows.iter().filter(asked).map(|(id, _)| *id).collect();
         self.bell.notify_one();
-        Ok(Beat { lost, cancelled, rescued })
+        Ok(Beat { lost, rescued })
+    }
+
+    async fn stops(&self, worker: WorkerId, _: &[QueueName]) -> Result<Vec<JobId>> {
+        let world = self.world();
+        let asked = |(_, row): &(&JobId, &super::memory::Row)| {
+            row.asked_to_stop && row.running.is_some_and(|(owner, _)| owner == worker)
+        };
+        Ok(world.rows.iter().filter(asked).map(|(id, _)| *id).collect())
     }
 
     async fn claim(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim> {

@@ -56,6 +56,8 @@ impl fmt::Display for Summary {
 pub(super) struct Pace {
     /// How often the worker beats.
     pub beat: Duration,
+    /// How often a worker that has jobs asks which of them are to stop.
+    pub listen: Duration,
     /// For how long it may believe itself alive after a beat.
     pub lease: Duration,
     /// The longest wait for work before the worker looks by itself.
@@ -76,6 +78,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             beat: BEAT,
+            listen: Duration::from_millis(500),
             lease: LEASE,
             idle: Duration::from_secs(4),
             cancel_grace: Duration::from_secs(5),

@@ -24,6 +24,7 @@ use super::delivery::{Delivery, Inbox, Number, Rein, Report, Ticket};
 use super::feeding::{Fed, Feeding};
 use super::health::HealthHandle;
 use super::life::{LifeNumber, News};
+use super::listening::Listening;
 use super::lives::Lives;
 use super::outage::{Call, Failure, Outage};
 use super::settling::{Flushed, Settling};
@@ -56,6 +57,7 @@ pub(super) struct Engine {
     pub lives: Lives,
     pub news: mpsc::UnboundedReceiver<News>,
     pub feeding: Feeding,
+    pub listening: Listening,
     pub settling: Settling,
     pub on_settled: Option<Hook>,
     pub work: Work,
@@ -115,6 +117,7 @@ impl Engine {
                 () = stop.cancelled(), if until.is_none() => self.begin_stop(),
                 fed = finish(&mut self.feeding.slot) => self.fed(fed),
                 flushed = finish(&mut self.settling.slot) => self.flushed(flushed),
+                asked = finish(&mut self.listening.slot) => self.stop_asked(&asked),
                 _ = self.work.reports.recv_many(&mut self.work.buffer, REPORTS_AT_ONCE) => self.absorb(),
                 Some(news) = self.news.recv() => self.heard(news),
                 () = alarm(until) => self.time_is_up(),
@@ -131,6 +134,9 @@ impl Engine {
             if let Some(life) = self.lives.registered() {
                 self.feeding.start(life, free);
             }
+        }
+        if !self.work.out.is_empty() {
+            self.listening.start(|| self.lives.with_jobs());
         }
         self.settling.start();
         let drained = self.work.out.is_empty() && !self.feeding.is_claiming();
@@ -252,11 +258,12 @@ impl Engine {
         match news {
             News::Registered(life) => self.lives.has_registered(life),
             News::Lost(life) => self.lost(life),
-            News::Cancelled(ids) => {
-                for out in self.work.out.values().filter(|out| ids.contains(&out.id)) {
-                    out.rein.pull(Cause::Asked);
-                }
-            }
+        }
+    }
+
+    fn stop_asked(&mut self, ids: &[JobId]) {
+        for out in self.work.out.values().filter(|out| ids.contains(&out.id)) {
+            out.rein.pull(Cause::Asked);
         }
     }
 

@@ -43,7 +43,6 @@ pub(super) struct Life {
 pub(super) enum News {
     Registered(LifeNumber),
     Lost(LifeNumber),
-    Cancelled(Vec<JobId>),
 }
 
 /// What keeping a life takes.
@@ -101,7 +100,7 @@ async fn keep(care: Care, life: Arc<Life>) {
                 if alive_until.replace(sent + care.pace.lease).is_none() {
                     care.tell(News::Registered(life.number));
                 }
-                care.hear(beat);
+                Care::hear(&beat);
                 if let Some(known) = life.known.get().filter(|_| !relieved) {
                     relieved = care.relieve(&life, known).await;
                 }
@@ -138,13 +137,10 @@ impl Care {
         Ok(beat)
     }
 
-    fn hear(&self, beat: Beat) {
+    fn hear(beat: &Beat) {
         if beat.rescued > 0 {
             figures::rescued(beat.rescued);
             tracing::info!(jobs = beat.rescued, "took back jobs of workers that died");
-        }
-        if !beat.cancelled.is_empty() {
-            self.tell(News::Cancelled(beat.cancelled));
         }
     }
 

@@ -90,6 +90,15 @@ impl Lives {
         self.standing.get(&number).map(|standing| &standing.life).filter(|life| !life.lost.is_cancelled())
     }
 
+    /// Returns the lives under which jobs are out.
+    pub(super) fn with_jobs(&self) -> Vec<Arc<Life>> {
+        self.standing
+            .values()
+            .filter(|standing| !standing.out.is_empty())
+            .map(|standing| Arc::clone(&standing.life))
+            .collect()
+    }
+
     /// Notes that jobs are out.
     pub(super) fn charge(&mut self, number: LifeNumber, jobs: impl IntoIterator<Item = JobId>) {
         if let Some(standing) = self.standing.get_mut(&number) {

@@ -31,6 +31,7 @@ mod feeding;
 mod figures;
 mod health;
 mod life;
+mod listening;
 mod lives;
 mod once;
 mod outage;

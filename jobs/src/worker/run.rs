@@ -16,6 +16,7 @@ use super::feeding::Feeding;
 use super::figures;
 use super::health::HealthHandle;
 use super::life::{Care, Pulse};
+use super::listening::Listening;
 use super::lives::Lives;
 use super::outage::Outage;
 use super::settling::Settling;
@@ -126,6 +127,7 @@ impl Worker {
             lives: Lives::new(Pulse::start(care), likeness),
             news,
             feeding: Feeding::new(Arc::clone(&queue), pace),
+            listening: Listening::new(Arc::clone(&queue), pace),
             settling: Settling::new(queue, pace),
             on_settled,
             work: Work::new(),

@@ -50,12 +50,12 @@ async fn a_running_job_is_asked_to_stop(store: Store) {
     let me = worker_of(q, &[QueueName::default()]).await;
     let other = worker_of(q, &[QueueName::default()]).await;
     let mine = claim(q, me.id, 2).await;
-    assert!(q.beat(&me, false).await.expect("beats").cancelled.is_empty());
+    assert!(q.stops(me.id, &me.queues).await.expect("reads").is_empty());
     assert_eq!(q.cancel(mine[0].id).await.expect("cancels"), Cancelled::Asked);
-    assert_eq!(q.beat(&me, false).await.expect("beats").cancelled, [mine[0].id]);
-    assert!(q.beat(&other, false).await.expect("beats").cancelled.is_empty(), "not the other's job");
+    assert_eq!(q.stops(me.id, &me.queues).await.expect("reads"), [mine[0].id]);
+    assert!(q.stops(other.id, &other.queues).await.expect("reads").is_empty(), "not the other's job");
     settle(q, &mine[0], Verdict::Cancelled { reason: "stopped".into() }).await;
-    assert!(q.beat(&me, false).await.expect("beats").cancelled.is_empty());
+    assert!(q.stops(me.id, &me.queues).await.expect("reads").is_empty());
 }
 
 async fn a_job_asked_to_stop_is_not_run_again(store: Store) {

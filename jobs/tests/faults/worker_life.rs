@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deskhand_jobs::outcome::{self, Outcome};
 use deskhand_jobs::queue::{DeadReason, Endings, Queue, QueueInfo, State};
@@ -22,7 +22,7 @@ const ENDINGS: Endings = Endings::Keep;
 on_every_store!(
     a_worker_drains_a_queue_and_counts_right,
     a_failing_job_is_tried_again_and_then_dead,
-    a_running_job_is_cancelled,
+    a_running_job_hears_within_a_second_that_it_is_cancelled,
     a_stopping_worker_hands_back_and_leaves,
     jobs_of_a_worker_that_died_run_elsewhere,
 );
@@ -122,12 +122,19 @@ async fn a_failing_job_is_tried_again_and_then_dead(store: Store) {
     worker.stop().await;
 }
 
-async fn a_running_job_is_cancelled(store: Store) {
+async fn a_running_job_hears_within_a_second_that_it_is_cancelled(store: Store) {
     let worker = start(&store.queue);
-    let id = push(&*store.queue, Act::Hang).await;
-    worker.has_started(1).await;
-    store.queue.cancel(id).await.expect("answers");
-    until("the end", async || is_in(&*store.queue, id, State::Cancelled).await).await;
+    let mut soonest = Duration::MAX;
+    // The best of three: other programs of a busy machine are no fault of the worker.
+    for nth in 1..=3 {
+        let id = push(&*store.queue, Act::Hang).await;
+        worker.has_started(nth).await;
+        let asked = Instant::now();
+        store.queue.cancel(id).await.expect("answers");
+        until("the end", async || is_in(&*store.queue, id, State::Cancelled).await).await;
+        soonest = soonest.min(asked.elapsed());
+    }
+    assert!(soonest <= Duration::from_secs(1), "the handler heard of it after {soonest:?}");
     worker.stop().await;
 }
 

@@ -54,6 +54,10 @@ impl Queue for RedisQueue {
         self.beat_all(worker, register).await
     }
 
+    async fn stops(&self, worker: WorkerId, queues: &[QueueName]) -> Result<Vec<JobId>> {
+        self.asked_to_stop(worker, queues).await
+    }
+
     async fn claim(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim> {
         self.claim_from(worker, queues, limit).await
     }

@@ -1,7 +1,7 @@
 //! What producers and workers do: push, beat, claim, settle, rescue.
 
 use bytes::Bytes;
-use futures_util::future::try_join;
+use futures_util::future::{try_join, try_join_all};
 use redis::Value;
 
 use super::scripts;
@@ -57,18 +57,21 @@ impl RedisQueue {
             if register {
                 self.register_queue(queue).await?;
             }
-            let (lost, stop, dead): (u8, Vec<Vec<u8>>, Vec<String>) =
-                self.connection.call(&scripts::beat, queue, &arguments).await?;
+            let (lost, dead): (u8, Vec<String>) = self.connection.call(&scripts::beat, queue, &arguments).await?;
             beat.lost |= lost == 1;
-            for id in stop {
-                beat.cancelled.push(self.read_id(&id)?);
-            }
             for dead in dead {
                 let dead = dead.parse().map_err(|_| self.connection.unreadable(format!("worker {dead:?}")))?;
                 beat.rescued += self.take_back(dead, queue, "dead", &[]).await?;
             }
         }
         Ok(beat)
+    }
+
+    pub(super) async fn asked_to_stop(&self, worker: WorkerId, queues: &[QueueName]) -> Result<Vec<JobId>> {
+        let worker = [worker.to_string()];
+        let asked = queues.iter().map(|queue| self.connection.call::<Vec<Vec<u8>>>(&scripts::stops, queue, &worker));
+        let asked = try_join_all(asked).await?;
+        asked.iter().flatten().map(|id| self.read_id(id)).collect()
     }
 
     /// Takes back what a worker has of a queue, but what it keeps; `why` is a word of the script.

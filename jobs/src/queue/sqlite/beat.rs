@@ -25,10 +25,15 @@ impl SqliteQueue {
         } else {
             change.renew(&id, worker).await?
         };
-        let cancelled = if known { change.asked_to_stop(&id).await? } else { Vec::new() };
         change.commit().await?;
         self.bells.ring(&queues);
-        Ok(Beat { lost: !known, cancelled, rescued })
+        Ok(Beat { lost: !known, rescued })
+    }
+
+    pub(super) async fn asked_to_stop(&self, worker: WorkerId) -> Result<Vec<JobId>> {
+        let sql = "SELECT id FROM jobs WHERE worker = ?1 AND state = 'running' AND cancel_requested = 1";
+        let ids: Vec<Vec<u8>> = sqlx::query_scalar(sql).bind(worker.to_string()).fetch_all(&self.readers).await?;
+        ids.iter().map(|id| job_id(id)).collect()
     }
 
     pub(super) async fn remove_worker(&self, worker: WorkerId) -> Result<()> {
@@ -113,12 +118,6 @@ impl Change {
         Ok(done.rows_affected() > 0)
     }
 
-    async fn asked_to_stop(&mut self, id: &str) -> Result<Vec<JobId>> {
-        let sql = "SELECT id FROM jobs WHERE worker = ?1 AND state = 'running' AND cancel_requested = 1";
-        let ids: Vec<Vec<u8>> = sqlx::query_scalar(sql).bind(id).fetch_all(&mut *self.tx).await?;
-        ids.iter().map(|id| job_id(id)).collect()
-    }
-
     fn expires_ms(&self) -> i64 {
         self.now_ms + LEASE.as_millis() as i64
     }
@@ -144,7 +143,7 @@ mod tests {
 
         let other = worker();
         let beat = fixture.store.beat(&other, true).await.expect("beats");
-        assert_eq!(beat, Beat { lost: false, cancelled: Vec::new(), rescued: 2 });
+        assert_eq!(beat, Beat { lost: false, rescued: 2 });
         assert_eq!(fixture.store.workers().await.expect("reads"), std::slice::from_ref(&other));
         let stale = fixture.store.settle(&[settlement(&lost[0], Verdict::Succeeded)]).await.expect("settles");
         assert_eq!(stale, [Settled::Stale]);
@@ -198,7 +197,7 @@ mod tests {
         let id = fixture.fill(2).await[0];
         fixture.claim(&worker, 2).await;
         fixture.store.cancel(id).await.expect("cancels");
-        assert_eq!(fixture.store.beat(&worker, false).await.expect("beats").cancelled, [id]);
+        assert_eq!(fixture.store.stops(worker.id, &worker.queues).await.expect("reads"), [id]);
         fixture.outlive_lease().await;
         assert_eq!(fixture.store.beat(&worker, false).await.expect("beats").rescued, 2);
         assert_eq!(fixture.read(id).await.state, State::Cancelled);

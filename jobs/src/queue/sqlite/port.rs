@@ -22,6 +22,10 @@ impl Queue for SqliteQueue {
         self.beat_once(worker, register).await.map_err(|fault| self.tell(fault))
     }
 
+    async fn stops(&self, worker: WorkerId, _: &[QueueName]) -> Result<Vec<JobId>> {
+        self.asked_to_stop(worker).await.map_err(|fault| self.tell(fault))
+    }
+
     async fn claim(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim> {
         self.take(worker, queues, limit).await.map_err(|fault| self.tell(fault))
     }

@@ -116,9 +116,14 @@ impl Queue for Memory {
             inner.alive.insert(worker.id);
             inner.registered.push(worker.id);
         }
-        let mine = inner.running.iter().filter(|(_, running)| running.worker == worker.id);
-        let cancelled = mine.map(|(id, _)| *id).filter(|id| inner.cancel.contains(id)).collect();
-        Ok(Beat { lost: !inner.alive.contains(&worker.id), cancelled, rescued: 0 })
+        Ok(Beat { lost: !inner.alive.contains(&worker.id), rescued: 0 })
+    }
+
+    async fn stops(&self, worker: WorkerId, _: &[QueueName]) -> Result<Vec<JobId>> {
+        self.answer()?;
+        let inner = self.look();
+        let mine = inner.running.iter().filter(|(_, running)| running.worker == worker);
+        Ok(mine.map(|(id, _)| *id).filter(|id| inner.cancel.contains(id)).collect())
     }
 
     async fn claim(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim> {
