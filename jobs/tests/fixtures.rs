@@ -25,17 +25,24 @@ impl Store {
     }
 }
 
-/// A key prefix nobody else uses on the server of this run; `None` if the run is without servers.
+/// The address of the server of this run; `None` if the run is without servers.
+pub(crate) fn redis_url() -> Option<String> {
+    let url = std::env::var("DESKHAND_TEST_REDIS_URL").ok();
+    assert!(
+        url.is_some() || std::env::var("TEST_ONLY").as_deref() == Ok("sqlite"),
+        "no Redis for tests: run them with `make test`, or set TEST_ONLY=sqlite"
+    );
+    url
+}
+
+/// A key prefix nobody else uses.
+pub(crate) fn prefix() -> String {
+    format!("test:{}", deskhand_jobs::JobId::new())
+}
+
+/// On the server of this run; `None` if the run is without servers.
 pub(crate) async fn redis(endings: Endings) -> Option<Store> {
-    let Ok(url) = std::env::var("DESKHAND_TEST_REDIS_URL") else {
-        assert_eq!(
-            std::env::var("TEST_ONLY").as_deref(),
-            Ok("sqlite"),
-            "no Redis for tests: run them with `make test`, or set TEST_ONLY=sqlite"
-        );
-        return None;
-    };
-    let prefix = format!("test:{}", deskhand_jobs::JobId::new());
+    let (url, prefix) = (redis_url()?, prefix());
     let queue = Arc::new(RedisQueue::open(&url, &prefix, endings).await.expect("the test server answers"));
     let clock = queue.clone();
     let shift: Shift = Box::new(move |ms| {

@@ -4,3 +4,4 @@ mod conformance;
 mod faults;
 mod fixtures;
 mod model;
+mod processes;

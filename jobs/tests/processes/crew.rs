@@ -1,0 +1,196 @@
+//! Worker processes over one queue, and the record of what was done to them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use deskhand_jobs::queue::{Queue, QueueInfo, State};
+
+use super::journal::{self, Pages, Ran, uptime_ms};
+use super::report::{Cause, Fault, Report, explain};
+use super::worker_process::{Mark, ORDERS, Orders, Place, TEST_NAME};
+use crate::faults::until;
+
+/// A queue, processes that work on it, and a job for each number below `pushed`.
+pub(super) struct Crew {
+    pub(super) queue: Arc<dyn Queue>,
+    place: Place,
+    files: tempfile::TempDir,
+    hands: Vec<Hand>,
+    faults: Vec<Fault>,
+    pushed: u32,
+}
+
+struct Hand {
+    journal: PathBuf,
+    child: Child,
+    /// Open as long as this process lives; held apart from the child, who would lose it by being waited for.
+    _lifeline: Option<ChildStdin>,
+    /// Since when it is stopped, if it is.
+    stopped_ms: Option<u64>,
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A crew on the Redis server of this run; `None` if the run is without servers.
+pub(super) async fn on_redis() -> Option<Crew> {
+    let url = crate::fixtures::redis_url()?;
+    Some(Crew::at(Place::Redis { url, prefix: crate::fixtures::prefix() }).await)
+}
+
+/// A crew on a file.
+pub(super) async fn on_sqlite() -> Crew {
+    let files = tempfile::tempdir().expect("a temporary directory");
+    let place = Place::Sqlite { path: files.path().join("queue.db") };
+    Crew::new(place, files).await
+}
+
+impl Crew {
+    pub(super) async fn at(place: Place) -> Self {
+        Self::new(place, tempfile::tempdir().expect("a temporary directory")).await
+    }
+
+    async fn new(place: Place, files: tempfile::TempDir) -> Self {
+        Self { queue: place.open().await, place, files, hands: Vec::new(), faults: Vec::new(), pushed: 0 }
+    }
+
+    /// Starts a process and waits until the queue believes it alive.
+    pub(super) async fn hire(&mut self, name: &str, concurrency: usize) -> usize {
+        let hand = self.spawn(name, concurrency);
+        let before: usize = self.named(name).await;
+        until("the worker is there", async || self.named(name).await > before).await;
+        hand
+    }
+
+    /// Starts a process and does not wait.
+    pub(super) fn spawn(&mut self, name: &str, concurrency: usize) -> usize {
+        let hand = self.hands.len();
+        let journal = self.files.path().join(format!("journal-{hand}"));
+        let orders = Orders { place: self.place.clone(), name: name.to_owned(), journal: journal.clone(), concurrency };
+        let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
+            .args(["--ignored", "--exact", TEST_NAME, "--nocapture"])
+            .env(ORDERS, serde_json::to_string(&orders).expect("orders are JSON"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("a process starts");
+        self.hands.push(Hand { journal, _lifeline: child.stdin.take(), child, stopped_ms: None });
+        hand
+    }
+
+    async fn named(&self, name: &str) -> usize {
+        let workers = self.queue.workers().await.unwrap_or_default();
+        workers.iter().filter(|worker| worker.name == name).count()
+    }
+
+    /// Pushes jobs with the next numbers.
+    pub(super) async fn push(&mut self, count: u32, takes_ms: u64) {
+        let from = self.pushed;
+        self.pushed += count;
+        let jobs: Vec<_> = (from..self.pushed).map(|n| Mark::new(n, takes_ms).envelope()).collect();
+        for part in jobs.chunks(500) {
+            // An id pushed twice is one job: who gets no answer may ask again.
+            until("the store takes jobs", async || self.queue.push(part).await.is_ok()).await;
+        }
+    }
+
+    /// Ends a process as a power cut would.
+    pub(super) fn kill(&mut self, hand: usize) {
+        self.hands[hand].child.kill().expect("SIGKILL");
+        self.hands[hand].child.wait().expect("it ends");
+        let at_ms = uptime_ms();
+        self.note(Cause::Killed, hand, at_ms);
+    }
+
+    /// Stops a process where it stands.
+    pub(super) fn freeze(&mut self, hand: usize) {
+        self.signal(hand, "STOP");
+        self.hands[hand].stopped_ms = Some(uptime_ms());
+    }
+
+    /// Lets a stopped process go on.
+    pub(super) fn thaw(&mut self, hand: usize) {
+        let from_ms = self.hands[hand].stopped_ms.take().expect("it was stopped");
+        self.note(Cause::Stopped, hand, from_ms);
+        self.signal(hand, "CONT");
+    }
+
+    /// Tells a process to leave and waits until it has; returns finished, handed back, stale, abandoned.
+    pub(super) async fn dismiss(&mut self, hand: usize) -> [u64; 4] {
+        let from_ms = uptime_ms();
+        self.signal(hand, "TERM");
+        until("the process leaves", async || self.pages(hand).left.is_some()).await;
+        let ended = self.hands[hand].child.wait().expect("it is ours");
+        assert!(ended.success(), "{ended:?}");
+        self.note(Cause::HandedBack, hand, from_ms);
+        self.pages(hand).left.expect("it has said what it did")
+    }
+
+    fn note(&mut self, cause: Cause, hand: usize, from_ms: u64) {
+        self.faults.push(Fault { cause, hand: Some(hand), from_ms, to_ms: uptime_ms() });
+    }
+
+    fn signal(&self, hand: usize, name: &str) {
+        let id = self.hands[hand].child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill is there");
+        assert!(sent.success(), "the process is there");
+    }
+
+    fn pages(&self, hand: usize) -> Pages {
+        journal::read(hand, &self.hands[hand].journal)
+    }
+
+    /// The runs of one process.
+    pub(super) fn runs(&self, hand: usize) -> Vec<Ran> {
+        self.pages(hand).runs
+    }
+
+    /// Waits until a process has so many jobs in its hands.
+    pub(super) async fn until_busy(&self, hand: usize, jobs: usize) {
+        until("the worker is busy", async || self.runs(hand).iter().filter(|run| run.end.is_none()).count() >= jobs)
+            .await;
+    }
+
+    pub(super) async fn counts(&self) -> Option<QueueInfo> {
+        self.queue.queues().await.ok()?.into_iter().next()
+    }
+
+    /// Waits until every job has ended well, each once.
+    pub(super) async fn until_done(&self) {
+        let total = u64::from(self.pushed);
+        until("every job has ended", async || {
+            self.counts().await.is_some_and(|info| info.succeeded_total + info.dead >= total)
+        })
+        .await;
+        let info = self.counts().await.expect("answers");
+        let left = (info.ready, info.scheduled, info.running, info.dead);
+        assert_eq!((left, info.pushed_total, info.succeeded_total), ((0, 0, 0, 0), total, total), "{info:?}");
+        let mut ends = BTreeMap::new();
+        for ending in self.queue.endings(usize::MAX).await.expect("answers") {
+            assert_eq!(ending.state, State::Succeeded, "{ending:?}");
+            ends.insert(ending.id, ending);
+        }
+        assert_eq!(ends.len() as u64, total, "one record for each job");
+    }
+
+    /// As [`Crew::until_done`], and proves that the journals agree: none is lost, and each run too many has its reason.
+    pub(super) async fn account(&self) -> Report {
+        self.until_done().await;
+        let runs: Vec<Ran> = (0..self.hands.len()).flat_map(|hand| self.runs(hand)).collect();
+        let report = explain(0..self.pushed, &runs, &self.faults);
+        println!("{} jobs, {} runs, {} faults: {report:?}", self.pushed, runs.len(), self.faults.len());
+        assert!(report.lost.is_empty(), "lost: {:?}", report.lost);
+        assert!(report.unexplained.is_empty(), "unexplained: {:#?}", report.unexplained);
+        report
+    }
+
+    /// How long a promise of the engine may take in a test: the machine has other things to do.
+    pub(super) const SLACK: Duration = Duration::from_secs(5);
+}
