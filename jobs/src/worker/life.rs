@@ -39,7 +39,7 @@ pub(super) struct Life {
 }
 
 /// What the engine learns from a life.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum News {
     Registered(LifeNumber),
     Lost(LifeNumber),
