@@ -1,3 +1,6 @@
+mod every_zone;
+mod nights;
+
 use chrono_tz::America::New_York;
 use chrono_tz::Australia::Lord_Howe;
 use chrono_tz::Europe::London;
