@@ -1,7 +1,7 @@
 //! `deskhand serve`, `scheduler` and `worker`: processes that stay.
 
 use clap::Args;
-use deskhand_jobs::QueueName;
+use deskhand_jobs::worker::QueueSet;
 
 use super::print::line;
 use crate::app::{App, Role, Running, stop_signal};
@@ -22,9 +22,10 @@ pub(super) struct Scheduler {}
 /// Run a worker alone.
 #[derive(Debug, Args)]
 pub(super) struct Worker {
-    /// The queues it serves, the first first; else those of the settings.
-    #[arg(long, value_delimiter = ',')]
-    queues: Vec<QueueName>,
+    /// The queues it serves: mail,reports takes all of the first before any of the second; mail=5,reports=1 shares by weight.
+    /// Else those of the settings.
+    #[arg(long)]
+    queues: Option<QueueSet>,
     /// How many jobs it runs at once; else the number of the settings.
     #[arg(long)]
     concurrency: Option<usize>,
@@ -39,8 +40,8 @@ pub(super) async fn scheduler(_: Scheduler, config: Config) -> anyhow::Result<()
 }
 
 pub(super) async fn worker(command: Worker, mut config: Config) -> anyhow::Result<()> {
-    if !command.queues.is_empty() {
-        config.worker.queues = command.queues;
+    if let Some(queues) = command.queues {
+        config.worker.queues = queues;
     }
     config.worker.concurrency = command.concurrency.unwrap_or(config.worker.concurrency);
     config.check()?;

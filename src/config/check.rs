@@ -1,7 +1,5 @@
 //! What the types of the settings cannot say.
 
-use std::collections::BTreeSet;
-
 use super::load::Error;
 use super::settings::Config;
 
@@ -52,12 +50,6 @@ fn check(config: &Config) -> Result<(), Error> {
     range("worker.concurrency", config.worker.concurrency, 1, 10_000)?;
     range("worker.grace_s", config.worker.grace_s as usize, 0, 3600)?;
 
-    let queues = &config.worker.queues;
-    demand(!queues.is_empty(), || "worker.queues is empty: name at least one queue, such as \"default\"".to_owned())?;
-    let mut seen = BTreeSet::new();
-    for queue in queues {
-        demand(seen.insert(queue), || format!("worker.queues names {queue} twice: name each queue once"))?;
-    }
     for declared in config.declared_schedules() {
         if let Err(fault) = declared.check_times() {
             // The pointer names the field: `/cron: …`.
@@ -120,8 +112,6 @@ mod tests {
                 "127.0.0.1:8480",
                 "server.health_listen is the address of server.listen",
             ),
-            ("DESKHAND_WORKER__QUEUES", "", "worker.queues is empty"),
-            ("DESKHAND_WORKER__QUEUES", "a,a", "names a twice"),
             ("DESKHAND_SERVER__BODY_LIMIT_BYTES", "1", "server.body_limit_bytes is 1"),
         ] {
             let text = load(None, [(name.to_owned(), value.to_owned())]).err().expect("refused").to_string();

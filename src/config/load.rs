@@ -141,7 +141,7 @@ mod tests {
         let variables = [("DESKHAND_WORKER__CONCURRENCY".to_owned(), "4".to_owned())];
         let config = load(Some(file.path()), variables).expect("valid");
         assert_eq!((config.worker.concurrency, config.worker.grace_s), (4, 5));
-        assert_eq!(config.worker.queues.len(), 1);
+        assert_eq!(config.worker.queues.names().len(), 1);
     }
 
     #[test]
@@ -156,7 +156,7 @@ mod tests {
         ])
         .expect("valid");
         assert_eq!(config.admin_token, "123456789012345678901234");
-        assert_eq!(config.worker.queues.iter().map(ToString::to_string).collect::<Vec<_>>(), ["mail", "sync"]);
+        assert_eq!(config.worker.queues.names().iter().map(ToString::to_string).collect::<Vec<_>>(), ["mail", "sync"]);
         assert!(config.metrics.public);
         assert_eq!(config.database.url, "sqlite:///var/lib/deskhand/deskhand.db");
         assert_eq!(config.secrets.key_file, Path::new("/var/lib/deskhand/secret.key"));
@@ -172,6 +172,9 @@ mod tests {
             ("DESKHAND_SERVER__HEALTH_LISTEN", "8481", "such as 127.0.0.1:8480"),
             ("DESKHAND_SERVER", "x", "\"x\""),
             ("DESKHAND_WORKER__QUEUES", "Mail", "\"Mail\""),
+            ("DESKHAND_WORKER__QUEUES", "", "names no queue: name at least one"),
+            ("DESKHAND_WORKER__QUEUES", "a,a", "names a twice"),
+            ("DESKHAND_WORKER__QUEUES", "a=5,b", "give all a weight, or none"),
         ] {
             let text = refusal(&[(name, value)]);
             assert!(text.contains(name) && text.contains(expected), "{text}");

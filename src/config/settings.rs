@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use deskhand_jobs::QueueName;
+use deskhand_jobs::worker::QueueSet;
 use serde::Deserialize;
 
 use super::address;
@@ -82,8 +82,8 @@ pub struct Queue {
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Worker {
-    /// The queues it serves, the first first.
-    pub queues: Vec<QueueName>,
+    /// The queues it serves, in a strict order or by weight.
+    pub queues: QueueSet,
     /// How many jobs it runs at once.
     pub concurrency: usize,
     /// How long running jobs may go on once it is told to stop, in seconds.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::id::QueueName;
+use super::queue_set::QueueSet;
 use crate::queue::{BEAT, LEASE};
 use crate::retry::Backoff;
 
@@ -12,8 +12,8 @@ use crate::retry::Backoff;
 pub struct Config {
     /// Host and process, for people.
     pub name: String,
-    /// The queues it serves, the first first; it does nothing without one.
-    pub queues: Vec<QueueName>,
+    /// The queues it serves, in a strict order or by weight; it does nothing without one.
+    pub queues: QueueSet,
     /// How many jobs it has at once; at least 1.
     pub concurrency: usize,
     /// How long running jobs may go on after the worker was told to stop.
@@ -24,7 +24,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             name: format!("process {}", std::process::id()),
-            queues: vec![QueueName::default()],
+            queues: QueueSet::default(),
             concurrency: 16,
             grace: Duration::from_secs(20),
         }

@@ -151,10 +151,10 @@ impl Engine {
 
     fn fed(&mut self, fed: Fed) {
         match fed {
-            Fed::Claimed { life, asked, answer: Ok(claim) } => {
+            Fed::Claimed { life, turn, answer: Ok(claim) } => {
                 self.outage.answered(Call::Claim);
                 self.health.contact();
-                self.feeding.claimed(asked, &claim);
+                self.feeding.claimed(&turn, &claim);
                 if claim.lost {
                     self.feeding.failed(); // no life without a pause
                     self.lost(life);

@@ -10,6 +10,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::config::Pace;
 use super::life::{Life, LifeNumber};
 use super::outage::Failure;
+use super::queue_set::QueueSet;
+use super::turns::{Turn, Turns};
 use crate::queue::{Claim, Queue};
 
 /// More at once would only make the others wait: the next claim is under way while handlers work on this one.
@@ -22,7 +24,7 @@ const LONGEST_VAIN_REST_MS: u64 = 100;
 
 /// What came of it.
 pub(super) enum Fed {
-    Claimed { life: LifeNumber, asked: usize, answer: Result<Claim, Failure> },
+    Claimed { life: LifeNumber, turn: Turn, answer: Result<Claim, Failure> },
     Waited { early: bool, answer: Result<(), Failure> },
     Rested,
 }
@@ -38,6 +40,7 @@ pub(super) struct Feeding {
     pub slot: Option<BoxFuture<'static, Fed>>,
     queue: Arc<dyn Queue>,
     pace: Pace,
+    turns: Turns,
     next: Step,
     claiming: bool,
     failures: u32,
@@ -46,8 +49,18 @@ pub(super) struct Feeding {
 }
 
 impl Feeding {
-    pub(super) fn new(queue: Arc<dyn Queue>, pace: Pace) -> Self {
-        Self { slot: None, queue, pace, next: Step::Claim, claiming: false, failures: 0, woken_early: false, vain: 0 }
+    pub(super) fn new(queue: Arc<dyn Queue>, queues: &QueueSet, pace: Pace) -> Self {
+        Self {
+            slot: None,
+            queue,
+            pace,
+            turns: Turns::new(queues),
+            next: Step::Claim,
+            claiming: false,
+            failures: 0,
+            woken_early: false,
+            vain: 0,
+        }
     }
 
     /// Says whether a claim is under way, whose answer may bring jobs.
@@ -63,7 +76,7 @@ impl Feeding {
         let (queue, patience) = (Arc::clone(&self.queue), self.pace.patience);
         self.claiming = self.next == Step::Claim;
         self.slot = Some(match self.next {
-            Step::Claim => claim(queue, Arc::clone(life), free.min(LARGEST_CLAIM), patience).boxed(),
+            Step::Claim => claim(queue, Arc::clone(life), self.turns.next(free.min(LARGEST_CLAIM)), patience).boxed(),
             Step::Wait(limit) => wait(queue, Arc::clone(life), limit, patience).boxed(),
             Step::Rest(pause) => sleep(pause).map(|()| Fed::Rested).boxed(),
         });
@@ -76,12 +89,13 @@ impl Feeding {
     }
 
     /// Notes a claim that was answered.
-    pub(super) fn claimed(&mut self, asked: usize, claim: &Claim) {
+    pub(super) fn claimed(&mut self, turn: &Turn, claim: &Claim) {
         self.failures = 0;
+        self.turns.took(turn, &claim.jobs);
         let got = claim.jobs.len();
         let in_vain = got == 0 && self.woken_early;
         self.vain = if in_vain { self.vain.saturating_add(1) } else { 0 };
-        if got >= asked {
+        if got >= turn.limit {
             return;
         }
         let due = claim.next_due_ms.map_or(self.pace.idle, Duration::from_millis);
@@ -107,12 +121,12 @@ impl Feeding {
     }
 }
 
-async fn claim(queue: Arc<dyn Queue>, life: Arc<Life>, asked: usize, patience: Duration) -> Fed {
-    let answer = match timeout(patience, queue.claim(life.info.id, &life.info.queues, asked)).await {
+async fn claim(queue: Arc<dyn Queue>, life: Arc<Life>, turn: Turn, patience: Duration) -> Fed {
+    let answer = match timeout(patience, queue.claim(life.info.id, &turn.queues, turn.limit)).await {
         Ok(answer) => answer.map_err(Failure::from),
         Err(silence) => Err(silence.into()),
     };
-    Fed::Claimed { life: life.number, asked, answer }
+    Fed::Claimed { life: life.number, turn, answer }
 }
 
 async fn wait(queue: Arc<dyn Queue>, life: Arc<Life>, limit: Duration, patience: Duration) -> Fed {

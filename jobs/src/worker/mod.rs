@@ -8,7 +8,8 @@
 //! ```
 //!
 //! - `engine` claims as many jobs as there are free places, settles what has ended in batches, and stops in good order;
-//!   `feeding`, `settling` and `lives` are its three conversations with the store.
+//!   `feeding`, `settling` and `lives` are its three conversations with the store. `turns`, which is pure, decides which queue of
+//!   a [`QueueSet`] is asked first.
 //! - `shell` is the only file that knows apalis. `attempt` turns everything that a handler can do into an ending, and `verdict`,
 //!   which is pure, turns the ending into what becomes of the job. Each delivery reports exactly once (`delivery`).
 //! - `life` beats. A worker that could not beat for a lease stops its handlers by itself and registers as a new one.
@@ -35,14 +36,17 @@ mod listening;
 mod lives;
 mod once;
 mod outage;
+mod queue_set;
 mod run;
 mod settling;
 mod shell;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod verdict;
 
 pub use config::{Config, Summary};
 pub use health::HealthHandle;
 pub(crate) use once::once;
+pub use queue_set::{MAX_WEIGHT, Nonsense, QueueSet};
 pub use run::Worker;

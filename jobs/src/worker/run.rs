@@ -108,13 +108,14 @@ impl Worker {
         let likeness = WorkerInfo {
             id: WorkerId::new(),
             name: config.name.clone(),
-            queues: config.queues.clone(),
+            queues: config.queues.names().to_vec(),
             concurrency: config.concurrency,
             started_at_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64),
         };
         let attempts = Arc::new(Attempts { registry, health: health.clone(), pace });
         let inbox = Arc::new(Inbox::default());
         let shell = Shell::start(&config.name, &handlers, Arc::clone(&inbox), Arc::clone(&attempts));
+        let feeding = Feeding::new(Arc::clone(&queue), &config.queues, pace);
         Engine {
             config,
             pace,
@@ -126,7 +127,7 @@ impl Worker {
             inbox,
             lives: Lives::new(Pulse::start(care), likeness),
             news,
-            feeding: Feeding::new(Arc::clone(&queue), pace),
+            feeding,
             listening: Listening::new(Arc::clone(&queue), pace),
             settling: Settling::new(queue, pace),
             on_settled,
