@@ -1,5 +1,6 @@
 //! Tests of the engine against real stores.
 
+mod audit;
 mod conformance;
 mod faults;
 mod fixtures;

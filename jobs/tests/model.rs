@@ -251,6 +251,10 @@ impl Pair {
             ends.into_iter().map(|end| (end.id, (end.state, end.dead_reason))).collect::<BTreeMap<_, _>>()
         };
         assert_eq!(ends(real).await, ends(&self.model).await, "endings");
+        for queue in [real, &self.model] {
+            let audit = queue.audit(&QueueName::default(), false).await.expect("audits");
+            assert_eq!(audit.drift, [], "each job is in exactly one place");
+        }
     }
 }
 

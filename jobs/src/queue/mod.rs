@@ -22,6 +22,7 @@
 //! 6. With [`Endings::Keep`] the record of an ended job stays until [`Queue::forget_endings`]; while it is there, pushing its
 //!    id again is a duplicate.
 
+mod audit;
 mod explain;
 pub mod redis;
 pub mod sqlite;
@@ -34,6 +35,7 @@ use async_trait::async_trait;
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 
+pub use audit::{Audit, Drift, DriftKind, MOST_DRIFT};
 pub use explain::{Code, Reason, explain};
 pub use types::*;
 
@@ -121,6 +123,11 @@ pub trait Queue: Send + Sync + 'static {
     /// Removes these records of ended jobs, as [`Queue::endings`] gave them. A dead job stays dead; only its record goes. A job that
     /// has been redriven and has ended again meanwhile has a newer record, which stays.
     async fn forget_endings(&self, endings: &[Ending]) -> Result<()>;
+
+    /// Proves that each job of a queue is in exactly one place and that nothing is left of what is gone, while the queue goes on: it
+    /// reads in bounded parts and leaves the store time for everybody else. What it reports was true in one instant; with `repair` it
+    /// is in order again, and a job that was nowhere is ready.
+    async fn audit(&self, queue: &QueueName, repair: bool) -> Result<Audit>;
 
     /// Proves that the store answers and is fit for use; the error names the cure.
     async fn check(&self) -> Result<Health>;

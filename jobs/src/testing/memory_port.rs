@@ -9,8 +9,8 @@ use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::options::UniqueUntil;
 use crate::queue::{
-    Beat, Cancelled, Claim, Claimed, Ending, Health, JobRecord, LEASE, Lease, Page, Pushed, Queue, QueueInfo, Result,
-    Settled, Settlement, State, WorkerInfo,
+    Audit, Beat, Cancelled, Claim, Claimed, Ending, Health, JobRecord, LEASE, Lease, Page, Pushed, Queue, QueueInfo,
+    Result, Settled, Settlement, State, WorkerInfo,
 };
 
 impl World {
@@ -306,6 +306,10 @@ impl Queue for MemoryQueue {
             }
         }
         Ok(())
+    }
+
+    async fn audit(&self, queue: &QueueName, repair: bool) -> Result<Audit> {
+        Ok(self.world().audit(queue, repair))
     }
 
     async fn check(&self) -> Result<Health> {

@@ -29,6 +29,7 @@
 
 mod hands;
 mod memory;
+mod memory_audit;
 mod memory_port;
 mod step;
 

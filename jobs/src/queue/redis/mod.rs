@@ -6,6 +6,7 @@
 //!
 //! An idle worker blocks in `BZPOPMIN` on the queues' markers; whoever makes work sets the marker in the same script.
 
+mod audit;
 mod connection;
 mod read;
 mod scripts;

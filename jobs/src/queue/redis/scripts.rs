@@ -18,4 +18,4 @@ macro_rules! scripts {
 scripts!("": push);
 
 // A server whose memory is full must refuse new jobs, but not the beats and ends by which it becomes empty again.
-scripts!("#!lua flags=allow-oom\n": claim, settle, beat, stops, rescue, cancel, retry, redrive, discard, pause, read, workers, forget);
+scripts!("#!lua flags=allow-oom\n": claim, settle, beat, stops, rescue, cancel, retry, redrive, discard, pause, read, workers, forget, audit);

@@ -10,7 +10,7 @@ use super::wait::Waiter;
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::queue::{
-    Beat, Cancelled, Claim, Ending, Endings, Health, JobRecord, Page, Pushed, Queue, QueueInfo, Result, Settled,
+    Audit, Beat, Cancelled, Claim, Ending, Endings, Health, JobRecord, Page, Pushed, Queue, QueueInfo, Result, Settled,
     Settlement, State, WorkerInfo,
 };
 
@@ -134,6 +134,10 @@ impl Queue for RedisQueue {
 
     async fn forget_endings(&self, endings: &[Ending]) -> Result<()> {
         self.remove_endings(endings).await
+    }
+
+    async fn audit(&self, queue: &QueueName, repair: bool) -> Result<Audit> {
+        self.audit_queue(queue, repair).await
     }
 
     async fn check(&self) -> Result<Health> {

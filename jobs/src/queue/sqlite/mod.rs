@@ -12,6 +12,7 @@
 //! | `wake.rs` | waiting |
 //! | `columns.rs` | pieces of SQL that several statements share |
 //! | `record.rs` `read.rs` `endings.rs` `check.rs` | the reads |
+//! | `audit.rs` | proves that the rows agree with each other |
 //! | `port.rs` | the trait, in terms of the above |
 //!
 //! All changes go through one connection and begin with `BEGIN IMMEDIATE`, so what a transaction has read stays true until it
@@ -23,6 +24,7 @@
 //! back or rescued stands before every job that came after it.
 
 mod apply;
+mod audit;
 mod beat;
 mod check;
 mod claim;

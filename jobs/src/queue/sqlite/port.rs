@@ -8,8 +8,8 @@ use super::SqliteQueue;
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::queue::{
-    Beat, Cancelled, Claim, Ending, Health, JobRecord, Page, Pushed, Queue, QueueInfo, Result, Settled, Settlement,
-    State, WorkerInfo,
+    Audit, Beat, Cancelled, Claim, Ending, Health, JobRecord, Page, Pushed, Queue, QueueInfo, Result, Settled,
+    Settlement, State, WorkerInfo,
 };
 
 #[async_trait]
@@ -96,6 +96,10 @@ impl Queue for SqliteQueue {
 
     async fn forget_endings(&self, endings: &[Ending]) -> Result<()> {
         self.forget(endings).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn audit(&self, queue: &QueueName, repair: bool) -> Result<Audit> {
+        self.audit_queue(queue, repair).await.map_err(|fault| self.tell(fault))
     }
 
     async fn check(&self) -> Result<Health> {

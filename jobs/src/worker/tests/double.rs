@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::queue::{
-    Beat, Cancelled, Claim, Claimed, Ending, Error, Health, History, JobRecord, Lease, Page, Pushed, Queue, QueueInfo,
-    Result, Settled, Settlement, State, Verdict, WorkerInfo,
+    Audit, Beat, Cancelled, Claim, Claimed, Ending, Error, Health, History, JobRecord, Lease, Page, Pushed, Queue,
+    QueueInfo, Result, Settled, Settlement, State, Verdict, WorkerInfo,
 };
 
 #[derive(Default)]
@@ -263,6 +263,10 @@ impl Queue for Memory {
     }
 
     async fn forget_endings(&self, _: &[Ending]) -> Result<()> {
+        unused()
+    }
+
+    async fn audit(&self, _: &QueueName, _: bool) -> Result<Audit> {
         unused()
     }
 

@@ -1,0 +1,226 @@
+-- Looks at one bounded part of the queue, proves what it finds in this one instant, and repairs it.
+--
+-- ARGV[3]  what to look at: "jobs", a place, "ready:0" to "ready:3", a word of `besides`, "balance", "missing" or "twice"
+-- ARGV[4]  where the last part ended, "" at first
+-- ARGV[5]  "1" to repair
+-- ARGV     from 6 on, for "missing" and "twice": ids that are suspected
+-- Returns  {where this part ended, "" when all is done; how many it looked at; ids; found}
+--          ids are for "jobs" those that have to be ready, for "ready:N" the entries that are right
+--          found is three for each: kind, id or "", what besides
+local look, cursor, repair = ARGV[3], ARGV[4], ARGV[5] == '1'
+local ids, found, looked = {}, {}, 0
+
+-- Where a job can be besides the lists of the ready, in the order in which they win. A new place is a line here.
+local places = {
+  { word = 'running', has = 'HEXISTS', drop = 'HDEL', count = 'HLEN' },
+  { word = 'due', has = 'ZSCORE', drop = 'ZREM', count = 'ZCARD' },
+  { word = 'dead', has = 'ZSCORE', drop = 'ZREM', count = 'ZCARD' },
+}
+
+local function is_in(place, id)
+  local answer = redis.call(place.has, Q .. place.word, id)
+  return answer and answer ~= 0
+end
+
+local function is_job(id)
+  return #id == 16 and redis.call('HEXISTS', Q .. 'jobs', id) == 1
+end
+
+local function note(kind, id, what)
+  found[#found + 1], found[#found + 2], found[#found + 3] = kind, id, what
+end
+
+local function has_place(id)
+  for _, place in ipairs(places) do
+    if is_in(place, id) then return true end
+  end
+  return false
+end
+
+local function look_at_job(id)
+  if #id ~= 16 then
+    note('dangling', '', 'jobs')
+    if repair then redis.call('HDEL', Q .. 'jobs', id) end
+    return
+  end
+  local first
+  for _, place in ipairs(places) do
+    if is_in(place, id) then
+      if first then
+        note('doubled', id, place.word)
+        if repair then redis.call(place.drop, Q .. place.word, id) end
+      else
+        first = place.word
+      end
+    end
+  end
+  if not first then ids[#ids + 1] = id end
+  -- The dead have a record of their end too, the others have not ended.
+  if first ~= 'dead' and redis.call('HEXISTS', Q .. 'ended', id) == 1 then
+    note('doubled', id, 'ended')
+    if repair then redis.call('HDEL', Q .. 'ended', id) end
+  end
+end
+
+local unknown = {}
+local function look_at_place(place, id, lease)
+  if not is_job(id) then
+    note('dangling', #id == 16 and id or '', place.word)
+    if repair then redis.call(place.drop, Q .. place.word, id) end
+  elseif place.word == 'running' then
+    local worker = string.match(lease, '^[^:]*')
+    if not unknown[worker] and not redis.call('ZSCORE', Q .. 'workers', worker) then
+      unknown[worker] = true
+      note('unknown_worker', '', worker)
+      -- Dead since ever: the next beat of anybody takes its jobs back.
+      if repair then redis.call('ZADD', Q .. 'workers', 0, worker) end
+    end
+  end
+end
+
+-- What is kept beside the jobs, and the question that each entry has to answer with yes.
+local besides = {
+  side = { scan = 'HSCAN', drop = 'HDEL', kind = 'dangling', right = is_job },
+  history = { scan = 'HSCAN', drop = 'HDEL', kind = 'dangling', right = is_job },
+  cancel = { scan = 'SSCAN', drop = 'SREM', kind = 'idle_stop', right = function(id)
+    return redis.call('HEXISTS', Q .. 'running', id) == 1
+  end },
+  winfo = { scan = 'HSCAN', drop = 'HDEL', kind = 'dangling', right = function(worker)
+    return redis.call('ZSCORE', Q .. 'workers', worker)
+  end },
+  unique = { scan = 'HSCAN', drop = 'HDEL', kind = 'held_key', right = function(key, id)
+    if not is_job(id) or redis.call('ZSCORE', Q .. 'dead', id) then return false end
+    local side = redis.call('HGET', Q .. 'side', id)
+    if not side or string.sub(side, 2, 2) == '-' then return false end
+    local _, _, _, _, own = parts_of(side)
+    return own == key
+  end },
+}
+
+local function look_beside(word, entry, value)
+  local beside = besides[word]
+  if beside.right(entry, value) then return end
+  local id = word == 'unique' and value or entry
+  note(beside.kind, #id == 16 and word ~= 'winfo' and id or '', (word == 'unique' or word == 'winfo') and entry or word)
+  if repair then redis.call(beside.drop, Q .. word, entry) end
+end
+
+-- Reads from the end to the head: entries that workers take from the head move the others towards what is still to be read.
+local function look_at_ready(list)
+  local left = redis.call('LLEN', list)
+  if cursor ~= '' then left = math.min(left, tonumber(cursor)) end
+  local from = math.max(0, left - 250)
+  local entries = left > 0 and redis.call('LRANGE', list, from, left - 1) or {}
+  local seen, wrong = {}, 0
+  for n, id in ipairs(entries) do
+    local kind
+    if not is_job(id) then
+      kind = 'dangling'
+    elseif seen[id] or is_in(places[1], id) then
+      kind = 'doubled'
+    else
+      seen[id] = true
+      ids[#ids + 1] = id
+      for at = 2, #places do
+        if is_in(places[at], id) then
+          note('doubled', id, places[at].word)
+          if repair then redis.call(places[at].drop, Q .. places[at].word, id) end
+        end
+      end
+    end
+    if kind then
+      note(kind, #id == 16 and id or '', look)
+      wrong = wrong + 1
+      if repair then redis.call('LSET', list, from + n - 1, 'gone') end
+    end
+  end
+  -- One walk through the list for all of them.
+  if repair and wrong > 0 then redis.call('LREM', list, 0, 'gone') end
+  looked = #entries
+  cursor = from > 0 and tostring(from) or ''
+end
+
+local function lists()
+  return { Q .. 'ready:0', Q .. 'ready:1', Q .. 'ready:2', Q .. 'ready:3' }
+end
+
+local function waiting()
+  local sum = 0
+  for _, list in ipairs(lists()) do sum = sum + redis.call('LLEN', list) end
+  return sum
+end
+
+-- Walks through the lists for each suspect; beyond a million entries the rest has to wait for another call.
+local function look_at_suspects(judge)
+  local length, walked = waiting(), 0
+  cursor = ''
+  for at = 6, #ARGV do
+    local id = ARGV[at]
+    if is_job(id) and not has_place(id) then
+      if walked > 0 and walked + length > 1000000 then
+        cursor = tostring(at - 6)
+        return
+      end
+      walked = walked + length
+      judge(id)
+    end
+  end
+end
+
+local function judge_missing(id)
+  for _, list in ipairs(lists()) do
+    if redis.call('LPOS', list, id) then return end
+  end
+  note('homeless', id, 'ready')
+  if repair then
+    redis.call('RPUSH', Q .. 'ready:' .. rank_of(redis.call('HGET', Q .. 'side', id)), id)
+    wake()
+  end
+end
+
+local function judge_twice(id)
+  local kept = false
+  for _, list in ipairs(lists()) do
+    local times = #redis.call('LPOS', list, id, 'COUNT', 0)
+    local extra = kept and times or times - 1
+    if extra > 0 then
+      note('doubled', id, 'ready')
+      -- From the end, so that the first place in line stays.
+      if repair then redis.call('LREM', list, -extra, id) end
+    end
+    kept = kept or times > 0
+  end
+end
+
+if look == 'balance' then
+  looked = redis.call('HLEN', Q .. 'jobs') - waiting()
+  for _, place in ipairs(places) do looked = looked - redis.call(place.count, Q .. place.word) end
+  cursor = ''
+elseif look == 'missing' then
+  look_at_suspects(judge_missing)
+elseif look == 'twice' then
+  look_at_suspects(judge_twice)
+elseif string.sub(look, 1, 6) == 'ready:' then
+  look_at_ready(Q .. look)
+else
+  local place
+  for _, each in ipairs(places) do
+    if each.word == look then place = each end
+  end
+  local scan = place and (place.count == 'HLEN' and 'HSCAN' or 'ZSCAN') or besides[look] and besides[look].scan or 'HSCAN'
+  -- A part of "jobs" brings the payloads along.
+  local part = redis.call(scan, Q .. look, cursor == '' and '0' or cursor, 'COUNT', look == 'jobs' and 100 or 250)
+  cursor = part[1] == '0' and '' or part[1]
+  local width = scan == 'SSCAN' and 1 or 2
+  for at = 1, #part[2], width do
+    looked = looked + 1
+    if look == 'jobs' then
+      look_at_job(part[2][at])
+    elseif place then
+      look_at_place(place, part[2][at], part[2][at + 1])
+    else
+      look_beside(look, part[2][at], part[2][at + 1])
+    end
+  end
+end
+return { cursor, looked, ids, found }

@@ -1,0 +1,201 @@
+//! Each kind of drift, written straight into Redis.
+
+use std::collections::BTreeSet;
+
+use deskhand_jobs::queue::redis::RedisQueue;
+use deskhand_jobs::queue::{Audit, Drift, DriftKind, Endings, Queue, State, Verdict};
+use deskhand_jobs::{Envelope, JobId, Options, QueueName, Unique, UniqueUntil, WorkerId};
+use redis::aio::MultiplexedConnection;
+
+use crate::conformance::{claim, job, plain, settle, worker, worker_of};
+use crate::fixtures::{prefix, redis_url};
+
+/// A queue and a hand in its keys.
+struct Bench {
+    queue: RedisQueue,
+    connection: MultiplexedConnection,
+    prefix: String,
+}
+
+impl Bench {
+    async fn new() -> Option<Self> {
+        let (url, prefix) = (redis_url()?, prefix());
+        let queue = RedisQueue::open(&url, &prefix, Endings::Keep).await.expect("the test server answers");
+        let client = redis::Client::open(url).expect("a valid address");
+        let connection = client.get_multiplexed_async_connection().await.expect("it answers");
+        Some(Self { queue, connection, prefix })
+    }
+
+    /// A command on one key of the queue.
+    async fn write(&mut self, command: &str, word: &str, arguments: &[&[u8]]) {
+        let mut order = redis::cmd(command);
+        order.arg(format!("{}:{{q:default}}:{word}", self.prefix)).arg(arguments);
+        let _: redis::Value = order.query_async(&mut self.connection).await.expect("it obeys");
+    }
+
+    async fn audit(&self, repair: bool) -> Audit {
+        self.queue.audit(&QueueName::default(), repair).await.expect("audits")
+    }
+
+    /// Finds exactly this, leaves it alone, repairs it, and then finds nothing.
+    async fn expect(&self, expected: &[(DriftKind, Option<JobId>, &str)]) {
+        let drift = |repaired| {
+            let one = |(kind, id, what): &(DriftKind, Option<JobId>, &str)| Drift {
+                kind: *kind,
+                id: *id,
+                what: (*what).to_owned(),
+                repaired,
+            };
+            expected.iter().map(one).collect::<BTreeSet<_>>()
+        };
+        for repair in [false, true] {
+            let found = self.audit(repair).await.drift;
+            assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), drift(repair));
+        }
+        assert_eq!(self.audit(true).await.drift, []);
+    }
+
+    async fn push(&self, job: Envelope) -> JobId {
+        self.queue.push(std::slice::from_ref(&job)).await.expect("takes it");
+        job.id
+    }
+
+    async fn state(&self, id: JobId) -> Option<State> {
+        self.queue.job(id).await.expect("reads").map(|job| job.state)
+    }
+}
+
+fn unique(key: &str) -> Envelope {
+    job(Options { unique: Some(Unique::new(key, UniqueUntil::Finished)), ..Options::default() })
+}
+
+fn bytes(id: &JobId) -> &[u8] {
+    id.as_bytes()
+}
+
+#[tokio::test]
+async fn a_job_in_no_place_is_ready_again() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let (lost, there) = (bench.push(plain()).await, bench.push(plain()).await);
+    bench.write("LREM", "ready:2", &[b"0", bytes(&lost)]).await;
+    bench.expect(&[(DriftKind::Homeless, Some(lost), "ready")]).await;
+    let me = worker(&bench.queue).await;
+    let claimed = claim(&bench.queue, me, 9).await;
+    assert_eq!(claimed.iter().map(|job| job.id).collect::<BTreeSet<_>>(), [lost, there].into());
+}
+
+#[tokio::test]
+async fn a_job_in_two_places_stays_in_the_one_that_wins() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let me = worker(&bench.queue).await;
+    let dead = bench.push(plain()).await;
+    let held = claim(&bench.queue, me, 1).await;
+    let end = Verdict::Dead { reason: deskhand_jobs::queue::DeadReason::Failed, error: "no".to_owned() };
+    settle(&bench.queue, &held[0], end).await;
+    let running = bench.push(plain()).await;
+    claim(&bench.queue, me, 1).await;
+    let ready = bench.push(plain()).await;
+
+    bench.write("ZADD", "due", &[b"1", bytes(&ready)]).await;
+    bench.expect(&[(DriftKind::Doubled, Some(ready), "due")]).await;
+    bench.write("RPUSH", "ready:1", &[bytes(&running)]).await;
+    bench.expect(&[(DriftKind::Doubled, Some(running), "ready:1")]).await;
+    bench.write("ZADD", "dead", &[b"1", bytes(&running)]).await;
+    bench.expect(&[(DriftKind::Doubled, Some(running), "dead")]).await;
+    bench.write("ZADD", "due", &[b"1", bytes(&dead)]).await;
+    // Scheduled wins over dead; the record of its death goes with it.
+    bench.expect(&[(DriftKind::Doubled, Some(dead), "dead"), (DriftKind::Doubled, Some(dead), "ended")]).await;
+    bench.write("RPUSH", "ready:2", &[bytes(&ready)]).await;
+    bench.expect(&[(DriftKind::Doubled, Some(ready), "ready:2")]).await;
+    bench.write("RPUSH", "ready:3", &[bytes(&ready)]).await;
+    bench.expect(&[(DriftKind::Doubled, Some(ready), "ready")]).await;
+    let states = [bench.state(dead).await, bench.state(running).await, bench.state(ready).await];
+    assert_eq!(states, [State::Scheduled, State::Running, State::Ready].map(Some));
+}
+
+#[tokio::test]
+async fn what_is_left_of_jobs_that_are_gone_is_removed() {
+    let Some(mut bench) = Bench::new().await else { return };
+    worker(&bench.queue).await;
+    bench.push(plain()).await;
+    let gone = JobId::new();
+    let lease = format!("{}:1:1", WorkerId::new());
+    bench.write("RPUSH", "ready:0", &[bytes(&gone), b"no id"]).await;
+    bench.write("HSET", "running", &[bytes(&gone), lease.as_bytes()]).await;
+    bench.write("ZADD", "due", &[b"1", bytes(&gone)]).await;
+    bench.write("ZADD", "dead", &[b"1", bytes(&gone)]).await;
+    bench.write("HSET", "history", &[bytes(&gone), b"{}"]).await;
+    bench.write("HSET", "side", &[bytes(&gone), b"2-\n\n"]).await;
+    bench.write("HSET", "winfo", &[b"0123456789abcdef", b"{}"]).await;
+    bench.write("HSET", "jobs", &[b"no id", b"{}"]).await;
+    let dangling = |id, what| (DriftKind::Dangling, id, what);
+    bench
+        .expect(&[
+            dangling(Some(gone), "ready:0"),
+            dangling(None, "ready:0"),
+            dangling(Some(gone), "running"),
+            dangling(Some(gone), "due"),
+            dangling(Some(gone), "dead"),
+            dangling(Some(gone), "history"),
+            dangling(Some(gone), "side"),
+            dangling(None, "0123456789abcdef"),
+            dangling(None, "jobs"),
+        ])
+        .await;
+}
+
+#[tokio::test]
+async fn a_key_whose_holder_is_gone_and_a_stop_of_nobody_are_released() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let (holder, gone) = (bench.push(unique("held")).await, JobId::new());
+    bench.write("HSET", "unique", &[b"of the gone", bytes(&gone), b"of another", bytes(&holder)]).await;
+    bench.write("SADD", "cancel", &[bytes(&holder)]).await;
+    bench
+        .expect(&[
+            (DriftKind::HeldKey, Some(gone), "of the gone"),
+            (DriftKind::HeldKey, Some(holder), "of another"),
+            (DriftKind::IdleStop, Some(holder), "cancel"),
+        ])
+        .await;
+    let again = bench.queue.push(&[unique("held"), unique("of the gone")]).await.expect("answers");
+    use deskhand_jobs::queue::Pushed::{Conflict, Created};
+    assert_eq!(again, [Conflict { holder }, Created]);
+}
+
+#[tokio::test]
+async fn jobs_of_an_unknown_worker_come_back_with_the_next_beat() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let forgotten = worker(&bench.queue).await;
+    let id = bench.push(plain()).await;
+    claim(&bench.queue, forgotten, 1).await;
+    bench.write("ZREM", "workers", &[forgotten.to_string().as_bytes()]).await;
+    bench.write("HDEL", "winfo", &[forgotten.to_string().as_bytes()]).await;
+    bench.expect(&[(DriftKind::UnknownWorker, None, &forgotten.to_string())]).await;
+    let other = worker_of(&bench.queue, &[QueueName::default()]).await;
+    let again = claim(&bench.queue, other.id, 1).await;
+    assert_eq!((again[0].id, again[0].history.recoveries), (id, 1));
+}
+
+#[tokio::test]
+async fn many_lost_jobs_come_back_in_bounded_parts() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let jobs: Vec<Envelope> = (0..1_700).map(|_| plain()).collect();
+    bench.queue.push(&jobs).await.expect("pushes");
+    bench.write("DEL", "ready:2", &[]).await;
+    let mut rounds = 0;
+    loop {
+        let audit = bench.audit(true).await;
+        if audit.drift.is_empty() {
+            break;
+        }
+        assert!(audit.drift.len() <= deskhand_jobs::queue::MOST_DRIFT + 50, "{}", audit.drift.len());
+        rounds += 1;
+    }
+    assert_eq!(rounds, 2);
+    let me = worker(&bench.queue).await;
+    let mut came = BTreeSet::new();
+    for _ in 0..4 {
+        came.extend(claim(&bench.queue, me, 500).await.into_iter().map(|job| job.id));
+    }
+    assert_eq!(came, jobs.iter().map(|job| job.id).collect());
+}
