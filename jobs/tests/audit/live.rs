@@ -24,7 +24,7 @@ async fn toil(queue: &dyn Queue, me: WorkerId, stop: &AtomicBool) {
         queue.push(&new).await.expect("pushes");
         let claimed = queue.claim(me, &[QueueName::default()], 40).await.expect("claims").jobs;
         for (n, job) in claimed.iter().enumerate().step_by(5) {
-            if n % 2 == 0 {
+            if n.is_multiple_of(2) {
                 queue.cancel(job.id).await.expect("cancels");
             }
         }
@@ -36,8 +36,8 @@ async fn toil(queue: &dyn Queue, me: WorkerId, stop: &AtomicBool) {
 }
 
 fn mixed(n: usize) -> deskhand_jobs::Envelope {
-    let unique = (n % 7 == 0).then(|| {
-        let until = if n % 2 == 0 { UniqueUntil::Started } else { UniqueUntil::Finished };
+    let unique = n.is_multiple_of(7).then(|| {
+        let until = if n.is_multiple_of(2) { UniqueUntil::Started } else { UniqueUntil::Finished };
         Unique::new(format!("key {}", n % 30), until)
     });
     job(Options { priority: Priority::ALL[n % 4], unique, ..Options::default() })

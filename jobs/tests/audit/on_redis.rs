@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use deskhand_jobs::queue::redis::RedisQueue;
-use deskhand_jobs::queue::{Audit, Drift, DriftKind, Endings, Queue, State, Verdict};
+use deskhand_jobs::queue::{Audit, Drift, DriftKind, Endings, Pushed, Queue, State, Verdict};
 use deskhand_jobs::{Envelope, JobId, Options, QueueName, Unique, UniqueUntil, WorkerId};
 use redis::aio::MultiplexedConnection;
 
@@ -158,8 +158,7 @@ async fn a_key_whose_holder_is_gone_and_a_stop_of_nobody_are_released() {
         ])
         .await;
     let again = bench.queue.push(&[unique("held"), unique("of the gone")]).await.expect("answers");
-    use deskhand_jobs::queue::Pushed::{Conflict, Created};
-    assert_eq!(again, [Conflict { holder }, Created]);
+    assert_eq!(again, [Pushed::Conflict { holder }, Pushed::Created]);
 }
 
 #[tokio::test]
