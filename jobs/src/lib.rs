@@ -18,5 +18,5 @@ pub mod worker;
 pub use id::{BatchId, GroupKey, Invalid, JobId, Kind, QueueName, WorkerId};
 pub use job::{Envelope, EnvelopeError, Job, MAX_ARGS_BYTES, Run};
 pub use options::{Group, Limits, OnConflict, Options, Priority, Rate, Unique, UniqueUntil};
-pub use outcome::Outcome;
+pub use outcome::{MAX_RESULT_BYTES, Outcome};
 pub use registry::{Double, Registry, Rejected};

@@ -148,6 +148,7 @@ mod tests {
             ended_at_ms: None,
             dead_reason: (state == State::Dead).then_some(DeadReason::Exhausted),
             history: History { last_error: Some("refused".into()), ..History::default() },
+            result: None,
             payload: None,
         }
     }

@@ -20,11 +20,12 @@
 //! 4. A worker is alive while it beats. [`LEASE`] after its last beat its jobs may be rescued, and it can claim no more.
 //! 5. A unique key never outlives its job.
 //! 6. With [`Endings::Keep`] the record of an ended job stays until [`Queue::forget_endings`]; while it is there, pushing its
-//!    id again is a duplicate.
+//!    id again is a duplicate. With [`Endings::Retain`] the job itself stays for a while, and so does the taken id.
 
 mod audit;
 mod explain;
 pub mod redis;
+mod retention;
 pub mod sqlite;
 mod types;
 
@@ -37,6 +38,8 @@ use crate::job::Envelope;
 
 pub use audit::{Audit, Drift, DriftKind, MOST_DRIFT};
 pub use explain::{Code, Reason, explain};
+pub use retention::{Endings, Retention};
+pub(crate) use retention::{REMOVED_PER_BEAT, REMOVED_PER_END};
 pub use types::*;
 
 /// How long a worker is believed alive after its last beat.

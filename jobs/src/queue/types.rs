@@ -38,15 +38,6 @@ pub enum Error {
     },
 }
 
-/// Whether records of ended jobs are kept until they are fetched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endings {
-    /// Kept until [`forget_endings`](super::Queue::forget_endings).
-    Keep,
-    /// An ended job leaves no trace, except among the dead.
-    Drop,
-}
-
 /// The states of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -175,6 +166,11 @@ pub struct Settlement {
 pub enum Verdict {
     /// Ended well.
     Succeeded,
+    /// Ended well, and this came of it.
+    SucceededWith {
+        /// At most [`MAX_RESULT_BYTES`](crate::MAX_RESULT_BYTES) as JSON text; the worker sees to that.
+        result: serde_json::Value,
+    },
     /// Failed; scheduled again. One more failure.
     Retry {
         /// How far away.
@@ -342,6 +338,8 @@ pub struct JobRecord {
     pub dead_reason: Option<DeadReason>,
     /// What happened to it.
     pub history: History,
+    /// What came of it, if it succeeded with a result.
+    pub result: Option<serde_json::Value>,
     /// The encoded envelope; `None` for an ended job of which only the record is left.
     pub payload: Option<bytes::Bytes>,
 }
@@ -359,6 +357,8 @@ pub struct Ending {
     pub dead_reason: Option<DeadReason>,
     /// What happened to it.
     pub history: History,
+    /// What came of it, if it succeeded with a result.
+    pub result: Option<serde_json::Value>,
     /// Who ran it when it ended and when that attempt was claimed; `None` if it ended while nobody ran it.
     pub running: Option<(WorkerId, i64)>,
     /// When it ended, by the store's clock.

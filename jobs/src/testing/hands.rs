@@ -54,7 +54,7 @@ pub async fn run_due(queue: &dyn Queue, registry: &Registry) -> Result<Vec<Attem
             Settlement { id: job.id, queue: job.queue.clone(), lease: job.lease.clone(), verdict: verdict.clone() };
         queue.settle(&[settlement]).await?;
         let state = match &verdict {
-            Verdict::Succeeded => State::Succeeded,
+            Verdict::Succeeded | Verdict::SucceededWith { .. } => State::Succeeded,
             Verdict::Cancelled { .. } => State::Cancelled,
             Verdict::Dead { .. } => State::Dead,
             Verdict::HandBack => State::Ready,

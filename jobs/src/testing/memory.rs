@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::options::{Priority, Unique};
-use crate::queue::{DeadReason, Endings, History, JobRecord, Lease, QueueInfo, State, WorkerInfo};
+use crate::queue::{DeadReason, Endings, History, JobRecord, Lease, QueueInfo, REMOVED_PER_END, State, WorkerInfo};
 
 /// A store of jobs in memory. Its time is the present, and a test can move it on.
 pub struct MemoryQueue {
@@ -35,7 +35,7 @@ impl MemoryQueue {
         let world = World {
             now_ms: 0,
             skew_ms: 0,
-            keep: endings == Endings::Keep,
+            endings,
             next: 0,
             rows: BTreeMap::new(),
             unique: HashMap::new(),
@@ -71,7 +71,7 @@ pub(super) struct World {
     /// The instant of the operation under way.
     pub(super) now_ms: i64,
     skew_ms: i64,
-    pub(super) keep: bool,
+    pub(super) endings: Endings,
     /// The next place in line, and the next lease.
     pub(super) next: i64,
     pub(super) rows: BTreeMap<JobId, Row>,
@@ -102,6 +102,7 @@ pub(super) struct Row {
     pub(super) running: Option<(WorkerId, i64)>,
     pub(super) asked_to_stop: bool,
     pub(super) history: History,
+    pub(super) result: Option<serde_json::Value>,
     pub(super) dead_reason: Option<DeadReason>,
     pub(super) ended_at_ms: i64,
     /// Whether its end waits to be fetched.
@@ -124,6 +125,7 @@ impl World {
             running: None,
             asked_to_stop: false,
             history: History::default(),
+            result: None,
             dead_reason: None,
             ended_at_ms: 0,
             ending: false,
@@ -164,21 +166,40 @@ impl World {
     /// Ends a job well or as cancelled.
     pub(super) fn end(&mut self, id: JobId, state: State) {
         self.release(id);
-        let (now_ms, keep) = (self.now_ms, self.keep);
-        if !keep {
+        let (now_ms, endings) = (self.now_ms, self.endings);
+        if endings == Endings::Drop {
             self.rows.remove(&id);
             return;
         }
-        if let Some(row) = self.rows.get_mut(&id) {
-            (row.state, row.ended_at_ms, row.ending, row.lease, row.dead_reason) = (state, now_ms, true, None, None);
+        let Some(row) = self.rows.get_mut(&id) else { return };
+        (row.state, row.ended_at_ms, row.lease, row.dead_reason) = (state, now_ms, None, None);
+        row.ending = endings.fetched();
+        if row.ending {
             row.payload = Bytes::new();
+        }
+        let queue = row.queue.clone();
+        self.tidy(&queue, REMOVED_PER_END);
+    }
+
+    /// Removes finished jobs of a queue that are too many or too old, the oldest first.
+    pub(super) fn tidy(&mut self, queue: &QueueName, limit: usize) {
+        let Some(retention) = self.endings.retention() else { return };
+        let finished = |row: &&Row| row.queue == *queue && matches!(row.state, State::Succeeded | State::Cancelled);
+        let mut ended: Vec<(i64, JobId)> =
+            self.rows.iter().filter(|(_, row)| finished(row)).map(|(id, row)| (row.ended_at_ms, *id)).collect();
+        ended.sort_unstable();
+        let too_many = ended.len().saturating_sub(retention.max_count as usize);
+        let oldest_ms = self.now_ms.saturating_sub_unsigned(retention.max_age_ms);
+        let gone = ended.iter().enumerate().take(limit);
+        for (_, (_, id)) in gone.take_while(|(at, (ended_at_ms, _))| *at < too_many || *ended_at_ms < oldest_ms) {
+            self.rows.remove(id);
         }
     }
 
     /// Ends a job badly.
     pub(super) fn die(&mut self, id: JobId, reason: DeadReason) {
         self.release(id);
-        let (now_ms, keep) = (self.now_ms, self.keep);
+        let (now_ms, keep) = (self.now_ms, self.endings.fetched());
         if let Some(row) = self.rows.get_mut(&id) {
             (row.state, row.ended_at_ms, row.ending, row.lease) = (State::Dead, now_ms, keep, None);
             row.dead_reason = Some(reason);
@@ -244,6 +265,7 @@ impl Row {
             ended_at_ms: ended.then_some(self.ended_at_ms),
             dead_reason: self.dead_reason,
             history: self.history.clone(),
+            result: self.result.clone(),
             payload: (!self.payload.is_empty()).then(|| self.payload.clone()),
         }
     }

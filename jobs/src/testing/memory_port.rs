@@ -10,7 +10,7 @@ use crate::job::Envelope;
 use crate::options::UniqueUntil;
 use crate::queue::{
     Audit, Beat, Cancelled, Claim, Claimed, Ending, Health, JobRecord, LEASE, Lease, Page, Pushed, Queue, QueueInfo,
-    Result, Settled, Settlement, State, WorkerInfo,
+    REMOVED_PER_BEAT, Result, Settled, Settlement, State, WorkerInfo,
 };
 
 impl World {
@@ -101,6 +101,11 @@ impl Queue for MemoryQueue {
             }
         }
         let rescued = world.rescue(&worker.queues);
+        if !lost {
+            for queue in &worker.queues {
+                world.tidy(queue, REMOVED_PER_BEAT);
+            }
+        }
         self.bell.notify_one();
         Ok(Beat { lost, rescued })
     }
@@ -289,6 +294,7 @@ impl Queue for MemoryQueue {
             state: row.state,
             dead_reason: row.dead_reason,
             history: row.history.clone(),
+            result: row.result.clone(),
             running: row.running,
             ended_at_ms: row.ended_at_ms,
         });

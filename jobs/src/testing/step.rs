@@ -18,6 +18,11 @@ impl World {
                 self.totals(&queue).succeeded += 1;
                 self.end(id, State::Succeeded);
             }
+            Verdict::SucceededWith { result } => {
+                row.result = Some(result.clone());
+                self.totals(&queue).succeeded += 1;
+                self.end(id, State::Succeeded);
+            }
             Verdict::Cancelled { reason } => {
                 row.history.last_error = Some(reason.clone());
                 self.end(id, State::Cancelled);

@@ -12,10 +12,10 @@ use super::config::Pace;
 use super::delivery::{Delivery, Rein, Ticket};
 use super::figures;
 use super::health::HealthHandle;
-use super::verdict::{Cause, Ending, Facts, verdict};
+use super::verdict::{Cause, Ending, Facts, size_bytes, verdict};
 use crate::job::{Envelope, Run};
 use crate::options::Options;
-use crate::outcome;
+use crate::outcome::{self, MAX_RESULT_BYTES, Outcome};
 use crate::queue::{History, Verdict};
 use crate::registry::{Found, Registry};
 
@@ -52,6 +52,9 @@ impl Attempts {
             defaults = Options::default();
             &defaults
         };
+        if let Ending::Returned(Ok(Outcome::DoneWith(result))) = &ending {
+            warn_of_large(id, label, result);
+        }
         let facts = Facts { options, history: &history, claimed_at_ms };
         let verdict = verdict(ending, cause, facts, rand::random());
         figures::finished(&queue, label, &verdict, started.elapsed());
@@ -141,6 +144,17 @@ fn message(panic: &(dyn Any + Send)) -> String {
         return (*text).to_owned();
     }
     panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "the panic carries no text".to_owned())
+}
+
+fn warn_of_large(id: crate::id::JobId, kind: &str, result: &serde_json::Value) {
+    let size_bytes = size_bytes(result);
+    if size_bytes > MAX_RESULT_BYTES {
+        tracing::warn!(
+            %id, kind, size_bytes,
+            "the result of job {id} has {size_bytes} bytes, more than the {MAX_RESULT_BYTES} allowed, and is not kept: \
+             keep large data elsewhere and return a reference"
+        );
+    }
 }
 
 fn log(id: crate::id::JobId, kind: &str, history: &History, verdict: &Verdict) {

@@ -40,7 +40,7 @@ pub(super) fn rescued(jobs: usize) {
 
 fn outcome_name(verdict: &Verdict) -> &'static str {
     match verdict {
-        Verdict::Succeeded => "succeeded",
+        Verdict::Succeeded | Verdict::SucceededWith { .. } => "succeeded",
         Verdict::Retry { .. } => "failed",
         Verdict::Snooze { .. } => "snoozed",
         Verdict::SetAside { .. } => "set_aside",

@@ -2,7 +2,7 @@
 
 use crate::id::Kind;
 use crate::options::Options;
-use crate::outcome::{self, Outcome};
+use crate::outcome::{self, MAX_RESULT_BYTES, Outcome};
 use crate::queue::{DeadReason, History, Verdict};
 
 /// How far away a job is set aside whose kind this worker does not know: during a rolling deploy another worker may.
@@ -59,6 +59,11 @@ pub(super) struct Facts<'a> {
 pub(super) fn verdict(ending: Ending, interrupted: Option<Cause>, facts: Facts<'_>, draw: f64) -> Verdict {
     match (ending, interrupted) {
         (Ending::Returned(Ok(Outcome::Done)), _) => Verdict::Succeeded,
+        // One that is too large was told in the log of the attempt.
+        (Ending::Returned(Ok(Outcome::DoneWith(result))), _) => match size_bytes(&result) {
+            ..=MAX_RESULT_BYTES => Verdict::SucceededWith { result },
+            _ => Verdict::Succeeded,
+        },
         (Ending::Returned(Ok(Outcome::Discard(reason))) | Ending::Retired(reason), _) => {
             Verdict::Cancelled { reason: capped(reason) }
         }
@@ -107,6 +112,11 @@ fn dead(reason: DeadReason, error: String) -> Verdict {
     Verdict::Dead { reason, error: capped(error) }
 }
 
+/// Returns how large a result is, as JSON text.
+pub(super) fn size_bytes(result: &serde_json::Value) -> usize {
+    result.to_string().len()
+}
+
 fn capped(mut text: String) -> String {
     if text.len() > MAX_TEXT_BYTES {
         text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES - '…'.len_utf8()));
@@ -153,6 +163,7 @@ mod tests {
         let kind = Kind::new("a.b").expect("valid");
         for (ending, failures, expected) in [
             (returned(Outcome::Done), 2, Verdict::Succeeded),
+            (returned(Outcome::DoneWith(7.into())), 2, Verdict::SucceededWith { result: 7.into() }),
             (error(), 0, retry(500, "boom")),
             (error(), 1, retry(500, "boom")),
             (error(), 2, dead(DeadReason::Exhausted, "boom".to_owned())),
@@ -173,6 +184,16 @@ mod tests {
             let shown = format!("{ending:?} after {failures} failures");
             assert_eq!(decide(ending, None, failures, None), expected, "{shown}");
         }
+    }
+
+    #[test]
+    fn a_result_that_is_too_large_is_left_out_of_a_success() {
+        // Two bytes are the quotes.
+        let fits = serde_json::Value::from("x".repeat(MAX_RESULT_BYTES - 2));
+        let too_large = serde_json::Value::from("x".repeat(MAX_RESULT_BYTES - 1));
+        let verdict = decide(returned(Outcome::DoneWith(fits.clone())), None, 0, None);
+        assert_eq!(verdict, Verdict::SucceededWith { result: fits });
+        assert_eq!(decide(returned(Outcome::DoneWith(too_large)), None, 0, None), Verdict::Succeeded);
     }
 
     #[test]

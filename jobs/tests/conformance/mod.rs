@@ -6,6 +6,8 @@
 mod ends;
 mod life;
 mod reads;
+mod results;
+mod retention;
 mod steers;
 mod workers;
 

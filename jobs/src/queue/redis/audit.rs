@@ -13,7 +13,7 @@ use crate::queue::audit::{Findings, Roll};
 use crate::queue::{Audit, Drift, DriftKind, Result};
 
 /// What is read in parts, each entry of which shows by itself whether it is right. `lua/audit.lua` says how.
-const PARTS: [&str; 8] = ["running", "due", "dead", "unique", "side", "history", "cancel", "winfo"];
+const PARTS: [&str; 9] = ["running", "due", "dead", "past", "unique", "side", "history", "cancel", "winfo"];
 
 const READY: [&str; 4] = ["ready:0", "ready:1", "ready:2", "ready:3"];
 

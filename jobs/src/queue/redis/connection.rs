@@ -53,8 +53,18 @@ impl Connection {
         &self.client
     }
 
-    pub(super) fn keeps_endings(&self) -> bool {
-        self.endings == Endings::Keep
+    /// Says whether ended jobs stay without anybody fetching their records.
+    pub(super) fn retains_jobs(&self) -> bool {
+        self.endings.retention().is_some()
+    }
+
+    /// Returns what becomes of ended jobs, as the scripts read it.
+    fn endings_text(&self) -> String {
+        match self.endings {
+            Endings::Drop => "0".to_owned(),
+            Endings::Keep => "1".to_owned(),
+            Endings::Retain(retention) => format!("{}:{}", retention.max_count, retention.max_age_ms),
+        }
     }
 
     /// Returns a key of a queue.
@@ -86,7 +96,7 @@ impl Connection {
     ) -> Result<T> {
         let mut call = script.key(self.key(queue, ""));
         call.arg(self.skew_ms.load(Ordering::Relaxed));
-        call.arg(u8::from(self.keeps_endings()));
+        call.arg(self.endings_text());
         for argument in arguments {
             call.arg(argument.as_ref());
         }

@@ -109,7 +109,7 @@ impl RedisQueue {
                 ids.sort();
                 slice(ids, from, to)
             }
-            // As many as nobody has fetched yet, which are few while somebody does.
+            // As many as nobody has fetched yet, which are few while somebody does, or as many as are retained.
             State::Succeeded | State::Cancelled => {
                 let records = self.scan_endings(queue, usize::MAX).await?;
                 let of_state = records.into_iter().filter_map(|(id, text)| {
@@ -162,6 +162,7 @@ impl RedisQueue {
             },
             dead_reason: dead_reason(&past),
             history: past.history,
+            result: past.result,
             payload: (!payload.is_empty()).then(|| Bytes::from(payload)),
         }))
     }
@@ -216,6 +217,9 @@ impl RedisQueue {
 
     pub(super) async fn some_endings(&self, limit: usize) -> Result<Vec<Ending>> {
         let mut endings = Vec::new();
+        if self.connection.retains_jobs() {
+            return Ok(endings);
+        }
         let mut queues = self.queue_names().await?;
         // Another queue first each time: one that ends more jobs than anybody fetches must not hide the others.
         let first = self.turn.fetch_add(1, Ordering::Relaxed) % queues.len().max(1);
@@ -256,6 +260,7 @@ impl RedisQueue {
             running: past.lease.as_deref().and_then(read_lease),
             ended_at_ms: past.ended_at_ms,
             history: past.history,
+            result: past.result,
         })
     }
 

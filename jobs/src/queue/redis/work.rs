@@ -197,6 +197,7 @@ struct Past {
     t: Option<f64>,
     d: Option<String>,
     p: Option<u8>,
+    o: Option<String>,
 }
 
 /// A job's past in the words of the port.
@@ -209,6 +210,7 @@ pub(super) struct Record {
     pub(super) reason: Option<String>,
     /// The priority of an ended job; nothing for a plain one.
     pub(super) rank: Option<u8>,
+    pub(super) result: Option<serde_json::Value>,
 }
 
 /// Reads a history or an ending; nothing, or what cannot be read, is an empty past.
@@ -227,6 +229,7 @@ pub(super) fn read_history(text: &[u8]) -> Record {
         ended_at_ms: past.t.unwrap_or_default() as i64,
         reason: past.d,
         rank: past.p,
+        result: past.o.and_then(|text| serde_json::from_str(&text).ok()),
     }
 }
 
@@ -264,6 +267,7 @@ fn push_options(job: &Envelope) -> String {
 fn verdict_text(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Succeeded => String::new(),
+        Verdict::SucceededWith { result } => format!("O{result}"),
         Verdict::Retry { delay_ms, error } => format!("R{delay_ms}:{error}"),
         Verdict::Snooze { delay_ms } => format!("S{delay_ms}"),
         Verdict::SetAside { delay_ms } => format!("A{delay_ms}"),

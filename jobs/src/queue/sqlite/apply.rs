@@ -10,7 +10,7 @@ use super::fault::{Fault, Result};
 use super::open::{Change, SqliteQueue};
 use super::step::{Goal, Step};
 use crate::id::{JobId, QueueName};
-use crate::queue::{Endings, History, State};
+use crate::queue::{Endings, History, REMOVED_PER_END, State};
 
 /// A job as a decision needs it; its fields stand in the order of `held!`.
 #[derive(Debug, serde::Deserialize)]
@@ -74,23 +74,32 @@ impl SqliteQueue {
         for (held, step) in steps {
             match step.goal {
                 Goal::Succeeded | Goal::Cancelled if self.endings == Endings::Drop => gone.push(held.entry),
-                Goal::Succeeded => succeeded.push(held.entry),
+                Goal::Succeeded if step.result.is_none() => succeeded.push(held.entry),
                 _ => moved.push(row(&held, &step, change.now_ms)),
             }
             let total = totals.entry(held.queue).or_default();
             total.succeeded += i64::from(step.goal == Goal::Succeeded);
+            total.finished += i64::from(matches!(step.goal, Goal::Succeeded | Goal::Cancelled));
             total.failed += i64::from(step.history.failures - held.history.failures);
             total.recovered += i64::from(step.history.recoveries - held.history.recoveries);
         }
         change.delete(gone).await?;
-        change.succeed(succeeded).await?;
+        change.succeed(succeeded, self.endings).await?;
         change.move_on(moved, self.endings).await?;
+        if let Some(retention) = self.endings.retention() {
+            for (queue, total) in &totals {
+                change.retained(queue, total.finished).await?;
+                change.tidy(queue, retention, total.finished * REMOVED_PER_END as i64).await?;
+            }
+        }
         change.add(totals).await
     }
 }
 
 #[derive(Default)]
 struct Totals {
+    /// Succeeded or cancelled.
+    finished: i64,
     succeeded: i64,
     failed: i64,
     recovered: i64,
@@ -114,6 +123,7 @@ fn row(held: &Held, step: &Step, now_ms: i64) -> serde_json::Value {
         step.goal.is_end().then_some(now_ms),
         // Whoever had it last has not ended it if it ends while it waits or lies among the dead.
         i64::from(step.goal.is_end() && held.lease.is_none()),
+        step.result.as_ref().map(serde_json::Value::to_string),
     ])
 }
 
@@ -130,13 +140,13 @@ impl Change {
     }
 
     /// What most jobs come to, and the only end that changes nothing but the state: worth a statement of its own.
-    async fn succeed(&mut self, entries: Vec<i64>) -> Result<()> {
+    async fn succeed(&mut self, entries: Vec<i64>, endings: Endings) -> Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
-        let sql = "UPDATE jobs SET state = 'succeeded', lease = NULL, cancel_requested = 0, ended_at_ms = ?2, ending = 1, \
-                   holds_key = 0, payload = NULL WHERE entry IN (SELECT value FROM json_each(?1))";
-        sqlx::query(sql).bind(list(entries)).bind(self.now_ms).execute(&mut *self.tx).await?;
+        let sql = "UPDATE jobs SET state = 'succeeded', lease = NULL, cancel_requested = 0, ended_at_ms = ?2, ending = ?3, \
+                   holds_key = 0, payload = CASE WHEN NOT ?3 THEN payload END WHERE entry IN (SELECT value FROM json_each(?1))";
+        sqlx::query(sql).bind(list(entries)).bind(self.now_ms).bind(endings.fetched()).execute(&mut *self.tx).await?;
         Ok(())
     }
 
@@ -149,13 +159,15 @@ impl Change {
                    aside_since_ms = new.aside_since_ms, last_error = new.last_error, dead_reason = new.dead_reason, \
                    ended_at_ms = new.ended_at_ms, ending = new.ended_at_ms IS NOT NULL AND ?2, \
                    holds_key = holds_key AND new.ended_at_ms IS NULL, \
-                   payload = CASE WHEN new.state <> 'cancelled' THEN payload END, \
+                   payload = CASE WHEN new.state NOT IN ('succeeded', 'cancelled') OR NOT ?2 THEN payload END, \
+                   result = new.result, \
                    worker = CASE WHEN NOT new.ended_by_a_person THEN worker END \
                    FROM (SELECT value ->> 0 AS entry, value ->> 1 AS state, value ->> 2 AS run_at_ms, \
                    value ->> 3 AS failures, value ->> 4 AS recoveries, value ->> 5 AS hand_backs, \
                    value ->> 6 AS aside_since_ms, value ->> 7 AS last_error, value ->> 8 AS dead_reason, \
-                   value ->> 9 AS ended_at_ms, value ->> 10 AS ended_by_a_person FROM json_each(?1)) AS new WHERE jobs.entry = new.entry";
-        sqlx::query(sql).bind(list(rows)).bind(endings == Endings::Keep).execute(&mut *self.tx).await?;
+                   value ->> 9 AS ended_at_ms, value ->> 10 AS ended_by_a_person, value ->> 11 AS result FROM json_each(?1)) AS new \
+                   WHERE jobs.entry = new.entry";
+        sqlx::query(sql).bind(list(rows)).bind(endings.fetched()).execute(&mut *self.tx).await?;
         Ok(())
     }
 

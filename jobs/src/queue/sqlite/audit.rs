@@ -92,8 +92,14 @@ const RULES: [Rule; 8] = [
     },
 ];
 
-/// The counts of a queue that the triggers keep.
-const COUNTED: [&str; 4] = ["ready", "scheduled", "running", "dead"];
+/// The counts of a queue and what they count: the triggers keep all but the last, which only stores that retain jobs keep.
+const COUNTED: [(&str, &str); 5] = [
+    ("ready", "state = 'ready'"),
+    ("scheduled", "state = 'scheduled'"),
+    ("running", "state = 'running'"),
+    ("dead", "state = 'dead'"),
+    ("retained", "state IN ('succeeded', 'cancelled')"),
+];
 
 /// Where a part ended, how many jobs of the queue it had, and of them those that break a rule.
 type Part = (Option<i64>, i64, String);
@@ -172,8 +178,9 @@ impl SqliteQueue {
     }
 
     async fn count_again(&self, queue: &QueueName, repair: bool, findings: &mut Findings) -> Result<()> {
-        for counted in COUNTED {
-            let right = format!("(SELECT count(*) FROM jobs WHERE queue = ?1 AND state = '{counted}')");
+        let kept = if self.endings.retention().is_some() { COUNTED.len() } else { COUNTED.len() - 1 };
+        for (counted, what) in &COUNTED[..kept] {
+            let right = format!("(SELECT count(*) FROM jobs WHERE queue = ?1 AND {what})");
             let sql = format!("SELECT count(*) FROM queues WHERE name = ?1 AND {counted} <> {right}");
             let wrong: i64 =
                 sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(queue.as_str()).fetch_one(&self.readers).await?;
@@ -186,7 +193,7 @@ impl SqliteQueue {
                 sqlx::query(sqlx::AssertSqlSafe(sql)).bind(queue.as_str()).execute(&mut *change.tx).await?;
                 change.commit().await?;
             }
-            findings.add(Drift { kind: DriftKind::Count, id: None, what: counted.to_owned(), repaired: repair });
+            findings.add(Drift { kind: DriftKind::Count, id: None, what: (*counted).to_owned(), repaired: repair });
         }
         Ok(())
     }
@@ -260,6 +267,17 @@ mod tests {
             assert_eq!(audit(&fixture, true).await, [], "{sql}");
             fixture.counts().await;
         }
+    }
+
+    #[tokio::test]
+    async fn the_count_of_the_retained_is_one_of_a_store_that_retains() {
+        let fixture = fixture(Endings::Retain(crate::queue::Retention::default())).await;
+        let worker = fixture.worker().await;
+        fixture.run(&worker, &job(), Verdict::Succeeded).await;
+        assert_eq!(audit(&fixture, true).await, []);
+        write(&fixture, "UPDATE queues SET retained = 7").await;
+        assert_eq!(audit(&fixture, true).await, [(DriftKind::Count, "retained".to_owned())]);
+        assert_eq!(audit(&fixture, true).await, []);
     }
 
     #[tokio::test]

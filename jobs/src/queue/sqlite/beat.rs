@@ -25,6 +25,9 @@ impl SqliteQueue {
         } else {
             change.renew(&id, worker).await?
         };
+        if known {
+            self.tidy_queues(&mut change, worker).await?;
+        }
         change.commit().await?;
         self.bells.ring(&queues);
         Ok(Beat { lost: !known, rescued })

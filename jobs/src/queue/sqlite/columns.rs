@@ -18,7 +18,7 @@ macro_rules! history {
 macro_rules! stored {
     () => {
         concat!(
-            "id, queue, state, priority, run_at_ms, worker, claimed_at_ms, dead_reason, ended_at_ms, ",
+            "id, queue, state, priority, run_at_ms, worker, claimed_at_ms, dead_reason, ended_at_ms, result, ",
             $crate::queue::sqlite::columns::history!(),
             " AS history"
         )

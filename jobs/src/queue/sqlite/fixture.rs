@@ -94,7 +94,7 @@ impl Fixture {
                              OR (state = 'scheduled') <> (run_at_ms IS NOT NULL) \
                              OR (state IN ('succeeded', 'dead', 'cancelled')) <> (ended_at_ms IS NOT NULL) \
                              OR (state = 'dead') <> (dead_reason IS NOT NULL) \
-                             OR (state IN ('succeeded', 'cancelled')) <> (payload IS NULL) \
+                             OR (state NOT IN ('succeeded', 'cancelled') AND payload IS NULL) OR (ending AND state <> 'dead' AND payload IS NOT NULL) \
                              OR (holds_key AND ended_at_ms IS NOT NULL) OR (ending AND ended_at_ms IS NULL) \
                              OR (cancel_requested AND state <> 'running')";
         for sql in [drifted, contradictory] {

@@ -9,6 +9,7 @@
 //! | `step.rs` | what becomes of a job: pure |
 //! | `apply.rs` | writes those steps, many at once |
 //! | `push.rs` `claim.rs` `settle.rs` `beat.rs` `steer.rs` | the changes, one transaction each |
+//! | `retain.rs` | how long finished jobs stay |
 //! | `wake.rs` | waiting |
 //! | `columns.rs` | pieces of SQL that several statements share |
 //! | `record.rs` `read.rs` `endings.rs` `check.rs` | the reads |
@@ -39,6 +40,7 @@ mod port;
 mod push;
 mod read;
 mod record;
+mod retain;
 mod settle;
 mod steer;
 mod step;

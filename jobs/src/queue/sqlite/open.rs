@@ -13,7 +13,7 @@ use super::wake::Bells;
 use crate::queue::{Endings, Error};
 
 /// The layouts of the file, each a step from the one before; a change is a new step at the end.
-const LAYOUTS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const LAYOUTS: [&str; 3] = [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// Marks the file as ours; in a hex dump it reads `DskQ`.
 const APPLICATION_ID: i32 = 0x4473_6b51;
@@ -77,7 +77,11 @@ impl SqliteQueue {
             .disable_statement_logging();
         let writer = open_writer(options.clone()).await.map_err(explain)?;
         let readers = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
-        Ok(Self { store, writer, readers, endings, bells: Bells::default() })
+        let queue = Self { store, writer, readers, endings, bells: Bells::default() };
+        if endings.retention().is_some() {
+            queue.count_retained().await.map_err(|fault| queue.tell(fault))?;
+        }
+        Ok(queue)
     }
 
     /// Begins a change: takes the file's write lock and reads the store's clock under it.

@@ -21,12 +21,13 @@ pub(super) struct Stored {
     history: History,
     dead_reason: Option<String>,
     ended_at_ms: Option<i64>,
+    result: Option<String>,
     payload: Option<Vec<u8>>,
 }
 
 impl Stored {
     pub(super) fn record(self) -> Result<JobRecord> {
-        let (state, dead_reason) = (self.state()?, self.dead_reason()?);
+        let (state, dead_reason, result) = (self.state()?, self.dead_reason()?, self.result()?);
         Ok(JobRecord {
             id: job_id(&self.id)?,
             queue: queue_name(&self.queue)?,
@@ -37,6 +38,7 @@ impl Stored {
             ended_at_ms: self.ended_at_ms,
             dead_reason,
             history: self.history,
+            result,
             payload: self.payload.map(Bytes::from),
         })
     }
@@ -48,6 +50,7 @@ impl Stored {
             state: self.state()?,
             dead_reason: self.dead_reason()?,
             running: self.claimed()?,
+            result: self.result()?,
             history: self.history,
             ended_at_ms: self.ended_at_ms.ok_or_else(|| Fault::Corrupt("an ending without its instant".into()))?,
         })
@@ -60,6 +63,11 @@ impl Stored {
     fn dead_reason(&self) -> Result<Option<DeadReason>> {
         let Some(name) = &self.dead_reason else { return Ok(None) };
         DeadReason::from_name(name).map(Some).ok_or_else(|| strange("a reason of death", name))
+    }
+
+    fn result(&self) -> Result<Option<serde_json::Value>> {
+        let Some(text) = &self.result else { return Ok(None) };
+        serde_json::from_str(text).map(Some).map_err(|_| strange("a result", text))
     }
 
     fn claimed(&self) -> Result<Option<(WorkerId, i64)>> {

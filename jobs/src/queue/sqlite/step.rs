@@ -38,6 +38,14 @@ impl Goal {
 pub(super) struct Step {
     pub(super) goal: Goal,
     pub(super) history: History,
+    /// What came of a job that succeeded with a result.
+    pub(super) result: Option<serde_json::Value>,
+}
+
+impl Step {
+    fn to(goal: Goal, history: History) -> Self {
+        Self { goal, history, result: None }
+    }
 }
 
 /// Decides what a verdict makes of a running job.
@@ -45,6 +53,9 @@ pub(super) fn settled(mut history: History, cancel_requested: bool, verdict: &Ve
     let later = |delay_ms: u64| Goal::Scheduled { run_at_ms: now_ms.saturating_add_unsigned(delay_ms) };
     let goal = match verdict {
         Verdict::Succeeded => Goal::Succeeded,
+        Verdict::SucceededWith { result } => {
+            return Step { goal: Goal::Succeeded, history, result: Some(result.clone()) };
+        }
         Verdict::Retry { delay_ms, error } => {
             history.failures += 1;
             history.last_error = Some(error.clone());
@@ -67,13 +78,13 @@ pub(super) fn settled(mut history: History, cancel_requested: bool, verdict: &Ve
             Goal::Dead(*reason)
         }
     };
-    Step { goal: goal.or_cancelled(cancel_requested), history }
+    Step::to(goal.or_cancelled(cancel_requested), history)
 }
 
 /// Decides what becomes of a running job whose worker stops.
 pub(super) fn handed_back(mut history: History, cancel_requested: bool) -> Step {
     history.hand_backs += 1;
-    Step { goal: Goal::Ready.or_cancelled(cancel_requested), history }
+    Step::to(Goal::Ready.or_cancelled(cancel_requested), history)
 }
 
 /// Decides what becomes of a running job whose worker died.
@@ -83,10 +94,10 @@ pub(super) fn rescued(mut history: History, cancel_requested: bool) -> Step {
         return cancelled(history, None);
     }
     if history.recoveries <= MAX_RECOVERIES {
-        return Step { goal: Goal::Ready, history };
+        return Step::to(Goal::Ready, history);
     }
     history.last_error = Some(format!("{} workers died while running this job", history.recoveries));
-    Step { goal: Goal::Dead(DeadReason::Poison), history }
+    Step::to(Goal::Dead(DeadReason::Poison), history)
 }
 
 /// Ends a job as not wanted.
@@ -94,7 +105,7 @@ pub(super) fn cancelled(mut history: History, reason: Option<&str>) -> Step {
     if let Some(reason) = reason {
         history.last_error = Some(reason.to_owned());
     }
-    Step { goal: Goal::Cancelled, history }
+    Step::to(Goal::Cancelled, history)
 }
 
 #[cfg(test)]
@@ -136,7 +147,7 @@ mod tests {
     fn each_verdict_has_its_goal_and_moves_its_counter() {
         for (verdict, goal, history) in verdicts() {
             let step = settled(History::default(), false, &verdict, NOW_MS);
-            assert_eq!(step, Step { goal, history }, "{verdict:?}");
+            assert_eq!(step, Step::to(goal, history), "{verdict:?}");
         }
     }
 
@@ -145,7 +156,7 @@ mod tests {
         for (verdict, goal, history) in verdicts() {
             let step = settled(History::default(), true, &verdict, NOW_MS);
             let expected = if goal.is_end() { goal } else { Goal::Cancelled };
-            assert_eq!(step, Step { goal: expected, history }, "{verdict:?}");
+            assert_eq!(step, Step::to(expected, history), "{verdict:?}");
         }
     }
 

@@ -15,6 +15,7 @@ local places = {
   { word = 'running', has = 'HEXISTS', drop = 'HDEL', count = 'HLEN' },
   { word = 'due', has = 'ZSCORE', drop = 'ZREM', count = 'ZCARD' },
   { word = 'dead', has = 'ZSCORE', drop = 'ZREM', count = 'ZCARD' },
+  { word = 'past', has = 'ZSCORE', drop = 'ZREM', count = 'ZCARD' },
 }
 
 local function is_in(place, id)
@@ -55,8 +56,8 @@ local function look_at_job(id)
     end
   end
   if not first then ids[#ids + 1] = id end
-  -- The dead have a record of their end too, the others have not ended.
-  if first ~= 'dead' and redis.call('HEXISTS', Q .. 'ended', id) == 1 then
+  -- The dead and the retained have a record of their end too, the others have not ended.
+  if first ~= 'dead' and first ~= 'past' and redis.call('HEXISTS', Q .. 'ended', id) == 1 then
     note('doubled', id, 'ended')
     if repair then redis.call('HDEL', Q .. 'ended', id) end
   end

@@ -15,4 +15,5 @@ else
   if not expiry or tonumber(expiry) < now then return { 1, dead() } end
 end
 redis.call('ZADD', Q .. 'workers', now + ARGV[4], worker)
+tidy(100)
 return { 0, dead() }

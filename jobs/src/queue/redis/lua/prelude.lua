@@ -3,14 +3,16 @@
 -- KEYS[1]  the queue's prefix, such as "deskhand:{q:mail}:". Every key of the queue is the prefix and a word, so that all share
 --          one hash tag and a script never leaves its slot.
 -- ARGV[1]  milliseconds to add to the server's clock; 0 outside tests
--- ARGV[2]  "1" if records of ended jobs are kept
+-- ARGV[2]  what becomes of ended jobs: "0" dropped, "1" the record is kept until it is fetched, "count:age" retained, at most so
+--          many and for so many milliseconds
 --
--- jobs     hash  id -> payload                    every job that has not ended, and the dead
+-- jobs     hash  id -> payload                    every job that has not ended, the dead, and the retained
 -- ready:N  list  ids                              N is the priority, 0 the most urgent
 -- due      zset  id -> due time                   scheduled
 -- running  hash  id -> lease                      a lease is "worker:epoch:claimed_at"
 -- dead     zset  id -> time of death
--- ended    hash  id -> record                     only if records are kept
+-- ended    hash  id -> record                     only if records are kept, or jobs retained
+-- past     zset  id -> time of the end            only the retained: succeeded and cancelled
 -- history  hash  id -> counters, last error       only jobs to which something happened
 -- side     hash  id -> options                    only jobs that are not plain: priority digit, one of "-sf" for the unique key (none,
 --                                                 until started, until finished), group, "\n", batch, "\n", unique key
@@ -23,6 +25,7 @@ local Q = KEYS[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
 local keep = ARGV[2] == '1'
+local retained = string.find(ARGV[2], ':', 1, true)
 
 local function wake()
   redis.call('ZADD', Q .. 'wake', 0, 'w')
@@ -63,23 +66,46 @@ local function history_of(id)
 end
 
 local function record(id, state, lease, history, reason)
-  if not keep then return end
   history.s, history.l, history.t, history.d = state, lease or nil, now, reason
   redis.call('HSET', Q .. 'ended', id, cjson.encode(history))
 end
 
--- Removes a job that has ended and is not dead.
-local function bury(id, state, lease, why)
+-- Removes up to so many retained jobs, the oldest first, that are too many or too old.
+local function tidy(limit)
+  if not retained then return end
+  local count, age = string.match(ARGV[2], '^(%d+):(%d+)$')
+  local over = redis.call('ZCARD', Q .. 'past') - count
+  local oldest = redis.call('ZRANGE', Q .. 'past', 0, limit - 1, 'WITHSCORES')
+  local gone = {}
+  for at = 1, #oldest, 2 do
+    if #gone >= over and tonumber(oldest[at + 1]) >= now - age then break end
+    gone[#gone + 1] = oldest[at]
+  end
+  if #gone == 0 then return end
+  redis.call('ZREM', Q .. 'past', unpack(gone))
+  redis.call('HDEL', Q .. 'ended', unpack(gone))
+  redis.call('HDEL', Q .. 'jobs', unpack(gone))
+end
+
+-- Removes a job that has ended and is not dead, or retains it.
+local function bury(id, state, lease, why, result)
   local history = history_of(id)
   if why then history.e = why end
+  history.o = result
   local side = redis.call('HGET', Q .. 'side', id)
   release(id, side)
-  redis.call('HDEL', Q .. 'jobs', id)
+  if not retained then redis.call('HDEL', Q .. 'jobs', id) end
   redis.call('HDEL', Q .. 'history', id)
   redis.call('HDEL', Q .. 'side', id)
-  -- The record is all that is left of the job.
-  history.p = tonumber(rank_of(side))
-  record(id, state, lease, history)
+  if keep or retained then
+    -- The record is all that is left of what was beside the payload.
+    history.p = tonumber(rank_of(side))
+    record(id, state, lease, history)
+  end
+  if retained then
+    redis.call('ZADD', Q .. 'past', now, id)
+    tidy(2)
+  end
 end
 
 -- Puts a job that is nowhere else among the dead, with its payload.
@@ -88,5 +114,5 @@ local function die(id, lease, history, reason)
   redis.call('ZADD', Q .. 'dead', now, id)
   history.d = reason
   redis.call('HSET', Q .. 'history', id, cjson.encode(history))
-  record(id, 'dead', lease, history, reason)
+  if keep then record(id, 'dead', lease, history, reason) end
 end

@@ -23,7 +23,7 @@ for at = 3, #ARGV do
       state, when = 'scheduled', due
     elseif died then
       state, when = 'dead', died
-    elseif not payload then
+    elseif over then
       state, history = 'ended', over
     end
     rows[#rows + 1] = { state, side, when, lease or '', history, payload or '' }

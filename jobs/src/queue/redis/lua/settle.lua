@@ -1,7 +1,8 @@
 -- Ends attempts. Each answer stands alone: a stale one changes nothing and harms no other.
 --
 -- ARGV     from 3 on, three for each job: id, lease, verdict. A verdict is
---          ""              succeeded           "R" delay ":" error   retry
+--          ""              succeeded           "O" result            succeeded with a result
+--          "R" delay ":" error   retry
 --          "S" delay       snooze              "A" delay             set aside
 --          "H"             hand back           "C" reason            cancelled
 --          "D" counts ":" reason ":" error     dead; counts is 1 if it is one more failure
@@ -39,8 +40,17 @@ if #done > 0 then
       records[2 * place - 1] = ids[n]
       records[2 * place] = '{"s":"succeeded","l":"' .. leases[n] .. '","t":' .. at .. '}'
     end
-    redis.call('HDEL', Q .. 'jobs', unpack(plain))
-    if keep then redis.call('HSET', Q .. 'ended', unpack(records)) end
+    if not retained then redis.call('HDEL', Q .. 'jobs', unpack(plain)) end
+    if keep or retained then redis.call('HSET', Q .. 'ended', unpack(records)) end
+    if retained then
+      local past = {}
+      for place, id in ipairs(plain) do
+        past[2 * place - 1] = at
+        past[2 * place] = id
+      end
+      redis.call('ZADD', Q .. 'past', unpack(past))
+      tidy(2 * #plain)
+    end
   end
 end
 
@@ -48,7 +58,10 @@ for _, n in ipairs(other) do
   local id, verdict = ids[n], ARGV[3 * n + 2]
   local what, rest = string.sub(verdict, 1, 1), string.sub(verdict, 2)
   local history = history_of(id)
-  if what == 'C' then
+  if what == 'O' then
+    redis.call('HINCRBY', Q .. 'stats', 'succeeded', 1)
+    bury(id, 'succeeded', leases[n], nil, rest)
+  elseif what == 'C' then
     bury(id, 'cancelled', leases[n], rest)
   elseif what == 'D' then
     local counts, reason, text = string.match(rest, '^(%d):([^:]*):(.*)$')
