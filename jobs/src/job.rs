@@ -15,6 +15,7 @@ use crate::id::{BatchId, JobId, Kind, QueueName};
 use crate::options::{Group, Options, Priority, Unique};
 use crate::outcome;
 use crate::retry::Backoff;
+use crate::trace::TraceContext;
 
 /// The most bytes that the arguments of a job may have.
 pub const MAX_ARGS_BYTES: usize = 256 * 1024;
@@ -47,8 +48,10 @@ pub struct Run {
     pub max_attempts: u32,
     /// Whose job it is, if it is somebody's.
     pub tenant: Option<String>,
-    /// Trace context and what else the enqueuer passed along.
+    /// Trace context of the enqueuer and what else it passed along.
     pub headers: BTreeMap<String, String>,
+    /// The place of this attempt in the trace; also what [`TraceContext::current`] gives in the handler's own task.
+    pub trace: TraceContext,
     /// Fires when the job is cancelled, its time is up, or its lease is lost.
     pub cancelled: CancellationToken,
 }
@@ -102,7 +105,7 @@ pub enum EnvelopeError {
 }
 
 impl Envelope {
-    /// Wraps a job with its own options, to run now, under a new id.
+    /// Wraps a job with its own options, to run now, under a new id. It continues the current trace, if there is one.
     ///
     /// # Errors
     /// [`EnvelopeError`] if the arguments are too large or cannot be written as JSON.
@@ -116,7 +119,7 @@ impl Envelope {
         Self::raw(kind, args, job.options())
     }
 
-    /// Wraps arguments that are JSON already.
+    /// Wraps arguments that are JSON already. It continues the current trace, if there is one.
     ///
     /// # Errors
     /// [`EnvelopeError::TooLarge`] beyond [`MAX_ARGS_BYTES`].
@@ -125,16 +128,11 @@ impl Envelope {
         if size_bytes > MAX_ARGS_BYTES {
             return Err(EnvelopeError::TooLarge { kind, size_bytes });
         }
-        Ok(Self {
-            id: JobId::new(),
-            kind,
-            args,
-            options,
-            run_at_ms: None,
-            tenant: None,
-            headers: BTreeMap::new(),
-            batch: None,
-        })
+        let mut headers = BTreeMap::new();
+        if let Some(trace) = TraceContext::current() {
+            trace.write_headers(&mut headers);
+        }
+        Ok(Self { id: JobId::new(), kind, args, options, run_at_ms: None, tenant: None, headers, batch: None })
     }
 
     /// Writes what stores keep beside the id and the queue.

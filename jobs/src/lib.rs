@@ -13,6 +13,7 @@ pub mod queue;
 mod registry;
 pub mod retry;
 pub mod testing;
+pub mod trace;
 pub mod worker;
 
 pub use id::{BatchId, GroupKey, Invalid, JobId, Kind, QueueName, WorkerId};
@@ -20,3 +21,4 @@ pub use job::{Envelope, EnvelopeError, Job, MAX_ARGS_BYTES, Run};
 pub use options::{Group, Limits, OnConflict, Options, Priority, Rate, Unique, UniqueUntil};
 pub use outcome::{MAX_RESULT_BYTES, Outcome};
 pub use registry::{Double, Registry, Rejected};
+pub use trace::TraceContext;

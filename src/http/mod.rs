@@ -13,6 +13,7 @@ mod problem;
 mod request_id;
 mod router;
 mod routes;
+mod trace;
 
 pub use answer::{Accepted, Created, Data, List, data};
 pub use extract::{Body, Page, Path, Query, Unfiltered};

@@ -1,4 +1,4 @@
-//! The outermost layer: every request has an id, every answer bears it, every refusal is a [`Problem`].
+//! The outermost layer: every request has an id and a place in a trace, every answer bears the id, every refusal is a [`Problem`].
 
 use std::time::Instant;
 
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::extract::too_large;
 use super::problem::{MEDIA_TYPE, Problem};
+use super::trace;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -28,8 +29,9 @@ pub(super) async fn layer(request: Request, next: Next) -> Response {
     // The route and not the path: a label for each id would fill every store of figures.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let started = Instant::now();
-    let span = tracing::info_span!("request", request_id = id, %method, path);
-    let response = finish(next.run(request).instrument(span.clone()).await, &id).await;
+    let trace = trace::of_request(request.headers());
+    let span = tracing::info_span!("request", request_id = id, trace_id = %trace.trace_id(), %method, path);
+    let response = finish(trace.scope(next.run(request).instrument(span.clone())).await, &id).await;
 
     let (status, elapsed) = (response.status().as_u16(), started.elapsed());
     span.in_scope(|| tracing::debug!(status, duration_ms = elapsed.as_millis() as u64, "answered"));

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use deskhand_jobs::trace::{TRACEPARENT, TraceContext};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{RequestBuilder, StatusCode, redirect};
 use url::Url;
 
@@ -124,18 +125,24 @@ impl Http {
         self.client.put(url)
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole answer. It is part of the current trace, if there is one.
     ///
     /// # Errors
     /// [`Error`] if no whole answer came.
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, Error> {
-        let request = request.build().map_err(|error| Error::Request {
+        let mut request = request.build().map_err(|error| Error::Request {
             host: error.url().map_or_else(|| "the other system".to_owned(), origin),
             source: error.without_url(),
         })?;
         let host = origin(request.url());
         if names_refused_address(request.url()) {
             return Err(Error::Refused { host });
+        }
+        // The other system learns which of our traces it is part of, and nothing that tracing systems of others have told us.
+        if let Some(trace) = TraceContext::current()
+            && let Ok(value) = HeaderValue::from_str(&trace.traceparent())
+        {
+            request.headers_mut().insert(TRACEPARENT, value);
         }
         let mut response = self.client.execute(request).await.map_err(|error| judge(error, &host, false))?;
         let too_large = || Error::TooLarge { host: host.clone() };

@@ -5,4 +5,5 @@ mod jobs;
 mod refusals;
 mod roles;
 mod steering;
+mod traces;
 mod work_orders;

@@ -2,9 +2,10 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::get;
 use deskhand::outbound::{Error, Http, MAX_ANSWER_BYTES};
+use deskhand_jobs::trace::{TRACEPARENT, TraceContext};
 use url::Url;
 
 /// Serves routes on a free loopback port until the end of the test.
@@ -70,4 +71,16 @@ async fn what_cannot_or_must_not_be_called_is_told_apart_and_never_shows_credent
     for error in [unreachable, refused] {
         assert!(!format!("{error:?} {error}").contains("hunter2"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_call_is_part_of_the_current_trace_and_of_none_without_one() {
+    let told = |headers: HeaderMap| async move {
+        headers.get(TRACEPARENT).map_or_else(String::new, |value| value.to_str().expect("text").to_owned())
+    };
+    let url = serve(Router::new().route("/", get(told))).await;
+    let trace = TraceContext::root();
+    let within = trace.clone().scope(fetch(&url, "/")).await.expect("answers");
+    assert_eq!(within.body, trace.traceparent());
+    assert_eq!(fetch(&url, "/").await.expect("answers").body, "");
 }

@@ -7,7 +7,7 @@ use deskhand::base::{Clock, PageRequest, Secret};
 use deskhand::work_orders::model::{Counts, Draft, Mapping, RunStatus, SecretChange, Status, SyncLog, System};
 use deskhand::work_orders::{Filter, LogFilter, WorkOrders};
 use deskhand_jobs::outcome::{self, Outcome};
-use deskhand_jobs::{JobId, Run};
+use deskhand_jobs::{JobId, Run, TraceContext};
 use tokio_util::sync::CancellationToken;
 
 use super::work_orders::{clock, service, tenant};
@@ -87,6 +87,7 @@ fn job() -> Run {
         max_attempts: 8,
         tenant: Some("default".into()),
         headers: BTreeMap::new(),
+        trace: TraceContext::root(),
         cancelled: CancellationToken::new(),
     }
 }

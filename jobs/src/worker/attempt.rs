@@ -18,6 +18,7 @@ use crate::options::Options;
 use crate::outcome::{self, MAX_RESULT_BYTES, Outcome};
 use crate::queue::{History, Verdict};
 use crate::registry::{Found, Registry};
+use crate::trace::TraceContext;
 
 /// What all attempts of a worker share.
 pub(super) struct Attempts {
@@ -35,12 +36,20 @@ impl Attempts {
         let started = Instant::now();
         let decoded = Envelope::decode(id, queue.clone(), &payload);
         drop(payload);
+        let mut span = tracing::Span::none();
         let (label, ending, cause) = match &decoded {
             Err(error) => (figures::NO_KIND, Ending::Undecodable(outcome::chain(error)), None),
             Ok(envelope) => {
                 let attempt = history.failures.saturating_add(1);
-                let span = tracing::info_span!("job", %id, kind = %envelope.kind, attempt);
-                let (ending, cause) = self.attempt(envelope, attempt, &rein).instrument(span).await;
+                let parent = TraceContext::from_headers(&envelope.headers);
+                // A job without a context begins a trace, so that what its handler enqueues can be found by it.
+                let trace = parent.as_ref().map_or_else(TraceContext::root, TraceContext::child);
+                span = tracing::info_span!(
+                    "job", %id, %queue, kind = %envelope.kind, attempt, trace_id = %trace.trace_id(), span_id = %trace.span_id(),
+                    parent_span_id = parent.map(|parent| tracing::field::display(parent.span_id()))
+                );
+                let work = self.attempt(envelope, attempt, &trace, &rein).instrument(span.clone());
+                let (ending, cause) = trace.clone().scope(work).await;
                 let known = !matches!(ending, Ending::Unknown(_));
                 (if known { envelope.kind.as_str() } else { figures::NO_KIND }, ending, cause)
             }
@@ -58,12 +67,18 @@ impl Attempts {
         let facts = Facts { options, history: &history, claimed_at_ms };
         let verdict = verdict(ending, cause, facts, rand::random());
         figures::finished(&queue, label, &verdict, started.elapsed());
-        log(id, label, &history, &verdict);
+        span.in_scope(|| log(id, label, &history, &verdict));
         drop(running);
         (ticket, verdict)
     }
 
-    async fn attempt(&self, envelope: &Envelope, attempt: u32, rein: &Rein) -> (Ending, Option<Cause>) {
+    async fn attempt(
+        &self,
+        envelope: &Envelope,
+        attempt: u32,
+        trace: &TraceContext,
+        rein: &Rein,
+    ) -> (Ending, Option<Cause>) {
         if let Some(cause) = rein.cause() {
             return (Ending::Stopped, Some(cause));
         }
@@ -78,6 +93,7 @@ impl Attempts {
             max_attempts: envelope.options.max_attempts,
             tenant: envelope.tenant.clone(),
             headers: envelope.headers.clone(),
+            trace: trace.clone(),
             cancelled: rein.token().clone(),
         };
         match catch_unwind(AssertUnwindSafe(|| handler(&envelope.args, run))) {

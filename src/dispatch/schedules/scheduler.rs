@@ -1,6 +1,5 @@
 //! The scheduler: fires what is due. Any number may run.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,10 +171,8 @@ impl Scheduler {
     fn job(&self, schedule: &Schedule, slot_at: DateTime<Utc>) -> Result<Envelope, BoxError> {
         let mut job = self.registry.envelope(&schedule.kind, RawValue::from_string(schedule.args.clone())?)?;
         job.tenant = Some(schedule.tenant_id.to_string());
-        job.headers = BTreeMap::from([
-            ("schedule".to_owned(), schedule.name.clone()),
-            ("slot_at".to_owned(), slot_at.to_rfc3339()),
-        ]);
+        job.headers
+            .extend([("schedule".to_owned(), schedule.name.clone()), ("slot_at".to_owned(), slot_at.to_rfc3339())]);
         Ok(job)
     }
 

@@ -77,7 +77,7 @@ impl Drop for PanicDrop {
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct Play {
-    act: Act,
+    pub act: Act,
 }
 
 impl Job for Play {

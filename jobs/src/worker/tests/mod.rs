@@ -4,3 +4,4 @@ mod bench;
 pub(in crate::worker) mod double;
 mod faults;
 mod outcomes;
+mod spans;

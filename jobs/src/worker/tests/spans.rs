@@ -1,0 +1,85 @@
+//! What the logs of an attempt say of its place.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+use super::bench::{Act, Play, Stage};
+use crate::id::{QueueName, WorkerId};
+use crate::job::Envelope;
+use crate::queue::{Claimed, History, Lease, Verdict};
+use crate::registry::Registry;
+use crate::trace::TraceContext;
+
+/// Keeps the fields of every span.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<Vec<BTreeMap<&'static str, String>>>>);
+
+struct Fields<'a>(&'a mut BTreeMap<&'static str, String>);
+
+impl Visit for Fields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+}
+
+impl Subscriber for Spans {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let mut fields = BTreeMap::new();
+        span.record(&mut Fields(&mut fields));
+        let mut spans = self.0.lock().expect("no test panics under this lock");
+        spans.push(fields);
+        Id::from_u64(spans.len() as u64)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn an_attempt_runs_in_a_span_that_says_which_it_is_and_who_caused_it() {
+    let (spans, stage) = (Spans::default(), Stage::default());
+    let mut registry = Registry::new();
+    registry.add::<Play>(stage.clone()).expect("the only one");
+    let enqueuer = TraceContext::root();
+    let job = enqueuer.clone().scope(async { Envelope::new(&Play { act: Act::Finish }).expect("small") }).await;
+    let claimed = Claimed {
+        id: job.id,
+        queue: QueueName::default(),
+        lease: Lease(WorkerId::new().to_string().into()),
+        payload: job.encode().into(),
+        history: History { failures: 1, ..History::default() },
+        claimed_at_ms: 1,
+    };
+    let guard = tracing::subscriber::set_default(spans.clone());
+    assert_eq!(crate::worker::once(&claimed, &registry).await, Verdict::Succeeded);
+    drop(guard);
+    let seen = spans.0.lock().expect("no test panics under this lock");
+    let fields = seen.iter().find(|fields| fields.get("id") == Some(&job.id.to_string())).expect("a span of the job");
+    let trace = stage.runs.lock().expect("no test panics here")[0].trace.clone();
+    for (name, value) in [
+        ("queue", "default".to_owned()),
+        ("kind", "test.play".to_owned()),
+        ("attempt", "2".to_owned()),
+        ("trace_id", enqueuer.trace_id().to_string()),
+        ("span_id", trace.span_id().to_string()),
+        ("parent_span_id", enqueuer.span_id().to_string()),
+    ] {
+        assert_eq!(fields.get(name), Some(&value), "{name}");
+    }
+}
