@@ -1,56 +1,57 @@
-//! Reaching the server: one shared connection for commands, errors with their cure, the facts checked at start.
+//! Commands and scripts on their way to the server that has their keys.
 
+use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{PoisonError, RwLock};
-use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, Cmd, FromRedisValue, RedisError, Script, ServerErrorKind};
+use redis::aio::{ConnectionManager, MultiplexedConnection};
+use redis::{Arg, Cmd, FromRedisValue, RedisError, RedisResult, Script};
+use tokio::task::JoinHandle;
 
+use super::address::Address;
+use super::failure::{Way, classify, is_silence, way};
+use super::server::Server;
+use super::topology::Topology;
 use crate::id::QueueName;
-use crate::queue::{Endings, Error, Health, Result};
+use crate::queue::{Endings, Error, Result};
 
-/// No script takes a tenth of this; a server that needs longer is as good as gone, and the caller tries again.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How many servers a command is brought to before it is given up.
+const TRIES: usize = 3;
 
-/// The connection, and what every script call carries.
+/// The way to the servers, and what every script call carries.
 pub(super) struct Connection {
-    client: Client,
-    shared: RwLock<Shared>,
-    /// Host and port, without credentials.
+    pub(super) topology: Arc<Topology>,
+    /// Scheme, hosts and ports, without credentials.
     pub(super) store: String,
-    prefix: String,
+    pub(super) prefix: String,
     endings: Endings,
     skew_ms: AtomicI64,
 }
 
-/// The connection of all commands, and which one in the life of this store it is.
-#[derive(Clone)]
-struct Shared {
-    number: u64,
-    manager: ConnectionManager,
+/// A connection that nobody shares, and its server.
+pub(super) struct Blocking {
+    pub(super) server: Arc<Server>,
+    pub(super) connection: MultiplexedConnection,
 }
 
 impl Connection {
     pub(super) async fn open(url: &str, prefix: &str, endings: Endings) -> Result<Self> {
-        let store = without_credentials(url);
-        let refused = |message: String| Error::Refused { store: store.clone(), message };
-        let client = Client::open(url).map_err(|error| {
-            refused(format!("the address cannot be used ({error}); it looks like redis://host:6379/0"))
-        })?;
-        let manager = ConnectionManager::new_with_config(client.clone(), config())
-            .await
-            .map_err(|error| classify(&store, error))?;
-        let shared = RwLock::new(Shared { number: 0, manager });
-        Ok(Self { client, shared, store, prefix: prefix.to_owned(), endings, skew_ms: AtomicI64::new(0) })
+        let refused = |store: &str, message: String| Error::Refused { store: store.to_owned(), message };
+        let address = Address::parse(url).map_err(|wrong| refused("an address that cannot be read", wrong))?;
+        let store = address.shown.clone();
+        if prefix.contains(['{', '}']) {
+            // Braces in keys say what is to stay together, and that is for the queues to say.
+            return Err(refused(
+                &store,
+                "the prefix of its keys has a brace; choose one without, such as deskhand".into(),
+            ));
+        }
+        let topology = Topology::open(address).await?;
+        Ok(Self { topology, store, prefix: prefix.to_owned(), endings, skew_ms: AtomicI64::new(0) })
     }
 
     pub(super) fn shift_clock(&self, by_ms: i64) {
         self.skew_ms.fetch_add(by_ms, Ordering::Relaxed);
-    }
-
-    pub(super) fn client(&self) -> &Client {
-        &self.client
     }
 
     /// Says whether ended jobs stay without anybody fetching their records.
@@ -67,6 +68,11 @@ impl Connection {
         }
     }
 
+    /// Says whether queues live on different servers, of which one may be away while the others answer.
+    pub(super) fn is_spread(&self) -> bool {
+        self.topology.is_spread()
+    }
+
     /// Returns a key of a queue.
     pub(super) fn key(&self, queue: &QueueName, word: &str) -> String {
         format!("{}:{{q:{queue}}}:{word}", self.prefix)
@@ -77,14 +83,16 @@ impl Connection {
         format!("{}:queues", self.prefix)
     }
 
+    /// Sends a command whose first argument is its key.
     pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
-        let Shared { number, mut manager } = self.shared();
-        command.query_async(&mut manager).await.map_err(|error| self.failed(number, error))
+        let send = |mut manager: ConnectionManager| async move { command.query_async(&mut manager).await };
+        self.bring(key_of(command), send).await
     }
 
+    /// Sends commands whose first arguments are keys of one queue.
     pub(super) async fn pipeline<T: FromRedisValue>(&self, pipeline: &redis::Pipeline) -> Result<T> {
-        let Shared { number, mut manager } = self.shared();
-        pipeline.query_async(&mut manager).await.map_err(|error| self.failed(number, error))
+        let send = |mut manager: ConnectionManager| async move { pipeline.query_async(&mut manager).await };
+        self.bring(pipeline.cmd_iter().next().map(key_of).unwrap_or_default(), send).await
     }
 
     /// Calls a script on one queue.
@@ -94,124 +102,98 @@ impl Connection {
         queue: &QueueName,
         arguments: impl IntoIterator<Item = impl AsRef<[u8]>>,
     ) -> Result<T> {
-        let mut call = script.key(self.key(queue, ""));
+        let key = self.key(queue, "");
+        let mut call = script.key(key.as_str());
+        // Never there, as the first is not. With two such keys a cluster refuses the script while it moves the slot of the queue
+        // to another master, and a script must not see a part of a queue.
+        call.key(self.key(queue, "whole"));
         call.arg(self.skew_ms.load(Ordering::Relaxed));
         call.arg(self.endings_text());
         for argument in arguments {
             call.arg(argument.as_ref());
         }
-        let Shared { number, mut manager } = self.shared();
-        call.invoke_async(&mut manager).await.map_err(|error| self.failed(number, error))
+        let call = &call;
+        let send = |mut manager: ConnectionManager| async move { call.invoke_async(&mut manager).await };
+        self.bring(key.as_bytes(), send).await
     }
 
-    fn shared(&self) -> Shared {
-        self.shared.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Sorts an error of a connection, and replaces the connection if it is one that would only err again.
-    fn failed(&self, number: u64, error: RedisError) -> Error {
-        if is_spent(&error) {
-            let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
-            // Of many calls that fail together the first replaces it.
-            if shared.number == number
-                && let Ok(manager) = ConnectionManager::new_lazy_with_config(self.client.clone(), config())
-            {
-                *shared = Shared { number: number + 1, manager };
+    /// Sends to the server of a key, and on to the next one if that says that it is not.
+    async fn bring<T, F>(&self, key: &[u8], send: impl Fn(ConnectionManager) -> F) -> Result<T>
+    where
+        F: Future<Output = RedisResult<T>>,
+    {
+        let mut tries = 1;
+        loop {
+            let (seen, server) = self.server_of(key)?;
+            let shared = server.shared();
+            let error = match send(shared.manager.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            server.failed(&shared, &error);
+            let look = self.learn(seen, &server, &error).filter(|_| way(&error) == Way::Elsewhere && tries < TRIES);
+            let Some(look) = look else { return Err(classify(&self.store, error)) };
+            // One that broke has found nobody else.
+            drop(look.await);
+            if Arc::ptr_eq(&self.server_of(key)?.1, &server) {
+                return Err(classify(&self.store, error));
             }
+            tries += 1;
         }
+    }
+
+    /// Opens a connection of its own for a command that blocks on a key.
+    pub(super) async fn blocking(&self, key: &[u8]) -> Result<Blocking> {
+        let (seen, server) = self.server_of(key)?;
+        match server.own_connection().await {
+            Ok(connection) => Ok(Blocking { server, connection }),
+            Err(error) => Err(self.failed(seen, &server, error)),
+        }
+    }
+
+    /// Sorts the error of a command that blocked.
+    pub(super) fn blocking_failed(&self, server: &Arc<Server>, error: RedisError) -> Error {
+        self.failed(self.topology.map().number, server, error)
+    }
+
+    fn failed(&self, seen: u64, server: &Arc<Server>, error: RedisError) -> Error {
+        drop(self.learn(seen, server, &error));
         classify(&self.store, error)
+    }
+
+    /// Returns the server of a key, if it answers, and the number of the look that found it.
+    pub(super) fn server_of(&self, key: &[u8]) -> Result<(u64, Arc<Server>)> {
+        let map = self.topology.map();
+        let Some(server) = map.server_of(key) else {
+            drop(self.topology.look_anew(map.number));
+            return Err(self.away(format!("no master of the cluster has the slot of {}", String::from_utf8_lossy(key))));
+        };
+        if server.is_silent() {
+            return Err(self.away(format!("the server {} has not answered lately; it is tried again", server.name)));
+        }
+        Ok((map.number, Arc::clone(server)))
+    }
+
+    /// Draws the conclusions from an error of a server. Returns the look for another one, if there is to be one.
+    fn learn(&self, seen: u64, server: &Arc<Server>, error: &RedisError) -> Option<JoinHandle<()>> {
+        if is_silence(error) {
+            self.topology.has_fallen_silent(server);
+        }
+        (way(error) != Way::Here).then(|| self.topology.look_anew(seen))
+    }
+
+    pub(super) fn away(&self, message: String) -> Error {
+        Error::Unavailable { store: self.store.clone(), source: message.into() }
     }
 
     pub(super) fn unreadable(&self, message: impl Into<String>) -> Error {
         Error::Corrupt { store: self.store.clone(), message: message.into() }
     }
-
-    /// Reads what decides whether this server may keep jobs.
-    pub(super) async fn check(&self) -> Result<Health> {
-        let info: redis::InfoDict = self.command(redis::cmd("INFO").arg("everything")).await?;
-        let text = |key: &str| info.get::<String>(key).unwrap_or_default();
-        let policy = text("maxmemory_policy");
-        if policy != "noeviction" {
-            return Err(Error::Refused {
-                store: self.store.clone(),
-                message: format!(
-                    "its maxmemory-policy is {policy:?}, which deletes jobs when memory is short; set maxmemory-policy to noeviction"
-                ),
-            });
-        }
-        // What is asked besides is only for people: a server that hides its configuration is no reason to stop.
-        let fsync: Vec<String> =
-            self.command(redis::cmd("CONFIG").arg("GET").arg("appendfsync")).await.unwrap_or_default();
-        let durability = match (text("aof_enabled").as_str(), fsync.get(1).map(String::as_str)) {
-            ("1", Some(fsync)) => format!("append-only file, fsync {fsync}"),
-            ("1", None) => "append-only file".to_owned(),
-            _ => {
-                "no append-only file: jobs of the last moments are lost with the server; set appendonly yes".to_owned()
-            }
-        };
-        let product = if text("valkey_version").is_empty() { "redis" } else { "valkey" };
-        let version = if product == "valkey" { text("valkey_version") } else { text("redis_version") };
-        Ok(Health { version: format!("{product} {version}"), durability })
-    }
 }
 
-fn config() -> ConnectionManagerConfig {
-    ConnectionManagerConfig::new()
-        .set_number_of_retries(1)
-        .set_max_delay(Duration::from_millis(500))
-        .set_connection_timeout(Some(Duration::from_secs(2)))
-        .set_response_timeout(Some(ANSWER_WITHIN))
-}
-
-/// Says whether a connection is of no use though nobody has closed it: the client goes on using one to a host that is gone
-/// without a farewell, and one to a server that has been demoted.
-fn is_spent(error: &RedisError) -> bool {
-    error.is_timeout() || error.kind() == redis::ErrorKind::Server(ServerErrorKind::ReadOnly)
-}
-
-/// Sorts the client's errors: what passes by itself, and what a person must mend.
-pub(super) fn classify(store: &str, error: RedisError) -> Error {
-    use redis::ErrorKind;
-
-    let cure = match (error.kind(), error.code()) {
-        (_, Some("OOM")) => "its memory is full; raise maxmemory or let the workers drain the queues",
-        (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS")) => {
-            "it wants another user or password; check queue.url"
-        }
-        (_, Some("NOPERM")) => "the user may not do this; allow it the commands and keys that docs list for Redis",
-        (ErrorKind::Server(ServerErrorKind::ResponseError), _) if error.to_string().contains("DB index") => {
-            "it has no database of that number; check the number at the end of queue.url"
-        }
-        (ErrorKind::Server(ServerErrorKind::ResponseError), _) => "a script failed; the text says where",
-        _ => return Error::Unavailable { store: store.to_owned(), source: Box::new(error) },
-    };
-    Error::Refused { store: store.to_owned(), message: format!("{cure} ({error})") }
-}
-
-fn without_credentials(url: &str) -> String {
-    url::Url::parse(url).map_or_else(
-        |_| "an address that is not a URL".to_owned(),
-        |url| {
-            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-            format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
-        },
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_database_number_that_does_not_exist_is_named() {
-        let kind = redis::ErrorKind::Server(ServerErrorKind::ResponseError);
-        let error = RedisError::from((kind, "refused", "DB index is out of range".to_owned()));
-        assert!(classify("redis://h", error).to_string().contains("the end of queue.url"));
-    }
-
-    #[test]
-    fn an_address_is_shown_without_its_password() {
-        assert_eq!(without_credentials("redis://user:secret@10.0.0.1:6380/2"), "redis://10.0.0.1:6380");
-        assert!(!without_credentials("redis:secret@nonsense").contains("secret"));
+fn key_of(command: &Cmd) -> &[u8] {
+    match command.args_iter().nth(1) {
+        Some(Arg::Simple(key)) => key,
+        _ => b"",
     }
 }

@@ -1,17 +1,28 @@
-//! The store on Redis 7 or Valkey.
+//! The store on Redis 7 or Valkey: one server, one found through Sentinels, or a cluster.
 //!
 //! All keys of a queue share the hash tag `{q:NAME}` and every change is one Lua script over them (`lua/`, the layout is described
 //! in `lua/prelude.lua`), so a queue is always whole. Ids travel as their 16 bytes. What is plain costs least: a job with default
 //! options, never failed, is one list entry and one hash field.
 //!
+//! `address` reads where the servers are, `topology` knows which of them has a key and finds them anew when that changes, and
+//! `connection` brings commands there. With several masters each answers for its own queues: what one does not answer does not
+//! stop the others.
+//!
 //! An idle worker blocks in `BZPOPMIN` on the queues' markers; whoever makes work sets the marker in the same script.
 
+mod address;
 mod audit;
+mod check;
 mod connection;
+mod failure;
+mod look;
 mod read;
 mod scripts;
+mod server;
+mod slots;
 mod steer;
 mod store;
+mod topology;
 mod wait;
 mod work;
 

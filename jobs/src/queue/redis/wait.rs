@@ -1,14 +1,13 @@
 //! Waiting for work without asking for it.
 
 use std::collections::HashSet;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::AsyncConnectionConfig;
-use redis::aio::MultiplexedConnection;
-use tokio::sync::Mutex;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 
-use super::connection::{Connection, classify};
+use super::connection::{Blocking, Connection};
 use crate::id::QueueName;
 use crate::queue::Result;
 
@@ -18,45 +17,80 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(3);
 /// The server's resolution of block times; 0 would block for ever.
 const SHORTEST_BLOCK: Duration = Duration::from_millis(5);
 
-/// The connection that blocks: of its own, because whatever shares it would wait too.
+/// The connections that block: of their own, because whatever shares them would wait too.
 #[derive(Default)]
 pub(super) struct Waiter {
-    idle: Mutex<Option<MultiplexedConnection>>,
-    /// Queues whose marker was taken here and into which nobody here has looked since.
-    heard: std::sync::Mutex<HashSet<QueueName>>,
+    /// Those on which nothing is under way.
+    idle: Mutex<Vec<Blocking>>,
+    /// Queues whose marker was taken here, or may have been, and into which nobody here has looked since.
+    heard: Mutex<HashSet<QueueName>>,
 }
 
 impl Waiter {
     /// Blocks on the markers of the queues.
     ///
-    /// The connection is put back only after a whole exchange: a caller that gives up closes it, and with it the blocked command,
-    /// which would otherwise swallow a marker meant for somebody else.
+    /// One exchange can block on all queues of one server. In a cluster no command touches two slots: there each queue has an
+    /// exchange of its own, and the first marker ends the wait.
     pub(super) async fn wait(&self, connection: &Connection, queues: &[QueueName], max_wait: Duration) -> Result<()> {
         if queues.is_empty() {
             tokio::time::sleep(max_wait).await;
             return Ok(());
         }
-        let taken = self.idle.lock().await.take();
-        let mut blocking = match taken {
-            Some(blocking) => blocking,
-            None => connect(connection).await?,
-        };
+        if !connection.is_spread() {
+            return self.block(connection, queues, max_wait).await.map(drop);
+        }
+        let mut blocks: FuturesUnordered<_> =
+            queues.chunks(1).map(|queue| self.block(connection, queue, max_wait)).collect();
+        let (mut answered, mut first_failure) = (false, None);
+        while let Some(answer) = blocks.next().await {
+            match answer {
+                Ok(true) => return Ok(()),
+                Ok(false) => answered = true,
+                Err(error) => first_failure = first_failure.or(Some(error)),
+            }
+        }
+        // A master that is away does not keep anybody from the queues of the others.
+        if answered { Ok(()) } else { first_failure.map_or(Ok(()), Err) }
+    }
+
+    /// Blocks on the markers of queues of one server. `true` if there was one.
+    ///
+    /// The connection is put back only after a whole exchange: a caller that gives up closes it, and with it the blocked command,
+    /// which would otherwise swallow a marker meant for somebody else. What it may have swallowed until then is noted.
+    async fn block(&self, connection: &Connection, queues: &[QueueName], max_wait: Duration) -> Result<bool> {
+        let keys: Vec<String> = queues.iter().map(|queue| connection.key(queue, "wake")).collect();
+        let mut blocking = self.connection(connection, &keys[0]).await?;
         let block = max_wait.max(SHORTEST_BLOCK);
         let mut command = redis::cmd("BZPOPMIN");
-        for queue in queues {
-            command.arg(connection.key(queue, "wake"));
-        }
-        command.arg(format!("{:.3}", block.as_secs_f64()));
-        blocking.set_response_timeout(block + ANSWER_MARGIN);
+        command.arg(&keys).arg(format!("{:.3}", block.as_secs_f64()));
+        blocking.connection.set_response_timeout(block + ANSWER_MARGIN);
+        let unheard = Unheard { waiter: self, queues };
+        let answer = command.query_async(&mut blocking.connection).await;
         let answer: Option<(String, String, f64)> =
-            command.query_async(&mut blocking).await.map_err(|error| classify(&connection.store, error))?;
-        if let Some((marker, ..)) = answer
-            && let Some(queue) = queues.iter().find(|queue| connection.key(queue, "wake") == marker)
-        {
-            self.heard().insert(queue.clone());
+            answer.map_err(|error| connection.blocking_failed(&blocking.server, error))?;
+        std::mem::forget(unheard);
+        let heard = answer.and_then(|(marker, ..)| keys.iter().position(|key| *key == marker));
+        if let Some(place) = heard {
+            self.heard().insert(queues[place].clone());
         }
-        *self.idle.lock().await = Some(blocking);
-        Ok(())
+        self.idle().push(blocking);
+        Ok(heard.is_some())
+    }
+
+    /// Takes an idle connection to the server that has a key, or opens one.
+    async fn connection(&self, connection: &Connection, key: &str) -> Result<Blocking> {
+        let (_, server) = connection.server_of(key.as_bytes())?;
+        let idle = {
+            let mut idle = self.idle();
+            let servers = &connection.topology.map().servers;
+            idle.retain(|idle| servers.iter().any(|server| Arc::ptr_eq(server, &idle.server)));
+            let fits = idle.iter().position(|idle| Arc::ptr_eq(&idle.server, &server));
+            fits.map(|place| idle.swap_remove(place))
+        };
+        match idle {
+            Some(idle) => Ok(idle),
+            None => connection.blocking(key.as_bytes()).await,
+        }
     }
 
     /// Notes that somebody has looked into a queue.
@@ -72,13 +106,21 @@ impl Waiter {
     fn heard(&self) -> MutexGuard<'_, HashSet<QueueName>> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Blocking>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-async fn connect(connection: &Connection) -> Result<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(Duration::from_secs(2)));
-    connection
-        .client()
-        .get_multiplexed_async_connection_with_config(&config)
-        .await
-        .map_err(|error| classify(&connection.store, error))
+/// An exchange whose answer has not been seen. Dropped, it leaves its queues to be looked into: the answer may have been a marker
+/// that was already on its way.
+struct Unheard<'a> {
+    waiter: &'a Waiter,
+    queues: &'a [QueueName],
+}
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        self.waiter.heard().extend(self.queues.iter().cloned());
+    }
 }
