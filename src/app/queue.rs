@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use deskhand_jobs::queue::redis::RedisQueue;
+use deskhand_jobs::queue::redis::{RedisQueue, SCHEMES};
 use deskhand_jobs::queue::sqlite::SqliteQueue;
 use deskhand_jobs::queue::{Endings, Queue};
 
@@ -20,12 +20,13 @@ pub async fn open_queue(settings: &Settings) -> Result<Arc<dyn Queue>> {
         Some(("sqlite", path)) => {
             Ok(Arc::new(SqliteQueue::open(Path::new(path), Endings::Keep).await.map_err(|error| told(url, error))?))
         }
-        Some(("redis" | "rediss", _)) => Ok(Arc::new(
+        Some((scheme, _)) if SCHEMES.contains(&scheme) => Ok(Arc::new(
             RedisQueue::open(url, &settings.prefix, Endings::Keep).await.map_err(|error| told(url, error))?,
         )),
         given => {
             let scheme = given.map_or("none", |(scheme, _)| scheme);
-            let cure = "what is supported is sqlite://FILE, redis://HOST:PORT/DB and rediss://HOST:PORT/DB";
+            let cure = "what is supported is sqlite://FILE, redis://HOST:PORT/DB, redis+sentinel://HOST,HOST?service=NAME and \
+                        redis+cluster://HOST,HOST, the last three also with rediss://";
             Err(Error::field("/queue/url", format!("the scheme of queue.url is {scheme}: {cure}")))
         }
     }

@@ -1,5 +1,7 @@
 //! What the types of the settings cannot say.
 
+use deskhand_jobs::queue::redis::SCHEMES;
+
 use super::load::Error;
 use super::settings::Config;
 
@@ -7,7 +9,6 @@ use super::settings::Config;
 const MIN_TOKEN_CHARS: usize = 16;
 
 const DATABASES: [&str; 3] = ["sqlite", "postgres", "postgresql"];
-const QUEUES: [&str; 3] = ["sqlite", "redis", "rediss"];
 
 impl Config {
     /// Checks what the types of the settings cannot say.
@@ -21,7 +22,7 @@ impl Config {
 
 fn check(config: &Config) -> Result<(), Error> {
     scheme("database.url", &config.database.url, &DATABASES)?;
-    scheme("queue.url", &config.queue.url, &QUEUES)?;
+    scheme("queue.url", &config.queue.url, &[&["sqlite"], &SCHEMES[..]].concat())?;
     demand(config.database.url != config.queue.url, || {
         "database.url and queue.url name the same file: give the queue a file of its own".to_owned()
     })?;
@@ -100,6 +101,7 @@ mod tests {
                 "database.url begins with mysql://: what is supported is sqlite://",
             ),
             ("DESKHAND_QUEUE__URL", "queue.db", "queue.url has no scheme"),
+            ("DESKHAND_QUEUE__URL", "redis+x://u:hidden@h", "sqlite://, redis://"),
             ("DESKHAND_QUEUE__URL", "sqlite://./data/deskhand.db", "a file of its own"),
             ("DESKHAND_ADMIN_TOKEN", "short", "at least 16"),
             ("DESKHAND_WORKER__CONCURRENCY", "0", "from 1 to 10000"),
@@ -117,6 +119,13 @@ mod tests {
             let text = load(None, [(name.to_owned(), value.to_owned())]).err().expect("refused").to_string();
             assert!(text.contains(expected) && !text.contains("hidden"), "{text}");
         }
+    }
+
+    #[test]
+    fn an_address_of_several_hosts_is_one_value() {
+        let url = "redis+cluster://h1:7000,h2:7001";
+        let config = load(None, [("DESKHAND_QUEUE__URL".to_owned(), url.to_owned())]).expect("valid");
+        assert_eq!(config.queue.url, url);
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub struct Database {
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Queue {
-    /// `sqlite://…`, `redis://…` or `rediss://…`; never empty after loading.
+    /// `sqlite://…` or one of the addresses of `deskhand_jobs::queue::redis`; never empty after loading.
     pub url: String,
     /// What stands in front of every key in Redis.
     pub prefix: String,

@@ -4,10 +4,14 @@ use redis::{
     Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo, RedisResult, TlsCertificates,
 };
 
+/// What an address may begin with, before the `://`.
+pub const SCHEMES: [&str; 6] =
+    ["redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"];
+
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// Where the servers are.
+/// Where the servers are, and the credentials: not to be shown as a whole.
 #[derive(Debug)]
 pub(super) struct Address {
     /// Scheme and hosts.

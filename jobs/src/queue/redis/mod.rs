@@ -26,4 +26,5 @@ mod topology;
 mod wait;
 mod work;
 
+pub use address::SCHEMES;
 pub use store::RedisQueue;

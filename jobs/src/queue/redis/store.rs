@@ -23,7 +23,16 @@ pub struct RedisQueue {
 }
 
 impl RedisQueue {
-    /// Connects to `redis://[user:password@]host[:port][/db]` or `rediss://…`; every key begins with `prefix`.
+    /// Connects; every key begins with `prefix`, which has no braces. An address is one of
+    ///
+    /// - `redis://[user:password@]host[:port][/db]`: one server;
+    /// - `redis+sentinel://[user:password@]host[:port],…[/db]?service=NAME`: Sentinels, which know the server. With `sentinel_user=`
+    ///   and `sentinel_password=` behind an `&` if they want a password of their own;
+    /// - `redis+cluster://[user:password@]host[:port],…`: some nodes of a cluster, which know the others.
+    ///
+    /// With `rediss` instead of `redis` all connections are encrypted; `?ca=FILE` names the certificates to trust instead of the
+    /// system's, `&cert=FILE&key=FILE` the client's own, all as PEM. In a password `@`, `:`, `/`, `?`, `#` and `%` are written
+    /// `%40`, `%3A`, `%2F`, `%3F`, `%23` and `%25`.
     ///
     /// # Errors
     /// If the server cannot be reached, or is not fit to keep jobs.

@@ -31,6 +31,14 @@ fn each_kind_of_address_is_read() {
 }
 
 #[test]
+fn every_scheme_is_read() {
+    for scheme in SCHEMES {
+        let service = if scheme.ends_with("sentinel") { "?service=m" } else { "" };
+        assert_eq!(parse(&format!("{scheme}://h:1{service}")).shown, format!("{scheme}://h:1"));
+    }
+}
+
+#[test]
 fn a_socket_shows_its_path_and_no_password() {
     let socket = parse("redis+unix:///run/redis.sock?db=1&pass=secret");
     assert_eq!((socket.shown.as_str(), socket.hosts.len()), ("redis+unix:///run/redis.sock", 0));
