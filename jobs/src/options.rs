@@ -57,7 +57,7 @@ pub enum OnConflict {
     /// It is not taken; the pusher is told who holds the key.
     #[default]
     Keep,
-    /// It takes the place of a holder that has not started, which ends as cancelled; a running holder is kept.
+    /// It comes in place of a holder that waits, be it for its next attempt, which ends as cancelled; a running holder is kept.
     Replace,
 }
 
@@ -76,7 +76,8 @@ pub struct Unique {
     pub key: String,
     /// How long it holds.
     pub until: UniqueUntil,
-    /// The longest time that it holds, in milliseconds from the push; without it, as long as `until` says.
+    /// The longest time that it holds, in milliseconds from the push, by the store's clock; without it, as long as `until` says.
+    /// Whoever comes later takes the key over, and the job goes on without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_ms: Option<u64>,
     /// What becomes of a job that comes while it holds.
@@ -88,6 +89,20 @@ impl Unique {
     /// Makes a key that holds until then; a second job is not taken.
     pub fn new(key: impl Into<String>, until: UniqueUntil) -> Self {
         Self { key: key.into(), until, for_ms: None, on_conflict: OnConflict::Keep }
+    }
+
+    /// Lets it hold at most so many milliseconds from the push.
+    #[must_use]
+    pub fn for_ms(mut self, ms: u64) -> Self {
+        self.for_ms = Some(ms);
+        self
+    }
+
+    /// Lets it come in place of a holder that waits.
+    #[must_use]
+    pub fn replace(mut self) -> Self {
+        self.on_conflict = OnConflict::Replace;
+        self
     }
 }
 

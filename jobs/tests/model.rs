@@ -23,7 +23,7 @@ const LATER_MS: u64 = 7_000;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Push { rank: u8, key: Option<(u8, bool)>, later: bool },
+    Push { rank: u8, key: Option<(u8, bool, bool, bool)>, later: bool },
     PushAgain(Index),
     Register(usize),
     Beat(usize),
@@ -61,7 +61,7 @@ fn fate() -> impl Strategy<Value = Fate> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let key = prop::option::of((0u8..2, any::<bool>()));
+    let key = prop::option::of((0u8..2, any::<bool>(), any::<bool>(), any::<bool>()));
     prop_oneof![
         6 => (0u8..4, key, any::<bool>()).prop_map(|(rank, key, later)| Step::Push { rank, key, later }),
         1 => any::<Index>().prop_map(Step::PushAgain),
@@ -143,7 +143,11 @@ impl Pair {
         match step {
             Step::Push { rank, key, later } => {
                 let until = |started: &bool| if *started { UniqueUntil::Started } else { UniqueUntil::Finished };
-                let unique = key.as_ref().map(|(key, started)| Unique::new(format!("k{key}"), until(started)));
+                let unique = key.as_ref().map(|(key, started, limited, replaces)| {
+                    let unique = Unique::new(format!("k{key}"), until(started));
+                    let unique = if *limited { unique.for_ms(LATER_MS) } else { unique };
+                    if *replaces { unique.replace() } else { unique }
+                });
                 let priority = Priority::from_rank(*rank).expect("in range");
                 let mut new = job(Options { priority, unique, ..Options::default() });
                 if *later {

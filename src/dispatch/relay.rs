@@ -99,7 +99,8 @@ impl Relay {
         let mut taken = Vec::with_capacity(jobs.len());
         for (job, answer) in jobs.iter().zip(answers) {
             match answer {
-                Pushed::Created | Pushed::Duplicate => taken.push(job.id),
+                // Who was replaced has an ending like any other: the keeper writes it.
+                Pushed::Created | Pushed::Duplicate | Pushed::Replaced { .. } => taken.push(job.id),
                 Pushed::Conflict { holder } => stand_back(tx, job.id, holder, now).await?,
             }
         }

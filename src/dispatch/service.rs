@@ -105,6 +105,12 @@ impl Service {
             let cure = format!("a unique key has 1 to {MAX_KEY_CHARS} characters, none of them a control character");
             return Err(Error::field("/unique/key", cure));
         }
+        if envelope.options.unique.as_ref().is_some_and(|unique| unique.for_ms == Some(0)) {
+            return Err(Error::field(
+                "/unique/for_ms",
+                "a unique key holds for at least 1 ms, or without for_ms as long as its job",
+            ));
+        }
         if envelope.options.max_attempts == 0 {
             return Err(Error::field("/max_attempts", "a job has at least 1 attempt"));
         }

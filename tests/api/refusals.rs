@@ -112,6 +112,10 @@ async fn a_bad_body_is_told_with_the_place() {
         (json!({"kind": "work_orders.sync", "max_attempts": 0}), "/max_attempts"),
         (json!({"kind": "work_orders.sync", "unique": {"key": "", "until": "finished"}}), "/unique/key"),
         (json!({"kind": "work_orders.sync", "unique": {"key": "k".repeat(201), "until": "finished"}}), "/unique/key"),
+        (
+            json!({"kind": "work_orders.sync", "unique": {"key": "k", "until": "finished", "for_ms": 0}}),
+            "/unique/for_ms",
+        ),
         (json!(["work_orders.sync", null, null, null, null, null, null]), ""),
         (json!({"kind": "work_orders.sync", "args": {"x": "y".repeat(300_000)}}), "/args"),
     ] {

@@ -10,7 +10,7 @@ use deskhand::dispatch::ledger::{self, Filter};
 use deskhand::dispatch::{Enqueue, Entry, Keeper, LedgerState, Reconciler, Relay, Sweep};
 use deskhand::on;
 use deskhand_jobs::queue::{DeadReason, State, Verdict};
-use deskhand_jobs::{Envelope, JobId};
+use deskhand_jobs::{Envelope, JobId, Unique};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -132,6 +132,24 @@ async fn a_second_holder_of_a_unique_key_stands_back() {
         let second = entry(db, second.id).await;
         assert_eq!(second.state, LedgerState::Cancelled);
         assert!(second.last_error.expect("has a reason").contains(&first.id.to_string()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_replaced_in_the_queue_is_cancelled_in_the_ledger() {
+    on_both(async |fresh| {
+        let (db, test) = (&fresh.db, TestQueue::new().await);
+        let (old, mut new) = (mail_once("x"), mail_once("x"));
+        new.options.unique = new.options.unique.map(Unique::replace);
+        enqueue(db, &[old.clone(), new.clone()]).await;
+        Relay::new(db.clone(), test.queue.clone()).push_due().await.expect("pushes");
+        assert_eq!(entry(db, new.id).await.state, LedgerState::Pushed);
+        Keeper::new(db.clone(), test.queue.clone()).write_endings().await.expect("writes");
+        let old = entry(db, old.id).await;
+        assert_eq!(old.state, LedgerState::Cancelled);
+        assert_eq!(old.last_error, Some(format!("replaced by job {}", new.id)));
+        assert_eq!(test.work(&Verdict::Succeeded).await, [new.id]);
     })
     .await;
 }

@@ -18,7 +18,7 @@
 //! 3. A running job belongs to a [`Lease`]. Only who shows that lease can change it; a stale answer changes nothing and harms
 //!    no other answer of its batch.
 //! 4. A worker is alive while it beats. [`LEASE`] after its last beat its jobs may be rescued, and it can claim no more.
-//! 5. A unique key never outlives its job.
+//! 5. A unique key never outlives its job, nor the time that it may hold.
 //! 6. With [`Endings::Keep`] the record of an ended job stays until [`Queue::forget_endings`]; while it is there, pushing its
 //!    id again is a duplicate. With [`Endings::Retain`] the job itself stays for a while, and so does the taken id.
 

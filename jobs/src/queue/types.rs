@@ -97,6 +97,11 @@ pub enum Pushed {
         /// Who holds the key.
         holder: JobId,
     },
+    /// The job is in the store; the one that held its unique key had not started and has ended as cancelled.
+    Replaced {
+        /// Who held the key.
+        old: JobId,
+    },
 }
 
 /// The proof of ownership of running jobs: opaque, made by the store at each claim, never the same twice.

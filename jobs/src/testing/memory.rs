@@ -93,6 +93,8 @@ pub(super) struct Row {
     pub(super) queue: QueueName,
     pub(super) priority: Priority,
     pub(super) unique: Option<Unique>,
+    /// From when on its unique key may be taken over.
+    pub(super) key_until_ms: i64,
     pub(super) payload: Bytes,
     pub(super) state: State,
     /// The place in line while it is ready; the least is the first.
@@ -117,6 +119,7 @@ impl World {
             queue: job.options.queue.clone(),
             priority: job.options.priority,
             unique: job.options.unique.clone(),
+            key_until_ms: self.key_until_ms(job.options.unique.as_ref()),
             payload: Bytes::from(job.encode()),
             state: if due_ms.is_some() { State::Scheduled } else { State::Ready },
             place,
@@ -153,14 +156,25 @@ impl World {
         }
     }
 
-    /// Takes the key for a job; answers who holds it if somebody does.
+    /// Takes the key for a job; answers who holds it if somebody does. A holder whose time is over loses it.
     pub(super) fn hold(&mut self, id: JobId, queue: &QueueName, unique: Option<&Unique>) -> Option<JobId> {
         let key = (queue.clone(), unique?.key.clone());
-        if let Some(holder) = self.unique.get(&key) {
-            return Some(*holder);
+        let now_ms = self.now_ms;
+        if let Some(holder) = self.unique.get(&key)
+            && let Some(row) = self.rows.get_mut(holder)
+        {
+            if row.key_until_ms > now_ms {
+                return Some(*holder);
+            }
+            row.unique = None;
         }
         self.unique.insert(key, id);
         None
+    }
+
+    fn key_until_ms(&self, unique: Option<&Unique>) -> i64 {
+        let for_ms = unique.and_then(|unique| unique.for_ms);
+        for_ms.map_or(i64::MAX, |for_ms| self.now_ms.saturating_add_unsigned(for_ms))
     }
 
     /// Ends a job well or as cancelled.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::memory::{MemoryQueue, World};
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
-use crate::options::UniqueUntil;
+use crate::options::{OnConflict, UniqueUntil};
 use crate::queue::{
     Audit, Beat, Cancelled, Claim, Claimed, Ending, Health, JobRecord, LEASE, Lease, Page, Pushed, Queue, QueueInfo,
     REMOVED_PER_BEAT, Result, Settled, Settlement, State, WorkerInfo,
@@ -18,11 +18,20 @@ impl World {
         if self.rows.contains_key(&job.id) {
             return Pushed::Duplicate;
         }
-        if let Some(holder) = self.hold(job.id, &job.options.queue, job.options.unique.as_ref()) {
+        let unique = job.options.unique.as_ref();
+        let Some(holder) = self.hold(job.id, &job.options.queue, unique) else {
+            self.insert(job);
+            return Pushed::Created;
+        };
+        let wants = unique.is_some_and(|unique| unique.on_conflict == OnConflict::Replace);
+        let Some(row) = self.rows.get_mut(&holder).filter(|row| wants && row.state != State::Running) else {
             return Pushed::Conflict { holder };
-        }
+        };
+        row.history.last_error = Some(format!("replaced by job {}", job.id));
+        self.end(holder, State::Cancelled);
+        self.hold(job.id, &job.options.queue, unique);
         self.insert(job);
-        Pushed::Created
+        Pushed::Replaced { old: holder }
     }
 
     fn promote(&mut self, queue: &QueueName) {
@@ -207,10 +216,13 @@ impl Queue for MemoryQueue {
 
     async fn redrive(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
         let mut world = self.world();
-        let mut moved = Vec::new();
+        let (mut moved, now_ms) = (Vec::new(), world.now_ms);
         for id in ids {
             let Some(row) = world.rows.get_mut(id).filter(|row| row.state == State::Dead) else { continue };
             (row.history, row.dead_reason, row.ending) = (crate::queue::History::default(), None, false);
+            if row.key_until_ms <= now_ms {
+                row.unique = None;
+            }
             let (queue, unique) = (row.queue.clone(), row.unique.clone());
             if world.hold(*id, &queue, unique.as_ref()).is_some()
                 && let Some(row) = world.rows.get_mut(id)

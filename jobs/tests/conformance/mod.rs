@@ -9,6 +9,7 @@ mod reads;
 mod results;
 mod retention;
 mod steers;
+mod unique;
 mod workers;
 
 /// Runs each named function on every store, as a test of its name.

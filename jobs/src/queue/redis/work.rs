@@ -8,7 +8,7 @@ use super::scripts;
 use super::store::RedisQueue;
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
-use crate::options::{Options, Priority, UniqueUntil};
+use crate::options::{OnConflict, Options, Priority, UniqueUntil};
 use crate::queue::{
     Beat, Claim, Claimed, History, LEASE, Lease, MAX_RECOVERIES, Pushed, Result, Settled, Settlement, Verdict,
     WorkerInfo,
@@ -17,6 +17,9 @@ use crate::queue::{
 /// The most jobs that one script call handles. Bounds how long the server is busy with one call, and stays far from the number of
 /// values that Lua can unpack.
 const BATCH: usize = 500;
+
+/// The same for jobs that may replace others: each walks the list in which the other one waits.
+const REPLACING: usize = 25;
 
 impl RedisQueue {
     pub(super) async fn push_jobs(&self, jobs: &[Envelope]) -> Result<Vec<Pushed>> {
@@ -28,6 +31,7 @@ impl RedisQueue {
                 answers[place] = match value {
                     Value::Int(0) => Pushed::Created,
                     Value::BulkString(id) => Pushed::Conflict { holder: self.read_id(&id)? },
+                    Value::Array(old) => Pushed::Replaced { old: self.read_old(&old)? },
                     _ => Pushed::Duplicate,
                 };
             }
@@ -35,9 +39,17 @@ impl RedisQueue {
         Ok(answers)
     }
 
+    fn read_old(&self, answer: &[Value]) -> Result<JobId> {
+        match answer {
+            [Value::BulkString(id)] => self.read_id(id),
+            _ => Err(self.connection.unreadable("the answer to a push")),
+        }
+    }
+
     async fn push_to(&self, queue: &QueueName, jobs: &[Envelope], places: &[usize]) -> Result<Vec<Value>> {
         let mut answers = Vec::with_capacity(places.len());
-        for places in places.chunks(BATCH) {
+        let replaces = places.iter().any(|&place| replaces(&jobs[place]));
+        for places in places.chunks(if replaces { REPLACING } else { BATCH }) {
             let mut arguments = Vec::with_capacity(places.len() * 3);
             for job in places.iter().map(|&place| &jobs[place]) {
                 arguments.push(job.id.as_bytes().to_vec());
@@ -246,22 +258,31 @@ pub(super) fn by_queue<T>(items: &[T], queue: impl Fn(&T) -> &QueueName) -> Vec<
     groups
 }
 
+fn replaces(job: &Envelope) -> bool {
+    job.options.unique.as_ref().is_some_and(|unique| unique.on_conflict == OnConflict::Replace)
+}
+
 fn push_options(job: &Envelope) -> String {
     let Options { priority, unique, group, .. } = &job.options;
     let plain = *priority == Priority::Normal && unique.is_none() && group.is_none() && job.batch.is_none();
     if plain && job.run_at_ms.is_none() {
         return String::new();
     }
-    let until = match unique.as_ref().map(|unique| unique.until) {
-        None => '-',
-        Some(UniqueUntil::Started) => 's',
-        Some(UniqueUntil::Finished) => 'f',
+    let for_ms = unique.as_ref().and_then(|unique| unique.for_ms);
+    let until = match (unique.as_ref().map(|unique| unique.until), for_ms) {
+        (None, _) => '-',
+        (Some(UniqueUntil::Started), None) => 's',
+        (Some(UniqueUntil::Started), Some(_)) => 'S',
+        (Some(UniqueUntil::Finished), None) => 'f',
+        (Some(UniqueUntil::Finished), Some(_)) => 'F',
     };
+    let latest = for_ms.map(|for_ms| format!("{for_ms}:")).unwrap_or_default();
+    let instead = if replaces(job) { "r" } else { "" };
     let due = job.run_at_ms.map(|at| at.max(0).to_string()).unwrap_or_default();
     let key = unique.as_ref().map_or("", |unique| unique.key.as_str());
     let group = group.as_ref().map_or("", |group| group.key.as_str());
     let batch = job.batch.map(|batch| batch.to_string()).unwrap_or_default();
-    format!("{due}:{}{until}{group}\n{batch}\n{key}", priority.rank())
+    format!("{due}{instead}:{}{until}{group}\n{batch}\n{latest}{key}", priority.rank())
 }
 
 fn verdict_text(verdict: &Verdict) -> String {

@@ -13,7 +13,12 @@ use super::wake::Bells;
 use crate::queue::{Endings, Error};
 
 /// The layouts of the file, each a step from the one before; a change is a new step at the end.
-const LAYOUTS: [&str; 3] = [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const LAYOUTS: [&str; 4] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// Marks the file as ours; in a hex dump it reads `DskQ`.
 const APPLICATION_ID: i32 = 0x4473_6b51;

@@ -1,6 +1,7 @@
 //! Accepts jobs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Peekable;
 
 use sqlx::{QueryBuilder, Sqlite};
 
@@ -8,13 +9,17 @@ use super::apply::id_list;
 use super::fault::Result;
 use super::open::{Change, SqliteQueue};
 use super::record::job_id;
+use super::step::cancelled;
 use crate::id::{JobId, QueueName};
 use crate::job::Envelope;
-use crate::options::UniqueUntil;
+use crate::options::{OnConflict, UniqueUntil};
 use crate::queue::Pushed;
 
 /// Rows in one INSERT: beyond this a longer statement saves nothing.
 const ROWS: usize = 100;
+
+/// A job, its payload, and its place in the order of arrival.
+type NewRow<'a> = (&'a Envelope, Vec<u8>, i64);
 
 impl SqliteQueue {
     pub(super) async fn push_all(&self, jobs: &[Envelope]) -> Result<Vec<Pushed>> {
@@ -29,12 +34,15 @@ impl SqliteQueue {
         let mut change = self.begin().await?;
         change.name_queues(&queues).await?;
         let base = change.places(jobs.len() as i64).await?;
-        let mut rows = jobs.iter().zip(payloads).zip(base + 1..).map(|((job, payload), place)| (job, payload, place));
-        let mut accepted = BTreeSet::new();
+        let rows = jobs.iter().zip(payloads).zip(base + 1..).map(|((job, payload), place)| (job, payload, place));
+        let mut rows = rows.collect::<Vec<NewRow<'_>>>().into_iter().peekable();
+        let (mut accepted, mut replaced) = (BTreeSet::new(), BTreeMap::new());
+        change.open_keys(jobs).await?;
         loop {
-            let chunk: Vec<_> = rows.by_ref().take(ROWS).collect();
-            if chunk.is_empty() {
-                break;
+            let chunk = next_chunk(&mut rows);
+            let Some((first, _, place)) = chunk.first() else { break };
+            if let Some(old) = self.make_room(&mut change, first).await? {
+                replaced.insert(*place, old);
             }
             accepted.extend(change.insert(chunk).await?);
         }
@@ -43,7 +51,7 @@ impl SqliteQueue {
         let mut answers = Vec::with_capacity(jobs.len());
         for (job, place) in jobs.iter().zip(base + 1..) {
             answers.push(if accepted.contains(&place) {
-                Pushed::Created
+                replaced.remove(&place).map_or(Pushed::Created, |old| Pushed::Replaced { old })
             } else if duplicates.contains(&job.id) {
                 // Asked before the key: a job that is pushed twice holds its own key.
                 Pushed::Duplicate
@@ -59,13 +67,67 @@ impl SqliteQueue {
     }
 }
 
+/// Takes the rows of one INSERT. A job that may replace another is the first of its own: the other may be in the one before.
+fn next_chunk<'a>(rows: &mut Peekable<std::vec::IntoIter<NewRow<'a>>>) -> Vec<NewRow<'a>> {
+    let mut chunk: Vec<_> = rows.next().into_iter().collect();
+    while chunk.len() < ROWS
+        && let Some(row) = rows.next_if(|(job, ..)| !replaces(job))
+    {
+        chunk.push(row);
+    }
+    chunk
+}
+
+fn replaces(job: &Envelope) -> bool {
+    job.options.unique.as_ref().is_some_and(|unique| unique.on_conflict == OnConflict::Replace)
+}
+
+impl SqliteQueue {
+    /// Ends the waiting job whose unique key a new one takes, if there is such a job and the new one may; returns the old one.
+    async fn make_room(&self, change: &mut Change, new: &Envelope) -> Result<Option<JobId>> {
+        let Some(unique) = new.options.unique.as_ref().filter(|_| replaces(new)) else { return Ok(None) };
+        if !change.held(&id_list([new.id])).await?.is_empty() {
+            return Ok(None);
+        }
+        let sql = "SELECT id FROM jobs WHERE queue = ?1 AND unique_key = ?2 AND holds_key = 1 AND state <> 'running'";
+        let old: Option<Vec<u8>> = sqlx::query_scalar(sql)
+            .bind(new.options.queue.as_str())
+            .bind(&unique.key)
+            .fetch_optional(&mut *change.tx)
+            .await?;
+        let Some(old) = old else { return Ok(None) };
+        let old = job_id(&old)?;
+        let reason = format!("replaced by job {}", new.id);
+        let waiting = change.held(&id_list([old])).await?.into_iter().map(|held| {
+            let step = cancelled(held.history.clone(), Some(&reason));
+            (held, step)
+        });
+        self.apply(change, waiting.collect()).await?;
+        Ok(Some(old))
+    }
+}
+
 impl Change {
+    /// Takes the unique keys that these jobs want from holders whose time is over.
+    async fn open_keys(&mut self, jobs: &[Envelope]) -> Result<()> {
+        let wanted = |job: &Envelope| Some((job.options.queue.clone(), job.options.unique.as_ref()?.key.clone()));
+        let wanted: BTreeSet<(QueueName, String)> = jobs.iter().filter_map(wanted).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let wanted = serde_json::to_string(&wanted).expect("names and keys have a JSON form");
+        let sql = "UPDATE jobs SET holds_key = 0 WHERE holds_key = 1 AND key_until_ms <= ?2 \
+                   AND (queue, unique_key) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))";
+        sqlx::query(sql).bind(wanted).bind(self.now_ms).execute(&mut *self.tx).await?;
+        Ok(())
+    }
+
     /// Inserts what neither its id nor its unique key forbids; returns the places of what went in.
-    async fn insert(&mut self, rows: Vec<(&Envelope, Vec<u8>, i64)>) -> Result<Vec<i64>> {
+    async fn insert(&mut self, rows: Vec<NewRow<'_>>) -> Result<Vec<i64>> {
         let now_ms = self.now_ms;
         let mut insert = QueryBuilder::<Sqlite>::new(
             "INSERT INTO jobs (id, queue, state, priority, place, run_at_ms, unique_key, unique_until, holds_key, \
-             group_key, batch, payload) ",
+             key_until_ms, group_key, batch, payload) ",
         );
         insert.push_values(rows, |mut values, (job, payload, place)| {
             let run_at_ms = job.run_at_ms.filter(|at| *at > now_ms);
@@ -83,6 +145,7 @@ impl Change {
                     UniqueUntil::Finished => "finished",
                 }))
                 .push_bind(unique.is_some())
+                .push_bind(unique.and_then(|unique| unique.for_ms).map(|for_ms| now_ms.saturating_add_unsigned(for_ms)))
                 .push_bind(job.options.group.as_ref().map(|group| group.key.as_str().to_owned()))
                 .push_bind(job.batch.map(|batch| batch.to_string()))
                 .push_bind(payload);

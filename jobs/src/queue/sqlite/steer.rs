@@ -109,10 +109,14 @@ impl Change {
                    hand_backs = 0, aside_since_ms = NULL, last_error = NULL, dead_reason = NULL, ended_at_ms = NULL, \
                    ending = 0 FROM json_each(?1) AS asked WHERE jobs.entry = asked.value";
         sqlx::query(sql).bind(&entries).bind(base).execute(&mut *self.tx).await?;
+        let sql = "UPDATE jobs SET holds_key = 0 WHERE holds_key = 1 AND key_until_ms <= ?2 AND (queue, unique_key) IN \
+                   (SELECT queue, unique_key FROM jobs WHERE entry IN (SELECT value FROM json_each(?1)))";
+        sqlx::query(sql).bind(&entries).bind(self.now_ms).execute(&mut *self.tx).await?;
         // Who finds its key taken meanwhile lives without it; one that held only until the start is over for good.
         let sql = "UPDATE OR IGNORE jobs SET holds_key = 1 \
-                   WHERE unique_until = 'finished' AND entry IN (SELECT value FROM json_each(?1))";
-        sqlx::query(sql).bind(&entries).execute(&mut *self.tx).await?;
+                   WHERE unique_until = 'finished' AND coalesce(key_until_ms > ?2, true) \
+                   AND entry IN (SELECT value FROM json_each(?1))";
+        sqlx::query(sql).bind(&entries).bind(self.now_ms).execute(&mut *self.tx).await?;
         Ok(())
     }
 }

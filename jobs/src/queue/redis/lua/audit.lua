@@ -93,7 +93,7 @@ local besides = {
     if not is_job(id) or redis.call('ZSCORE', Q .. 'dead', id) then return false end
     local side = redis.call('HGET', Q .. 'side', id)
     if not side or string.sub(side, 2, 2) == '-' then return false end
-    local _, _, _, _, own = parts_of(side)
+    local own = key_of(side)
     return own == key
   end },
 }

@@ -9,9 +9,6 @@ if redis.call('HEXISTS', Q .. 'running', id) == 1 then
 end
 if redis.call('ZSCORE', Q .. 'dead', id) or redis.call('HEXISTS', Q .. 'ended', id) == 1 then return 'already' end
 if redis.call('HEXISTS', Q .. 'jobs', id) == 0 then return 'unknown' end
-if redis.call('ZREM', Q .. 'due', id) == 0 then
-  -- Walks the list: rare, done by people, and 20 ms at a million waiting jobs.
-  redis.call('LREM', Q .. 'ready:' .. rank_of(redis.call('HGET', Q .. 'side', id)), 1, id)
-end
+take_out(id)
 bury(id, 'cancelled', nil)
 return 'ended'

@@ -46,7 +46,7 @@ if #ids > 0 then
   local sides = aside and redis.call('HMGET', Q .. 'side', unpack(ids)) or {}
   local owned = {}
   for n, id in ipairs(ids) do
-    if sides[n] and string.sub(sides[n], 2, 2) == 's' then
+    if sides[n] and string.find(sides[n], '^.[sS]') then
       release(id, sides[n])
       go_keyless(id, sides[n])
     end

@@ -15,8 +15,9 @@
 -- ended    hash  id -> record                     only if records are kept, or jobs retained
 -- past     zset  id -> time of the end            only the retained: succeeded and cancelled
 -- history  hash  id -> counters, last error       only jobs to which something happened
--- side     hash  id -> options                    only jobs that are not plain: priority digit, one of "-sf" for the unique key (none,
---                                                 until started, until finished), group, "\n", batch, "\n", unique key
+-- side     hash  id -> options                    only jobs that are not plain: priority digit, one of "-sfSF" for the unique key (none,
+--                                                 until started, until finished; a capital if the key has before it until when it
+--                                                 holds at most, and ":"), group, "\n", batch, "\n", unique key
 -- unique   hash  unique key -> id
 -- cancel   set   ids of running jobs that were asked to stop
 -- workers  zset  worker -> when its lease runs out;   winfo  hash  worker -> description
@@ -48,10 +49,18 @@ local function parts_of(side)
   return string.match(side, '^(.)(.)([^\n]*)\n([^\n]*)\n(.*)$')
 end
 
+-- Returns the unique key and until when it holds at most; false for the time if there is no such end.
+local function key_of(side)
+  local _, until_what, _, _, key = parts_of(side)
+  if until_what == 's' or until_what == 'f' then return key, false end
+  local latest, name = string.match(key, '^(%d+):(.*)$')
+  return name, tonumber(latest)
+end
+
 -- Frees the unique key if the job still holds it.
 local function release(id, side)
   if not side or string.sub(side, 2, 2) == '-' then return end
-  local _, _, _, _, key = parts_of(side)
+  local key = key_of(side)
   if redis.call('HGET', Q .. 'unique', key) == id then redis.call('HDEL', Q .. 'unique', key) end
 end
 
@@ -59,6 +68,25 @@ end
 local function go_keyless(id, side)
   local rank, _, group, batch = parts_of(side)
   redis.call('HSET', Q .. 'side', id, rank .. '-' .. group .. '\n' .. batch .. '\n')
+end
+
+-- Takes the unique key for a job; returns who holds it if somebody does. A holder whose time is over loses it.
+local function hold(key, id)
+  if redis.call('HSETNX', Q .. 'unique', key, id) == 1 then return nil end
+  local holder = redis.call('HGET', Q .. 'unique', key)
+  local side = redis.call('HGET', Q .. 'side', holder)
+  local _, latest = key_of(side)
+  if not latest or latest > now then return holder end
+  go_keyless(holder, side)
+  redis.call('HSET', Q .. 'unique', key, id)
+  return nil
+end
+
+-- Takes a waiting job out of where it waits.
+local function take_out(id)
+  if redis.call('ZREM', Q .. 'due', id) == 1 then return end
+  -- Walks the list: rare, and 20 ms at a million waiting jobs.
+  redis.call('LREM', Q .. 'ready:' .. rank_of(redis.call('HGET', Q .. 'side', id)), 1, id)
 end
 
 local function history_of(id)

@@ -1,35 +1,68 @@
 -- Accepts jobs.
 --
--- ARGV     from 3 on, three for each job: id, payload, and "" for a plain job or due time or nothing, ":", options as "side" keeps
---          them, which may be plain too
--- Returns  one for each job: 0 created, 1 duplicate, or the id that holds the unique key
+-- ARGV     from 3 on, three for each job: id, payload, and "" for a plain job or due time or nothing, "r" if it replaces who holds
+--          its unique key and has not started, ":", options as "side" keeps them, which may be plain too; the time before the key
+--          is how long it holds
+-- Returns  one for each job: 0 created, 1 duplicate, the id that holds the unique key, or in an array the id that it replaced
 local ids = {}
 for at = 3, #ARGV, 3 do ids[#ids + 1] = ARGV[at] end
 local there = redis.call('HMGET', Q .. 'jobs', unpack(ids))
 local over = keep and redis.call('EXISTS', Q .. 'ended') == 1 and redis.call('HMGET', Q .. 'ended', unpack(ids)) or {}
 
 local answers, seen, fields, lists, created = {}, {}, {}, {}, 0
+
+local function flush()
+  if #fields > 0 then redis.call('HSET', Q .. 'jobs', unpack(fields)) end
+  for rank, list in pairs(lists) do
+    redis.call('RPUSH', Q .. 'ready:' .. rank, unpack(list))
+    wake()
+  end
+  fields, lists = {}, {}
+end
+
+local function name_of(id)
+  local digits = string.gsub(id, '.', function(byte) return string.format('%02x', string.byte(byte)) end)
+  return string.gsub(digits, '^(........)(....)(....)(....)', '%1-%2-%3-%4-')
+end
+
+-- Takes the key for a job; returns who keeps it, and who had to leave it.
+local function win(id, key, replaces)
+  local holder = hold(key, id)
+  if not holder then return nil, nil end
+  if not replaces or redis.call('HEXISTS', Q .. 'running', holder) == 1 then return holder, nil end
+  -- It may be of this very push.
+  flush()
+  take_out(holder)
+  bury(holder, 'cancelled', nil, 'replaced by job ' .. name_of(id))
+  redis.call('HSET', Q .. 'unique', key, id)
+  return nil, holder
+end
+
 for n, id in ipairs(ids) do
   local at = 3 * n
   local options = ARGV[at + 2]
   if there[n] or over[n] or seen[id] then
     answers[n] = 1
   else
-    local rank, due, holder = '2', nil, nil
+    local rank, due, holder, old = '2', nil, nil, nil
     if options ~= '' then
-      local due_text, side = string.match(options, '^(%d*):(.*)$')
-      local place, until_what, _, _, key = parts_of(side)
+      local due_text, replaces, side = string.match(options, '^(%d*)(r?):(.*)$')
+      local place, until_what, group, batch, key = parts_of(side)
       rank, due = place, tonumber(due_text)
-      if until_what ~= '-' and redis.call('HSETNX', Q .. 'unique', key, id) == 0 then
-        holder = redis.call('HGET', Q .. 'unique', key)
-      elseif side ~= '2-\n\n' then
-        redis.call('HSET', Q .. 'side', id, side)
+      if until_what ~= '-' then
+        local name, for_ms = key_of(side)
+        if for_ms then
+          local latest = string.format('%.0f', now + for_ms)
+          side = place .. until_what .. group .. '\n' .. batch .. '\n' .. latest .. ':' .. name
+        end
+        holder, old = win(id, name, replaces == 'r')
       end
+      if not holder and side ~= '2-\n\n' then redis.call('HSET', Q .. 'side', id, side) end
     end
     if holder then
       answers[n] = holder
     else
-      answers[n], seen[id], created = 0, true, created + 1
+      answers[n], seen[id], created = old and { old } or 0, true, created + 1
       fields[#fields + 1] = id
       fields[#fields + 1] = ARGV[at + 1]
       if due and due > now then
@@ -43,12 +76,6 @@ for n, id in ipairs(ids) do
   end
 end
 
-if created > 0 then
-  redis.call('HSET', Q .. 'jobs', unpack(fields))
-  redis.call('HINCRBY', Q .. 'stats', 'pushed', created)
-end
-for rank, list in pairs(lists) do
-  redis.call('RPUSH', Q .. 'ready:' .. rank, unpack(list))
-  wake()
-end
+flush()
+if created > 0 then redis.call('HINCRBY', Q .. 'stats', 'pushed', created) end
 return answers

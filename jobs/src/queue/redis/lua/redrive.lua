@@ -10,10 +10,10 @@ for at = 3, #ARGV do
     redis.call('HDEL', Q .. 'history', id)
     redis.call('HDEL', Q .. 'ended', id)
     local side = redis.call('HGET', Q .. 'side', id)
-    -- The key was free while the job was dead; if another job took it, this one runs without.
+    -- The key was free while the job was dead; if another job took it, or its time is over, this one runs without.
     if side and string.sub(side, 2, 2) ~= '-' then
-      local _, _, _, _, key = parts_of(side)
-      if redis.call('HSETNX', Q .. 'unique', key, id) == 0 then go_keyless(id, side) end
+      local key, latest = key_of(side)
+      if latest and latest <= now or hold(key, id) then go_keyless(id, side) end
     end
     redis.call('RPUSH', Q .. 'ready:' .. rank_of(side), id)
     wake()
