@@ -131,6 +131,7 @@ impl Engine {
         if matches!(self.work.phase, Phase::Working) {
             let free = self.config.concurrency.max(1).saturating_sub(self.work.out.len());
             self.health.set_full(free == 0);
+            self.resolve_doubt();
             if let Some(life) = self.lives.registered() {
                 self.feeding.start(life, free);
             }
@@ -146,6 +147,15 @@ impl Engine {
         }
         if matches!(self.work.phase, Phase::Flushing(_)) && self.settling.len() == 0 {
             self.work.phase = Phase::Over;
+        }
+    }
+
+    /// Goes on under another life after a call has failed, so that the store takes back what it wrongly believes to be here.
+    fn resolve_doubt(&mut self) {
+        // The answer to a claim may bring jobs that are not among the known ones yet.
+        let certain = self.feeding.is_claiming() || !self.outage.take_doubt();
+        if !certain && self.lives.registered().is_some() {
+            self.lives.renew();
         }
     }
 

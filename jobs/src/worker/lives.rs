@@ -1,7 +1,8 @@
 //! Which lives the engine has and what is still out under each.
 //!
-//! A life is left behind when its lease is lost, and also when a claim failed: the store may have handed out jobs in an answer
-//! that never arrived, and a worker that goes on beating would keep them from everybody for ever. The old life gives back what
+//! A life is left behind when its lease is lost, and also when a call failed: the store may have handed out jobs in an answer
+//! that never arrived, or have come back without the last ends that it was told, and a worker that goes on beating would keep
+//! those jobs from everybody for ever. The old life gives back what
 //! is not known to be out with its next beat, goes on until what is known has ended, and then leaves.
 
 use std::collections::HashMap;

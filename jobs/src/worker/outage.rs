@@ -1,5 +1,6 @@
 //! The store is away: said once, and once when it is back, however many calls fail in between.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -37,7 +38,10 @@ impl Failure {
 
 /// Which calls fail at present. Shared by all that talk to the store, so that one outage is one line in the log.
 #[derive(Debug, Default)]
-pub(super) struct Outage(Mutex<State>);
+pub(super) struct Outage {
+    state: Mutex<State>,
+    doubted: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -48,7 +52,10 @@ struct State {
 impl Outage {
     /// Notes a failed call.
     pub(super) fn failed(&self, call: Call, failure: &Failure) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !failure.may_be_ours() {
+            self.doubt();
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.failing |= call as u8;
         if state.since.is_none() {
             state.since = Some(Instant::now());
@@ -60,9 +67,20 @@ impl Outage {
         }
     }
 
+    /// Notes that the store may not be the one it was: who comes back after a crash or takes over from another may have forgotten
+    /// the last ends that it was told, and believe for ever that this worker has those jobs.
+    pub(super) fn doubt(&self) {
+        self.doubted.store(true, Ordering::Relaxed);
+    }
+
+    /// Says whether there is such a doubt, once.
+    pub(super) fn take_doubt(&self) -> bool {
+        self.doubted.swap(false, Ordering::Relaxed)
+    }
+
     /// Notes a call that was answered.
     pub(super) fn answered(&self, call: Call) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.failing & call as u8 == 0 {
             return;
         }

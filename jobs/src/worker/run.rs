@@ -116,6 +116,7 @@ impl Worker {
         let inbox = Arc::new(Inbox::default());
         let shell = Shell::start(&config.name, &handlers, Arc::clone(&inbox), Arc::clone(&attempts));
         let feeding = Feeding::new(Arc::clone(&queue), &config.queues, pace);
+        let listening = Listening::new(Arc::clone(&queue), Arc::clone(&outage), pace);
         Engine {
             config,
             pace,
@@ -128,7 +129,7 @@ impl Worker {
             lives: Lives::new(Pulse::start(care), likeness),
             news,
             feeding,
-            listening: Listening::new(Arc::clone(&queue), pace),
+            listening,
             settling: Settling::new(queue, pace),
             on_settled,
             work: Work::new(),
