@@ -4,7 +4,7 @@ mod bad_jobs;
 mod proxy;
 mod redis_misbehaves;
 mod redis_restarts;
-mod server;
+pub(crate) mod server;
 mod worker_life;
 
 use std::collections::BTreeMap;

@@ -6,12 +6,18 @@ use std::time::{Duration, Instant};
 pub(crate) struct RedisServer {
     port: u16,
     directory: tempfile::TempDir,
+    settings: Vec<&'static str>,
     child: Child,
 }
 
 impl RedisServer {
     /// Starts a server that writes each command to disk; `None` if the run is without servers.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// As [`RedisServer::start`], with settings of its own, such as `--appendfsync`, `everysec`.
+    pub(crate) fn start_with(settings: &[&'static str]) -> Option<Self> {
         if std::env::var("TEST_ONLY").as_deref() == Ok("sqlite") {
             return None;
         }
@@ -19,8 +25,8 @@ impl RedisServer {
         let port = listener.local_addr().expect("an address").port();
         drop(listener);
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let child = launch(port, directory.path());
-        let server = Self { port, directory, child };
+        let child = launch(port, directory.path(), settings);
+        let server = Self { port, directory, settings: settings.to_vec(), child };
         server.wait();
         Some(server)
     }
@@ -36,7 +42,10 @@ impl RedisServer {
     /// Gives it an order.
     pub(crate) async fn say(&self, words: &[&str]) {
         let client = redis::Client::open(self.url()).expect("a valid address");
-        let mut connection = client.get_multiplexed_async_connection().await.expect("it answers");
+        // Some orders take their time.
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(30)));
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+        let mut connection = connection.expect("it answers");
         let mut order = redis::cmd(words[0]);
         order.arg(&words[1..]);
         order.exec_async(&mut connection).await.expect("it obeys");
@@ -50,8 +59,20 @@ impl RedisServer {
 
     /// Starts it again over the same files.
     pub(crate) fn restart(&mut self) {
-        self.child = launch(self.port, self.directory.path());
+        self.child = launch(self.port, self.directory.path(), &self.settings);
         self.wait();
+    }
+
+    /// Returns the file to which it appends commands.
+    pub(crate) fn log(&self) -> std::path::PathBuf {
+        let files = std::fs::read_dir(self.directory.path().join("appendonlydir")).expect("it has such a directory");
+        let paths = files.map(|file| file.expect("readable").path());
+        paths.into_iter().find(|path| path.to_string_lossy().ends_with(".incr.aof")).expect("it has such a file")
+    }
+
+    /// Stops the process where it stands, or lets it go on.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        signal(&self.child, if frozen { "STOP" } else { "CONT" });
     }
 
     fn wait(&self) {
@@ -70,12 +91,19 @@ impl Drop for RedisServer {
     }
 }
 
-fn launch(port: u16, directory: &std::path::Path) -> Child {
+fn launch(port: u16, directory: &std::path::Path, settings: &[&str]) -> Child {
     Command::new("redis-server")
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "yes"])
         .args(["--appendfsync", "always", "--dir"])
         .arg(directory)
+        .args(settings)
         .stdout(Stdio::null())
         .spawn()
         .expect("redis-server is installed: run the tests with `make test`")
+}
+
+/// Sends a signal to a process.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().expect("kill is there");
+    assert!(sent.success(), "the process is there");
 }

@@ -1,26 +1,30 @@
 //! Worker processes over one queue, and the record of what was done to them.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deskhand_jobs::queue::{Queue, QueueInfo, State};
+use deskhand_jobs::{Envelope, JobId, QueueName};
 
 use super::journal::{self, Pages, Ran, uptime_ms};
 use super::report::{Cause, Fault, Report, explain};
 use super::worker_process::{Mark, ORDERS, Orders, Place, TEST_NAME};
+use crate::faults::server::{RedisServer, signal};
 use crate::faults::until;
 
-/// A queue, processes that work on it, and a job for each number below `pushed`.
+/// A queue, processes that work on it, and what was asked of them.
 pub(super) struct Crew {
     pub(super) queue: Arc<dyn Queue>,
     place: Place,
     files: tempfile::TempDir,
     hands: Vec<Hand>,
     faults: Vec<Fault>,
-    pushed: u32,
+    /// All jobs; the place is the number.
+    sent: Vec<Envelope>,
+    ended: BTreeSet<JobId>,
 }
 
 struct Hand {
@@ -45,6 +49,11 @@ pub(super) async fn on_redis() -> Option<Crew> {
     Some(Crew::at(Place::Redis { url, prefix: crate::fixtures::prefix() }).await)
 }
 
+/// A crew on a server of its own, which it does not survive.
+pub(super) async fn on_server(server: &RedisServer) -> Crew {
+    Crew::at(Place::Redis { url: server.url(), prefix: "test".to_owned() }).await
+}
+
 /// A crew on a file.
 pub(super) async fn on_sqlite() -> Crew {
     let files = tempfile::tempdir().expect("a temporary directory");
@@ -58,7 +67,15 @@ impl Crew {
     }
 
     async fn new(place: Place, files: tempfile::TempDir) -> Self {
-        Self { queue: place.open().await, place, files, hands: Vec::new(), faults: Vec::new(), pushed: 0 }
+        Self {
+            queue: place.open().await,
+            place,
+            files,
+            hands: Vec::new(),
+            faults: Vec::new(),
+            sent: Vec::new(),
+            ended: BTreeSet::new(),
+        }
     }
 
     /// Starts a process and waits until the queue believes it alive.
@@ -92,12 +109,57 @@ impl Crew {
 
     /// Pushes jobs with the next numbers.
     pub(super) async fn push(&mut self, count: u32, takes_ms: u64) {
-        let from = self.pushed;
-        self.pushed += count;
-        let jobs: Vec<_> = (from..self.pushed).map(|n| Mark::new(n, takes_ms).envelope()).collect();
+        self.push_each(count, |mark| mark.takes_ms = takes_ms).await;
+    }
+
+    /// Pushes jobs with the next numbers, each shaped first.
+    pub(super) async fn push_each(&mut self, count: u32, mut shape: impl FnMut(&mut Mark)) {
+        let from = self.sent.len() as u32;
+        let marks = (from..from + count).map(|n| {
+            let mut mark = Mark { n, takes_ms: 0, fails: 0, text: String::new() };
+            shape(&mut mark);
+            mark.envelope()
+        });
+        self.push_all(marks.collect()).await;
+    }
+
+    /// Pushes the job of the next number once; returns the number if it was taken.
+    pub(super) async fn try_push(&mut self, shape: impl FnOnce(&mut Mark)) -> deskhand_jobs::queue::Result<u32> {
+        let mut mark = Mark { n: self.sent.len() as u32, takes_ms: 0, fails: 0, text: String::new() };
+        shape(&mut mark);
+        let job = mark.envelope();
+        self.queue.push(std::slice::from_ref(&job)).await?;
+        self.sent.push(job);
+        Ok(mark.n)
+    }
+
+    /// Pushes jobs that are the next numbers.
+    pub(super) async fn push_all(&mut self, jobs: Vec<Envelope>) {
         for part in jobs.chunks(500) {
             // An id pushed twice is one job: who gets no answer may ask again.
             until("the store takes jobs", async || self.queue.push(part).await.is_ok()).await;
+        }
+        self.sent.extend(jobs);
+    }
+
+    /// Pushes everything again, as somebody does who keeps a ledger of what has not ended.
+    pub(super) async fn push_again(&self) {
+        for part in self.sent.chunks(500) {
+            until("the store takes jobs", async || self.queue.push(part).await.is_ok()).await;
+        }
+    }
+
+    /// Fetches the records of ends.
+    pub(super) async fn collect(&mut self) {
+        loop {
+            let Ok(endings) = self.queue.endings(2_000).await else { return };
+            for ending in &endings {
+                assert_eq!(ending.state, State::Succeeded, "{ending:?}");
+                self.ended.insert(ending.id);
+            }
+            if endings.is_empty() || self.queue.forget_endings(&endings).await.is_err() {
+                return;
+            }
         }
     }
 
@@ -133,14 +195,17 @@ impl Crew {
         self.pages(hand).left.expect("it has said what it did")
     }
 
+    /// Notes that the server has forgotten what it was told since an instant.
+    pub(super) fn note_rollback(&mut self, from_ms: u64) {
+        self.faults.push(Fault { cause: Cause::RolledBack, hand: None, from_ms, to_ms: uptime_ms() });
+    }
+
     fn note(&mut self, cause: Cause, hand: usize, from_ms: u64) {
         self.faults.push(Fault { cause, hand: Some(hand), from_ms, to_ms: uptime_ms() });
     }
 
     fn signal(&self, hand: usize, name: &str) {
-        let id = self.hands[hand].child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill is there");
-        assert!(sent.success(), "the process is there");
+        signal(&self.hands[hand].child, name);
     }
 
     fn pages(&self, hand: usize) -> Pages {
@@ -150,6 +215,17 @@ impl Crew {
     /// The runs of one process.
     pub(super) fn runs(&self, hand: usize) -> Vec<Ran> {
         self.pages(hand).runs
+    }
+
+    /// How many runs have ended well so far.
+    pub(super) fn finished(&self) -> usize {
+        let finished = |run: &&Ran| matches!(run.end, Some((journal::End::Finished, _)));
+        (0..self.hands.len()).map(|hand| self.runs(hand).iter().filter(finished).count()).sum()
+    }
+
+    /// Waits until so many runs have ended well.
+    pub(super) async fn until_finished(&self, runs: usize) {
+        until("jobs end", async || self.finished() >= runs).await;
     }
 
     /// Waits until a process has so many jobs in its hands.
@@ -163,29 +239,29 @@ impl Crew {
     }
 
     /// Waits until every job has ended well, each once.
-    pub(super) async fn until_done(&self) {
-        let total = u64::from(self.pushed);
-        until("every job has ended", async || {
-            self.counts().await.is_some_and(|info| info.succeeded_total + info.dead >= total)
-        })
-        .await;
+    pub(super) async fn until_done(&mut self) {
+        let total = self.sent.len();
+        let deadline = Instant::now() + Duration::from_mins(2);
+        while self.ended.len() < total {
+            assert!(Instant::now() < deadline, "{} of {total} ended: {:?}", self.ended.len(), self.counts().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            self.collect().await;
+        }
         let info = self.counts().await.expect("answers");
         let left = (info.ready, info.scheduled, info.running, info.dead);
+        let total = total as u64;
         assert_eq!((left, info.pushed_total, info.succeeded_total), ((0, 0, 0, 0), total, total), "{info:?}");
-        let mut ends = BTreeMap::new();
-        for ending in self.queue.endings(usize::MAX).await.expect("answers") {
-            assert_eq!(ending.state, State::Succeeded, "{ending:?}");
-            ends.insert(ending.id, ending);
-        }
-        assert_eq!(ends.len() as u64, total, "one record for each job");
+        let audit = self.queue.audit(&QueueName::default(), false).await.expect("audits");
+        assert_eq!(audit.drift, [], "the store agrees with itself");
     }
 
     /// As [`Crew::until_done`], and proves that the journals agree: none is lost, and each run too many has its reason.
-    pub(super) async fn account(&self) -> Report {
+    pub(super) async fn account(&mut self) -> Report {
         self.until_done().await;
         let runs: Vec<Ran> = (0..self.hands.len()).flat_map(|hand| self.runs(hand)).collect();
-        let report = explain(0..self.pushed, &runs, &self.faults);
-        println!("{} jobs, {} runs, {} faults: {report:?}", self.pushed, runs.len(), self.faults.len());
+        let total = self.sent.len() as u32;
+        let report = explain(0..total, &runs, &self.faults);
+        println!("{total} jobs, {} runs, {} faults: {report:?}", runs.len(), self.faults.len());
         assert!(report.lost.is_empty(), "lost: {:?}", report.lost);
         assert!(report.unexplained.is_empty(), "unexplained: {:#?}", report.unexplained);
         report

@@ -12,5 +12,7 @@ mod crew;
 mod journal;
 mod kills;
 mod report;
+mod rollback;
+mod servers;
 mod stops;
 mod worker_process;

@@ -18,6 +18,8 @@ pub(super) enum Cause {
     Stopped,
     /// The process was told to leave and handed the job back.
     HandedBack,
+    /// The server came back without what it had been told last.
+    RolledBack,
 }
 
 /// One such deed.
@@ -78,7 +80,7 @@ impl Fault {
         let was_out = before.from_ms <= self.to_ms && ended_ms.is_none_or(|at_ms| at_ms + TELLING_MS >= self.from_ms);
         let lease_ms = LEASE.as_millis() as u64;
         let in_time = match self.cause {
-            Cause::Killed => again.from_ms >= self.from_ms,
+            Cause::Killed | Cause::RolledBack => again.from_ms >= self.from_ms,
             // The last beat may have been a whole beat before the stop.
             Cause::Stopped => {
                 self.to_ms - self.from_ms > lease_ms - 3_500 && again.from_ms + 3_500 >= self.from_ms + lease_ms

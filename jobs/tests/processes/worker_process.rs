@@ -58,13 +58,12 @@ pub(super) struct Mark {
     /// How many attempts fail before one succeeds.
     #[serde(default)]
     pub(super) fails: u32,
+    /// Ballast.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) text: String,
 }
 
 impl Mark {
-    pub(super) fn new(n: u32, takes_ms: u64) -> Self {
-        Self { n, takes_ms, fails: 0 }
-    }
-
     pub(super) fn envelope(&self) -> Envelope {
         Envelope::new(self).expect("small")
     }
