@@ -13,7 +13,7 @@ run: ## build and serve on http://127.0.0.1:8480 with embedded storage in ./data
 	@scripts/need.sh
 	cargo run --bin deskhand -- serve
 
-test: ## run all tests on private Redis and PostgreSQL servers; TEST_ONLY=sqlite runs without servers
+test: ## run all tests on private Redis, Valkey and PostgreSQL servers; TEST_ONLY=sqlite runs without servers
 	@scripts/need.sh
 	scripts/test.sh
 

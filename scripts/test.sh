@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Runs all tests, or the command given as arguments, beside private servers that end with it.
 #
-#   TEST_ONLY=sqlite   no servers: what needs Redis or PostgreSQL is left out
-#   DESKHAND_TEST_REDIS_URL and DESKHAND_TEST_POSTGRES_URL, both set: those servers are used and none started
+#   TEST_ONLY=sqlite      no servers: what needs Redis or PostgreSQL is left out
+#   TEST_WITHOUT=valkey   no Valkey: the tests on it are left out
+#   DESKHAND_TEST_REDIS_URL, DESKHAND_TEST_CLUSTER_URL, DESKHAND_TEST_VALKEY_URL, DESKHAND_TEST_POSTGRES_URL
+#                         that server is used and none started; all that is in it may be lost
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/servers.sh
@@ -13,19 +15,27 @@ if [[ ${#command[@]} -eq 0 ]]; then
     command=(cargo test --workspace --locked)
 fi
 
+case "${TEST_WITHOUT:-}" in
+"" | valkey) ;;
+*)
+    echo "TEST_WITHOUT=$TEST_WITHOUT means nothing: the only value is 'valkey'" >&2
+    exit 2
+    ;;
+esac
+
 case "${TEST_ONLY:-}" in
 sqlite)
-    unset DESKHAND_TEST_REDIS_URL DESKHAND_TEST_POSTGRES_URL
+    unset DESKHAND_TEST_REDIS_URL DESKHAND_TEST_CLUSTER_URL DESKHAND_TEST_VALKEY_URL DESKHAND_TEST_POSTGRES_URL
     ;;
 "")
-    if [[ -z "${DESKHAND_TEST_REDIS_URL:-}" || -z "${DESKHAND_TEST_POSTGRES_URL:-}" ]]; then
-        install_servers
-        trap stop_servers EXIT
-        trap 'exit 130' INT
-        trap 'exit 143' TERM HUP
-        start_servers
-    fi
+    install_servers
+    trap stop_servers EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    start_servers
     echo "redis: $DESKHAND_TEST_REDIS_URL"
+    echo "cluster: $DESKHAND_TEST_CLUSTER_URL"
+    echo "valkey: ${DESKHAND_TEST_VALKEY_URL:-left out, because TEST_WITHOUT=valkey}"
     echo "postgresql: $DESKHAND_TEST_POSTGRES_URL"
     ;;
 *)

@@ -25,14 +25,23 @@ impl Store {
     }
 }
 
-/// The address of the server of this run; `None` if the run is without servers.
-pub(crate) fn redis_url() -> Option<String> {
-    let url = std::env::var("DESKHAND_TEST_REDIS_URL").ok();
-    assert!(
-        url.is_some() || std::env::var("TEST_ONLY").as_deref() == Ok("sqlite"),
-        "no Redis for tests: run them with `make test`, or set TEST_ONLY=sqlite"
-    );
+/// The address of a server of this run; `None` if the run is without it.
+fn server_url(variable: &str, without: &[(&str, &str)]) -> Option<String> {
+    let url = std::env::var(variable).ok();
+    let left_out = without.iter().any(|(name, value)| std::env::var(name).as_deref() == Ok(*value));
+    let ways: Vec<_> = without.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert!(url.is_some() || left_out, "no {variable}: run the tests with `make test`, or set {}", ways.join(" or "));
     url
+}
+
+/// The address of the Redis server of this run; `None` if the run is without servers.
+pub(crate) fn redis_url() -> Option<String> {
+    server_url("DESKHAND_TEST_REDIS_URL", &[("TEST_ONLY", "sqlite")])
+}
+
+/// The address of the cluster of this run; `None` if the run is without servers.
+pub(crate) fn cluster_url() -> Option<String> {
+    server_url("DESKHAND_TEST_CLUSTER_URL", &[("TEST_ONLY", "sqlite")])
 }
 
 /// A key prefix nobody else uses.
@@ -40,16 +49,47 @@ pub(crate) fn prefix() -> String {
     format!("test:{}", deskhand_jobs::JobId::new())
 }
 
-/// On the server of this run; `None` if the run is without servers.
+/// On the Redis server of this run.
 pub(crate) async fn redis(endings: Endings) -> Option<Store> {
-    let (url, prefix) = (redis_url()?, prefix());
-    let queue = Arc::new(RedisQueue::open(&url, &prefix, endings).await.expect("the test server answers"));
+    Some(at(&redis_url()?, endings).await)
+}
+
+/// On the cluster of this run.
+pub(crate) async fn cluster(endings: Endings) -> Option<Store> {
+    Some(at(&cluster_url()?, endings).await)
+}
+
+/// On the Valkey server of this run, as a user with no more rights than the README lists.
+pub(crate) async fn valkey(endings: Endings) -> Option<Store> {
+    const WITHOUT: [(&str, &str); 2] = [("TEST_WITHOUT", "valkey"), ("TEST_ONLY", "sqlite")];
+    let url = server_url("DESKHAND_TEST_VALKEY_URL", &WITHOUT)?;
+    let admin = redis::Client::open(url.as_str()).expect("a valid address");
+    let mut admin = admin.get_multiplexed_async_connection().await.expect("the test server answers");
+    user_of_the_readme("desk", "test").exec_async(&mut admin).await.expect("a valid rule");
+    Some(at(&url.replace("://", "://desk:secret@"), endings).await)
+}
+
+/// The README's command that makes a user, with another name, the password "secret" and another prefix.
+pub(crate) fn user_of_the_readme(user: &str, prefix: &str) -> redis::Cmd {
+    let lines = include_str!("../README.md").lines();
+    let rule: Vec<&str> =
+        lines.skip_while(|line| !line.starts_with("ACL SETUSER ")).take_while(|line| *line != "```").collect();
+    let rule = rule.join(" ").replace("SETUSER deskhand", &format!("SETUSER {user}"));
+    let rule = rule.replace(">PASSWORD", ">secret").replace("~deskhand:*", &format!("~{prefix}:*"));
+    let mut words = rule.split_whitespace().filter(|word| *word != "\\");
+    let mut command = redis::cmd(words.next().expect("the README has the command"));
+    command.arg(words.collect::<Vec<_>>());
+    command
+}
+
+async fn at(url: &str, endings: Endings) -> Store {
+    let queue = Arc::new(RedisQueue::open(url, &prefix(), endings).await.expect("the test server answers"));
     let clock = queue.clone();
     let shift: Shift = Box::new(move |ms| {
         let clock = clock.clone();
         Box::pin(async move { clock.shift_clock(ms).await.expect("the clock moves") })
     });
-    Some(Store { queue, shift, _directory: None })
+    Store { queue, shift, _directory: None }
 }
 
 /// In memory; what the model test compares the others with.

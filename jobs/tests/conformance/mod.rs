@@ -14,25 +14,20 @@ mod workers;
 
 /// Runs each named function on every store, as a test of its name.
 macro_rules! on_every_store {
+    (@$module:ident: $store:ident: $($name:ident)*) => {
+        mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                if let Some(store) = crate::fixtures::$store(super::ENDINGS).await { super::$name(store).await; }
+            })*
+        }
+    };
     ($($name:ident),* $(,)?) => {
-        mod on_redis {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                if let Some(store) = crate::fixtures::redis(super::ENDINGS).await { super::$name(store).await; }
-            })*
-        }
-        mod on_memory {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                if let Some(store) = crate::fixtures::memory(super::ENDINGS).await { super::$name(store).await; }
-            })*
-        }
-        mod on_sqlite {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                if let Some(store) = crate::fixtures::sqlite(super::ENDINGS).await { super::$name(store).await; }
-            })*
-        }
+        on_every_store!(@on_redis: redis: $($name)*);
+        on_every_store!(@on_valkey: valkey: $($name)*);
+        on_every_store!(@on_cluster: cluster: $($name)*);
+        on_every_store!(@on_memory: memory: $($name)*);
+        on_every_store!(@on_sqlite: sqlite: $($name)*);
     };
 }
 pub(crate) use on_every_store;

@@ -191,6 +191,11 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_has_the_rule() {
+        assert!(include_str!("../../../README.md").contains(RULE));
+    }
+
+    #[test]
     fn every_command_in_use_is_checked() {
         let mut used = BTreeSet::new();
         for directory in ["src/queue/redis", "src/queue/redis/lua"] {
