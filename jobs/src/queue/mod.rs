@@ -45,8 +45,12 @@ pub use types::*;
 /// How long a worker is believed alive after its last beat.
 pub const LEASE: Duration = Duration::from_secs(12);
 
-/// How often a worker beats. One beat after the lease has run out, its jobs are back: 12 s + 3 s keep the promise of 15 s.
+/// How often a worker beats while it has jobs.
 pub const BEAT: Duration = Duration::from_secs(3);
+
+/// How often a worker beats while it has none. Each also beats when the lease of another runs out ([`Beat::next_expiry_ms`]), so that
+/// the jobs of a dead worker are back a moment after its lease: within 15 s.
+pub const IDLE_BEAT: Duration = Duration::from_secs(6);
 
 /// A job recovered more often than this from workers that died is taken for the cause of their deaths.
 pub const MAX_RECOVERIES: u32 = 3;

@@ -267,6 +267,9 @@ pub struct Beat {
     pub lost: bool,
     /// How many jobs were taken back from dead workers by this call.
     pub rescued: usize,
+    /// How long until the first lease of another worker runs out, unless that worker beats before; `None` if there is no
+    /// other, or this one is lost.
+    pub next_expiry_ms: Option<u64>,
 }
 
 /// The answer to a cancellation.

@@ -115,8 +115,11 @@ impl Queue for MemoryQueue {
                 world.tidy(queue, REMOVED_PER_BEAT);
             }
         }
+        let others = world.workers.iter().filter(|(id, _)| **id != worker.id && world.is_alive(**id));
+        let first_ms = others.map(|(_, (_, expires_ms))| (expires_ms - world.now_ms) as u64).min();
+        let next_expiry_ms = first_ms.filter(|_| !lost);
         self.bell.notify_one();
-        Ok(Beat { lost, rescued })
+        Ok(Beat { lost, rescued, next_expiry_ms })
     }
 
     async fn stops(&self, worker: WorkerId, _: &[QueueName]) -> Result<Vec<JobId>> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::queue_set::QueueSet;
-use crate::queue::{BEAT, LEASE};
+use crate::queue::{BEAT, IDLE_BEAT, LEASE};
 use crate::retry::Backoff;
 
 /// How a worker works.
@@ -54,14 +54,18 @@ impl fmt::Display for Summary {
 /// The times that are no matter of taste; tests shorten them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
-    /// How often the worker beats.
+    /// How often the worker beats while it has jobs.
     pub beat: Duration,
+    /// How often it beats while it has none.
+    pub idle_beat: Duration,
     /// How often a worker that has jobs asks which of them are to stop.
     pub listen: Duration,
     /// For how long it may believe itself alive after a beat.
     pub lease: Duration,
-    /// The longest wait for work before the worker looks by itself.
+    /// The longest wait for work.
     pub idle: Duration,
+    /// After so long without a wake-up the worker looks by itself.
+    pub look: Duration,
     /// How long a cancelled handler may take to tidy up.
     pub cancel_grace: Duration,
     /// How long handlers may take to tidy up when the grace of a stop is over.
@@ -78,9 +82,11 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             beat: BEAT,
+            idle_beat: IDLE_BEAT,
             listen: Duration::from_millis(500),
             lease: LEASE,
             idle: Duration::from_secs(4),
+            look: Duration::from_secs(30),
             cancel_grace: Duration::from_secs(5),
             stop_grace: Duration::from_secs(1),
             flush: Duration::from_secs(5),

@@ -46,6 +46,8 @@ pub(super) struct Feeding {
     failures: u32,
     woken_early: bool,
     vain: u32,
+    /// Until then nothing is to be found unless somebody wakes this worker.
+    quiet_until: Instant,
 }
 
 impl Feeding {
@@ -60,6 +62,7 @@ impl Feeding {
             failures: 0,
             woken_early: false,
             vain: 0,
+            quiet_until: Instant::now(),
         }
     }
 
@@ -98,13 +101,15 @@ impl Feeding {
         if got >= turn.limit {
             return;
         }
-        let due = claim.next_due_ms.map_or(self.pace.idle, Duration::from_millis);
+        let due = claim.next_due_ms.map_or(self.pace.look, Duration::from_millis);
+        let quiet = due.clamp(Duration::from_millis(1), self.pace.look);
+        self.quiet_until = Instant::now() + quiet;
         self.next = match self.vain.checked_sub(VAIN_LIMIT) {
             // A store that wakes for nothing, as for a paused queue, must not make the worker spin.
             Some(beyond) if beyond > 0 => Step::Rest(Duration::from_millis(
                 1_u64.checked_shl(beyond).unwrap_or(u64::MAX).min(LONGEST_VAIN_REST_MS),
             )),
-            _ => Step::Wait(due.clamp(Duration::from_millis(1), self.pace.idle)),
+            _ => Step::Wait(quiet.min(self.pace.idle)),
         };
     }
 
@@ -112,6 +117,11 @@ impl Feeding {
     pub(super) fn waited(&mut self, early: bool) {
         self.failures = 0;
         self.woken_early = early;
+        let quiet = self.quiet_until.saturating_duration_since(Instant::now());
+        if !early && !quiet.is_zero() {
+            // A claim asks every queue; a wait asks once for all.
+            self.next = Step::Wait(quiet.min(self.pace.idle));
+        }
     }
 
     /// Notes that the store did not answer.

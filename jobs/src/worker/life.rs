@@ -4,6 +4,7 @@
 //! calls themselves run on the runtime that drives the store's connections. A handler that blocks a thread delays them only
 //! if it and its like block all threads of that runtime; [`Worker::on_runtime`](super::Worker::on_runtime) takes that away.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -22,6 +23,9 @@ use super::outage::{Call, Failure, Outage};
 use crate::id::JobId;
 use crate::queue::{Beat, Queue, WorkerInfo};
 
+/// So much later a lease has run out by every rounding.
+const JUST_AFTER: Duration = Duration::from_millis(10);
+
 /// Numbers the lives of one worker process.
 pub(super) type LifeNumber = u32;
 
@@ -32,6 +36,8 @@ pub(super) struct Life {
     pub info: WorkerInfo,
     /// Fires when the lease is lost; every handler of this life sees it.
     pub lost: CancellationToken,
+    /// Whether jobs of this life are out.
+    pub busy: AtomicBool,
     /// Fires when nothing of this life is out any more and it may leave.
     pub done: CancellationToken,
     /// Set when the worker goes on under another life: what was known to be out then. The store is to take back the rest.
@@ -104,7 +110,7 @@ async fn keep(care: Care, life: Arc<Life>) {
                 if let Some(known) = life.known.get().filter(|_| !relieved) {
                     relieved = care.relieve(&life, known).await;
                 }
-                sent + care.pace.beat
+                sent + care.rest(&life, &beat)
             }
             Err(failure) => {
                 care.outage.failed(Call::Beat, &failure);
@@ -135,6 +141,13 @@ impl Care {
         self.outage.answered(Call::Beat);
         self.health.beat();
         Ok(beat)
+    }
+
+    /// How long until the next beat: sooner if another worker would be dead by then, whose jobs are to be taken back.
+    fn rest(&self, life: &Life, beat: &Beat) -> Duration {
+        let rest = if life.busy.load(Ordering::Relaxed) { self.pace.beat } else { self.pace.idle_beat };
+        let expiry = beat.next_expiry_ms.map(|ms| Duration::from_millis(ms) + JUST_AFTER);
+        expiry.map_or(rest, |expiry| rest.min(expiry.max(self.pace.beat / 10)))
     }
 
     fn hear(beat: &Beat) {

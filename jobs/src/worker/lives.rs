@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ impl Lives {
             number: self.current,
             info: WorkerInfo { id: WorkerId::new(), ..self.likeness.clone() },
             lost: CancellationToken::new(),
+            busy: AtomicBool::new(false),
             done: CancellationToken::new(),
             known: OnceLock::new(),
         });
@@ -106,6 +108,7 @@ impl Lives {
             for job in jobs {
                 *standing.out.entry(job).or_default() += 1;
             }
+            standing.life.busy.store(!standing.out.is_empty(), Ordering::Relaxed);
         }
     }
 
@@ -118,6 +121,7 @@ impl Lives {
             if *times.get() == 0 {
                 times.remove();
             }
+            standing.life.busy.store(!standing.out.is_empty(), Ordering::Relaxed);
         }
         self.forget_if_done(number);
     }

@@ -20,6 +20,8 @@ on_every_store!(
     many_jobs_of_a_dead_worker_all_come_back,
     a_worker_is_rescued_in_all_its_queues,
     workers_are_listed_while_they_live,
+    a_beat_tells_when_another_worker_would_be_dead,
+    a_wake_up_that_died_with_its_hearer_comes_back_with_a_beat,
     a_wait_ends_when_a_job_is_pushed,
     a_wake_up_that_its_hearer_cannot_use_reaches_another,
     a_wait_ends_by_itself,
@@ -226,4 +228,38 @@ async fn a_wait_for_no_queue_ends_by_itself(store: Store) {
     let start = Instant::now();
     store.queue.wait(&[], Duration::from_millis(50)).await.expect("waits");
     assert!(start.elapsed() >= Duration::from_millis(50), "who has no queue must not spin");
+}
+
+async fn a_beat_tells_when_another_worker_would_be_dead(store: Store) {
+    let q = &*store.queue;
+    let queues = [QueueName::default()];
+    let me = worker_of(q, &queues).await;
+    assert_eq!(q.beat(&me, false).await.expect("beats").next_expiry_ms, None, "alone");
+    worker_of(q, &queues).await;
+    store.pass(5_000).await;
+    let other_ms = q.beat(&me, false).await.expect("beats").next_expiry_ms.expect("there is another");
+    assert!((1..=LEASE.as_millis() as u64 - 5_000).contains(&other_ms), "{other_ms} ms");
+    store.pass(other_ms as i64 + 1).await;
+    // By then it is dead, and no longer one of the others.
+    assert_eq!(q.beat(&me, false).await.expect("beats").next_expiry_ms, None);
+}
+
+async fn a_wake_up_that_died_with_its_hearer_comes_back_with_a_beat(store: Store) {
+    let q = &*store.queue;
+    let queues = [QueueName::default()];
+    let me = worker_of(q, &queues).await;
+    for later_ms in [0, 3_000] {
+        let mut job = plain();
+        job.run_at_ms = (later_ms > 0).then(|| job.id.created_at_ms() + later_ms);
+        q.push(&[job]).await.expect("pushes");
+        store.pass(later_ms + 1).await;
+        // Somebody hears of it and looks no more.
+        q.wait(&queues, Duration::from_millis(20)).await.expect("waits");
+        q.beat(&me, false).await.expect("beats");
+        let start = Instant::now();
+        q.wait(&queues, Duration::from_secs(20)).await.expect("waits");
+        assert!(start.elapsed() < Duration::from_secs(10), "nobody was woken");
+        assert_eq!(claim(q, me.id, 5).await.len(), 1);
+        q.wait(&queues, Duration::from_millis(20)).await.expect("takes what markers are left");
+    }
 }

@@ -69,8 +69,11 @@ impl RedisQueue {
             if register {
                 self.register_queue(queue).await?;
             }
-            let (lost, dead): (u8, Vec<String>) = self.connection.call(&scripts::beat, queue, &arguments).await?;
+            let (lost, dead, next_expiry_ms): (u8, Vec<String>, i64) =
+                self.connection.call(&scripts::beat, queue, &arguments).await?;
             beat.lost |= lost == 1;
+            let next_expiry_ms = u64::try_from(next_expiry_ms).ok();
+            beat.next_expiry_ms = [beat.next_expiry_ms, next_expiry_ms].into_iter().flatten().min();
             for dead in dead {
                 let dead = dead.parse().map_err(|_| self.connection.unreadable(format!("worker {dead:?}")))?;
                 beat.rescued += self.take_back(dead, queue, "dead", &[]).await?;

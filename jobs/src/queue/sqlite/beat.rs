@@ -28,9 +28,10 @@ impl SqliteQueue {
         if known {
             self.tidy_queues(&mut change, worker).await?;
         }
+        let next_expiry_ms = if known { change.next_expiry_ms(&id).await? } else { None };
         change.commit().await?;
         self.bells.ring(&queues);
-        Ok(Beat { lost: !known, rescued })
+        Ok(Beat { lost: !known, rescued, next_expiry_ms })
     }
 
     pub(super) async fn asked_to_stop(&self, worker: WorkerId) -> Result<Vec<JobId>> {
@@ -121,6 +122,13 @@ impl Change {
         Ok(done.rows_affected() > 0)
     }
 
+    /// Returns how long until another worker is dead, unless it beats before.
+    async fn next_expiry_ms(&mut self, id: &str) -> Result<Option<u64>> {
+        let sql = "SELECT min(expires_ms) FROM workers WHERE id <> ?1";
+        let first_ms: Option<i64> = sqlx::query_scalar(sql).bind(id).fetch_one(&mut *self.tx).await?;
+        Ok(first_ms.map(|first_ms| (first_ms - self.now_ms).max(0) as u64))
+    }
+
     fn expires_ms(&self) -> i64 {
         self.now_ms + LEASE.as_millis() as i64
     }
@@ -146,7 +154,7 @@ mod tests {
 
         let other = worker();
         let beat = fixture.store.beat(&other, true).await.expect("beats");
-        assert_eq!(beat, Beat { lost: false, rescued: 2 });
+        assert_eq!(beat, Beat { lost: false, rescued: 2, next_expiry_ms: None });
         assert_eq!(fixture.store.workers().await.expect("reads"), std::slice::from_ref(&other));
         let stale = fixture.store.settle(&[settlement(&lost[0], Verdict::Succeeded)]).await.expect("settles");
         assert_eq!(stale, [Settled::Stale]);

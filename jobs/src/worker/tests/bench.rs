@@ -129,6 +129,7 @@ pub(super) struct Bench {
 pub(super) fn quick() -> Pace {
     Pace {
         beat: Duration::from_millis(20),
+        idle_beat: Duration::from_millis(20),
         listen: Duration::from_millis(20),
         lease: Duration::from_secs(10),
         cancel_grace: Duration::from_millis(200),

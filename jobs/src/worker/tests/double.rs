@@ -116,7 +116,7 @@ impl Queue for Memory {
             inner.alive.insert(worker.id);
             inner.registered.push(worker.id);
         }
-        Ok(Beat { lost: !inner.alive.contains(&worker.id), rescued: 0 })
+        Ok(Beat { lost: !inner.alive.contains(&worker.id), rescued: 0, next_expiry_ms: None })
     }
 
     async fn stops(&self, worker: WorkerId, _: &[QueueName]) -> Result<Vec<JobId>> {
