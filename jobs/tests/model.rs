@@ -4,15 +4,18 @@
 //! Time moves in steps of 5 s and everything that is due is due 2 s off any step, so that the milliseconds that a run takes decide
 //! nothing. Claims take all that is ready: the order of claiming has tests of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use deskhand_jobs::fingerprint::Fingerprint;
 use deskhand_jobs::queue::{
-    Claimed, DeadReason, Endings, Page, Queue, Retention, Settlement, State, Verdict, WorkerInfo,
+    Claimed, DeadFilter, DeadReason, DeadStep, Endings, Pace, Page, Queue, Retention, Settlement, State, Verdict,
+    WorkerInfo,
 };
 use deskhand_jobs::testing::MemoryQueue;
 use deskhand_jobs::{Envelope, JobId, Options, Priority, QueueName, Unique, UniqueUntil, WorkerId};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use serde_json::value::RawValue;
 
 use crate::conformance::job;
 use crate::fixtures::{self, Store};
@@ -34,8 +37,11 @@ enum Step {
     HandBackOthers(usize, Index),
     Cancel(Index),
     RetryNow(Index),
-    Redrive(Index),
+    Redrive(Index, bool),
+    RedriveSome { poisoned: bool },
     Discard(Index),
+    DiscardSome { poisoned: bool },
+    Amend(Index, u8),
     Pause,
     Resume,
     Pass(i64),
@@ -74,8 +80,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..WORKERS, any::<Index>()).prop_map(|(worker, kept)| Step::HandBackOthers(worker, kept)),
         2 => any::<Index>().prop_map(Step::Cancel),
         1 => any::<Index>().prop_map(Step::RetryNow),
-        2 => any::<Index>().prop_map(Step::Redrive),
+        2 => (any::<Index>(), any::<bool>()).prop_map(|(which, later)| Step::Redrive(which, later)),
         1 => any::<Index>().prop_map(Step::Discard),
+        1 => any::<bool>().prop_map(|poisoned| Step::RedriveSome { poisoned }),
+        1 => any::<bool>().prop_map(|poisoned| Step::DiscardSome { poisoned }),
+        1 => (any::<Index>(), any::<u8>()).prop_map(|(which, n)| Step::Amend(which, n)),
         1 => Just(Step::Pause),
         2 => Just(Step::Resume),
         4 => (1i64..4).prop_map(Step::Pass),
@@ -95,7 +104,7 @@ impl Fate {
             Self::HandBack => Verdict::HandBack,
             Self::Cancel => Verdict::Cancelled { reason: text() },
             Self::Fail => Verdict::Dead { reason: DeadReason::Exhausted, error: text() },
-            Self::Poison => Verdict::Dead { reason: DeadReason::Decode, error: text() },
+            Self::Poison => Verdict::Dead { reason: DeadReason::Decode, error: "cannot read it".to_owned() },
         }
     }
 }
@@ -118,6 +127,17 @@ fn new_worker() -> WorkerInfo {
 
 fn settlement(job: &Claimed, verdict: Verdict) -> Settlement {
     Settlement { id: job.id, queue: job.queue.clone(), lease: job.lease.clone(), verdict }
+}
+
+/// Names the dead of one of the two errors.
+fn died_of(poisoned: bool) -> DeadFilter {
+    let error = if poisoned { "cannot read it" } else { "it went wrong" };
+    DeadFilter { fingerprint: Some(Fingerprint::of(error)), ..DeadFilter::all(QueueName::default()) }
+}
+
+fn in_order(mut ids: Vec<JobId>) -> Vec<JobId> {
+    ids.sort_unstable();
+    ids
 }
 
 impl Pair {
@@ -196,8 +216,23 @@ impl Pair {
             }
             Step::Cancel(which) => same!(cancel(self.some_id(*which))),
             Step::RetryNow(which) => same!(retry_now(self.some_id(*which))),
-            Step::Redrive(which) => same!(redrive(&[self.some_id(*which)])),
+            Step::Redrive(which, later) => {
+                let pace = if *later { Pace::every(LATER_MS).then(1) } else { Pace::NOW };
+                same!(redrive_paced(&[self.some_id(*which)], pace));
+            }
             Step::Discard(which) => same!(discard(&[self.some_id(*which)], "not wanted")),
+            Step::RedriveSome { poisoned } => same!(redrive_all(died_of(*poisoned), Pace::NOW)),
+            Step::DiscardSome { poisoned } => {
+                let first = DeadStep::first(died_of(*poisoned));
+                let ours = self.model.discard_step(&first, "not wanted").await.expect("the model answers");
+                let theirs = real.discard_step(&first, "not wanted").await.expect("the store answers");
+                assert_eq!(in_order(theirs.ids), in_order(ours.ids), "discard_step");
+                assert!(theirs.next.is_none() && ours.next.is_none(), "so few are one step");
+            }
+            Step::Amend(which, n) => {
+                let args = RawValue::from_string(format!("{{\"n\":{n}}}")).expect("valid JSON");
+                same!(amend(self.some_id(*which), &args));
+            }
             Step::Pause => same!(pause(&QueueName::default())),
             Step::Resume => same!(resume(&QueueName::default())),
             Step::Pass(steps) => {
@@ -238,8 +273,14 @@ impl Pair {
 
     async fn settle(&self, ours: &Claimed, theirs: &Claimed, verdict: Verdict) {
         let expected = self.model.settle(&[settlement(ours, verdict.clone())]).await.expect("the model answers");
+        let dies = matches!(verdict, Verdict::Dead { .. });
         let answer = self.store.queue.settle(&[settlement(theirs, verdict)]).await.expect("the store answers");
         assert_eq!(answer, expected, "settle");
+        if dies {
+            // Walks go by the time of death: no two of these die within one millisecond.
+            self.model.shift_clock(1).await.expect("moves");
+            self.store.pass(1).await;
+        }
     }
 
     /// Compares everything that can be seen.
@@ -257,12 +298,17 @@ impl Pair {
         }
         for state in State::ALL {
             let list = async |queue: &dyn Queue| {
-                let page = Page { offset: 0, size: 1_000 };
-                let jobs = queue.list(&QueueName::default(), state, page).await.expect("lists");
-                jobs.into_iter().map(|job| job.id).collect::<std::collections::BTreeSet<_>>()
+                let listed = queue.list(&QueueName::default(), state, Page::first(1_000)).await.expect("lists");
+                listed.jobs.into_iter().map(|job| job.id).collect::<std::collections::BTreeSet<_>>()
             };
             assert_eq!(list(real).await, list(&self.model).await, "list of {state}");
         }
+        let groups = async |queue: &dyn Queue| {
+            let groups = queue.dead_groups(&QueueName::default()).await.expect("reads");
+            // When they died, and therefore who died last, depends on the millisecond.
+            groups.into_iter().map(|group| ((group.kind, group.fingerprint), group.count)).collect::<HashMap<_, _>>()
+        };
+        assert_eq!(groups(real).await, groups(&self.model).await, "groups of the dead");
         let ends = async |queue: &dyn Queue| {
             let ends = queue.endings(1_000).await.expect("reads");
             ends.into_iter().map(|end| (end.id, (end.state, end.dead_reason, end.result))).collect::<BTreeMap<_, _>>()
@@ -276,9 +322,10 @@ impl Pair {
 }
 
 /// What of a history does not depend on the millisecond.
-fn shape(history: &deskhand_jobs::queue::History) -> (u32, u32, u32, bool, Option<String>) {
+fn shape(history: &deskhand_jobs::queue::History) -> (u32, u32, u32, bool, Option<String>, u32) {
     let aside = history.aside_since_ms.is_some();
-    (history.failures, history.recoveries, history.hand_backs, aside, history.last_error.clone())
+    let error = history.last_error.clone();
+    (history.failures, history.recoveries, history.hand_backs, aside, error, history.generation)
 }
 
 /// Age decides what is retained, never the number: jobs that end within one millisecond have no order.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use deskhand_jobs::queue::{JobRecord, Page, State};
+use deskhand_jobs::queue::{JobRecord, Listing, Page, State};
 use deskhand_jobs::{JobId, QueueName};
 
 use super::ledger::{self, Filter};
@@ -16,7 +16,7 @@ use crate::base::{PageRequest, Paged, Result, TenantId};
 const BATCH: usize = 500;
 
 /// How many jobs of a state are looked at, of all tenants: a list is for reading, and nobody reads further.
-const MOST: u64 = 10_000;
+const MOST: usize = 10_000;
 
 /// Where the jobs of a list are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,19 +93,16 @@ impl Service {
         filter: &Filter,
     ) -> Result<Vec<JobRecord>> {
         let mut ours = Vec::new();
-        let mut offset = 0;
-        while offset < MOST {
-            let found = self.queue.list(queue, state, Page { offset, size: BATCH }).await?;
-            let is_last = found.is_empty();
-            offset += BATCH as u64;
+        let mut page = Some(Page::first(BATCH));
+        for _ in 0..MOST / BATCH {
+            let Some(asked) = page else { break };
+            let Listing { jobs: found, next } = self.queue.list(queue, state, asked).await?;
+            page = next.map(|next| Page::after(next, BATCH));
             let ids: Vec<JobId> = found.iter().map(|record| record.id).collect();
             let mut tx = self.db.read().await?;
             let known = ledger::among(&mut tx, tenant, filter, &ids).await?;
             let records = found.into_iter().filter(|record| known.contains(&record.id));
             ours.extend(records.map(|record| JobRecord { payload: None, ..record }));
-            if is_last {
-                break;
-            }
         }
         Ok(ours)
     }

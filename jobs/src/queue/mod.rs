@@ -23,7 +23,9 @@
 //!    id again is a duplicate. With [`Endings::Retain`] the job itself stays for a while, and so does the taken id.
 
 mod audit;
+mod dead;
 mod explain;
+mod page;
 pub mod redis;
 mod retention;
 pub mod sqlite;
@@ -32,12 +34,16 @@ mod types;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::value::RawValue;
 
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 
 pub use audit::{Audit, Drift, DriftKind, MOST_DRIFT};
+pub(crate) use dead::kind_in;
+pub use dead::{Amended, DEAD_STEP, DeadFilter, DeadGroup, DeadStep, MAX_DEAD_GROUPS, Moved, Pace};
 pub use explain::{Code, Reason, explain};
+pub use page::{Cursor, Listing, NoCursor, Page};
 pub use retention::{Endings, Retention};
 pub(crate) use retention::{REMOVED_PER_BEAT, REMOVED_PER_END};
 pub use types::*;
@@ -96,11 +102,59 @@ pub trait Queue: Send + Sync + 'static {
     /// Makes a scheduled job ready now. `false` if there is no such scheduled job.
     async fn retry_now(&self, id: JobId) -> Result<bool>;
 
-    /// Makes dead jobs ready again with their counters at zero. Answers with the ids that were dead.
-    async fn redrive(&self, ids: &[JobId]) -> Result<Vec<JobId>>;
+    /// Makes dead jobs ready again, all at once; see [`Queue::redrive_paced`].
+    async fn redrive(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
+        self.redrive_paced(ids, Pace::NOW).await
+    }
+
+    /// Makes dead jobs run again with their counters at zero and their generation one higher: ready, or scheduled if the pace lets
+    /// them wait. Answers with the ids that were dead.
+    async fn redrive_paced(&self, ids: &[JobId], pace: Pace) -> Result<Vec<JobId>>;
+
+    /// The same for dead jobs named by what they are, the oldest first and in bounded steps.
+    async fn redrive_step(&self, step: &DeadStep, pace: Pace) -> Result<Moved>;
+
+    /// Takes all steps of a redrive; answers how many jobs run again. A job that dies again meanwhile stays dead.
+    async fn redrive_all(&self, filter: DeadFilter, pace: Pace) -> Result<u64> {
+        let (mut next, mut pace, mut count) = (Some(DeadStep::first(filter)), pace, 0);
+        while let Some(step) = next {
+            let moved = self.redrive_step(&step, pace).await?;
+            pace = pace.then(moved.ids.len());
+            count += moved.ids.len() as u64;
+            next = moved.next;
+        }
+        Ok(count)
+    }
 
     /// Ends dead jobs as cancelled. Answers with the ids that were dead.
     async fn discard(&self, ids: &[JobId], reason: &str) -> Result<Vec<JobId>>;
+
+    /// The same for dead jobs named by what they are, the oldest first and in bounded steps.
+    async fn discard_step(&self, step: &DeadStep, reason: &str) -> Result<Moved>;
+
+    /// Gives a dead job other arguments; its kind, options, tenant and headers stay.
+    async fn amend(&self, id: JobId, args: &RawValue) -> Result<Amended> {
+        let Some(record) = self.job(id).await?.filter(|record| record.state == State::Dead) else {
+            return Ok(Amended::NotDead);
+        };
+        let old = record.payload.unwrap_or_default();
+        match dead::amended(id, record.queue.clone(), &old, args) {
+            Err(refusal) => Ok(Amended::Refused(refusal)),
+            Ok(new) if self.swap_payload(&record.queue, id, &old, &new).await? => Ok(Amended::Done),
+            Ok(_) => Ok(Amended::Changed),
+        }
+    }
+
+    /// Gives a dead job another payload if it still has the old one; `false` if it is not so. What [`Queue::amend`] is made of.
+    async fn swap_payload(&self, queue: &QueueName, id: JobId, old: &[u8], new: &[u8]) -> Result<bool>;
+
+    /// Reads dead jobs by what they are, the latest dead first. A filter that fits few of many may bring a page that is short, even
+    /// empty, and yet has a next one.
+    async fn dead(&self, filter: &DeadFilter, page: Page) -> Result<Listing>;
+
+    /// Counts the dead of a queue by what they do and what they died of, the group that grew last first; at most
+    /// [`MAX_DEAD_GROUPS`].
+    async fn dead_groups(&self, queue: &QueueName) -> Result<Vec<DeadGroup>>;
 
     /// Stops handing out jobs of a queue; what runs goes on.
     async fn pause(&self, queue: &QueueName) -> Result<()>;
@@ -112,8 +166,9 @@ pub trait Queue: Send + Sync + 'static {
     async fn job(&self, id: JobId) -> Result<Option<JobRecord>>;
 
     /// Reads jobs of one queue in one state: ready in the order of claiming, scheduled by due time, dead and ended by the time of
-    /// the end, latest first. At most `page.size`.
-    async fn list(&self, queue: &QueueName, state: State, page: Page) -> Result<Vec<JobRecord>>;
+    /// the end, latest first. A page costs the same wherever it is in the list, and jobs that come or go meanwhile make no other one
+    /// appear twice or never; only the ready on Redis are paged by their place in line, which moves when others are claimed.
+    async fn list(&self, queue: &QueueName, state: State, page: Page) -> Result<Listing>;
 
     /// Tells which of these ids the store knows, in whatever state.
     async fn known(&self, ids: &[JobId]) -> Result<Vec<JobId>>;

@@ -149,6 +149,9 @@ pub struct History {
     pub aside_since_ms: Option<i64>,
     /// The last error, or the reason of the end.
     pub last_error: Option<String>,
+    /// Times that it was redriven from among the dead; the other counters begin anew each time.
+    #[serde(default)]
+    pub generation: u32,
 }
 
 /// The end of one attempt, as told to the store.
@@ -371,15 +374,6 @@ pub struct Ending {
     pub running: Option<(WorkerId, i64)>,
     /// When it ended, by the store's clock.
     pub ended_at_ms: i64,
-}
-
-/// A slice of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Page {
-    /// How many to pass over.
-    pub offset: u64,
-    /// How many to return.
-    pub size: usize,
 }
 
 /// What a check of a store found.

@@ -6,8 +6,6 @@ use crate::queue::{Page, Queue, Result, Settlement, State, Verdict, WorkerInfo};
 use crate::registry::Registry;
 use crate::worker;
 
-const ALL: Page = Page { offset: 0, size: 10_000 };
-
 /// Returns the jobs of a kind that wait, ready or scheduled, in every queue.
 ///
 /// # Errors
@@ -16,7 +14,7 @@ pub async fn enqueued<J: Job>(queue: &dyn Queue) -> Result<Vec<J>> {
     let mut found = Vec::new();
     for info in queue.queues().await? {
         for state in [State::Ready, State::Scheduled] {
-            for record in queue.list(&info.name, state, ALL).await? {
+            for record in queue.list(&info.name, state, Page::first(10_000)).await?.jobs {
                 let payload = record.payload.unwrap_or_default();
                 let envelope = Envelope::decode(record.id, record.queue, &payload).ok();
                 let of_kind = envelope.filter(|envelope| envelope.kind.as_str() == J::KIND);

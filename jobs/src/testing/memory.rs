@@ -7,10 +7,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::id::{JobId, QueueName, WorkerId};
+use crate::fingerprint::Fingerprint;
+use crate::id::{JobId, Kind, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::options::{Priority, Unique};
-use crate::queue::{DeadReason, Endings, History, JobRecord, Lease, QueueInfo, REMOVED_PER_END, State, WorkerInfo};
+use crate::queue::{
+    DeadReason, Endings, History, JobRecord, Lease, QueueInfo, REMOVED_PER_END, State, WorkerInfo, kind_in,
+};
 
 /// A store of jobs in memory. Its time is the present, and a test can move it on.
 pub struct MemoryQueue {
@@ -106,6 +109,9 @@ pub(super) struct Row {
     pub(super) history: History,
     pub(super) result: Option<serde_json::Value>,
     pub(super) dead_reason: Option<DeadReason>,
+    /// What it does and what it died of, once it has died.
+    pub(super) kind: Option<Kind>,
+    pub(super) fingerprint: Option<Fingerprint>,
     pub(super) ended_at_ms: i64,
     /// Whether its end waits to be fetched.
     pub(super) ending: bool,
@@ -130,6 +136,8 @@ impl World {
             history: History::default(),
             result: None,
             dead_reason: None,
+            kind: None,
+            fingerprint: None,
             ended_at_ms: 0,
             ending: false,
         };
@@ -217,6 +225,8 @@ impl World {
         if let Some(row) = self.rows.get_mut(&id) {
             (row.state, row.ended_at_ms, row.ending, row.lease) = (State::Dead, now_ms, keep, None);
             row.dead_reason = Some(reason);
+            row.kind = kind_in(&row.payload);
+            row.fingerprint = row.history.last_error.as_deref().map(Fingerprint::of);
         }
     }
 

@@ -9,8 +9,9 @@ use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::options::{OnConflict, UniqueUntil};
 use crate::queue::{
-    Audit, Beat, Cancelled, Claim, Claimed, Ending, Health, JobRecord, LEASE, Lease, Page, Pushed, Queue, QueueInfo,
-    REMOVED_PER_BEAT, Result, Settled, Settlement, State, WorkerInfo,
+    Audit, Beat, Cancelled, Claim, Claimed, DeadFilter, DeadGroup, DeadStep, Ending, Health, JobRecord, LEASE, Lease,
+    Listing, Moved, Pace, Page, Pushed, Queue, QueueInfo, REMOVED_PER_BEAT, Result, Settled, Settlement, State,
+    WorkerInfo,
 };
 
 impl World {
@@ -217,39 +218,52 @@ impl Queue for MemoryQueue {
         Ok(scheduled)
     }
 
-    async fn redrive(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
+    async fn redrive_paced(&self, ids: &[JobId], pace: Pace) -> Result<Vec<JobId>> {
         let mut world = self.world();
-        let (mut moved, now_ms) = (Vec::new(), world.now_ms);
+        let mut moved = Vec::new();
         for id in ids {
-            let Some(row) = world.rows.get_mut(id).filter(|row| row.state == State::Dead) else { continue };
-            (row.history, row.dead_reason, row.ending) = (crate::queue::History::default(), None, false);
-            if row.key_until_ms <= now_ms {
-                row.unique = None;
+            if world.revive(*id, pace.delay_ms(moved.len())) {
+                moved.push(*id);
             }
-            let (queue, unique) = (row.queue.clone(), row.unique.clone());
-            if world.hold(*id, &queue, unique.as_ref()).is_some()
-                && let Some(row) = world.rows.get_mut(id)
-            {
-                row.unique = None;
-            }
-            world.ready(*id, false);
-            moved.push(*id);
         }
         self.bell.notify_one();
         Ok(moved)
     }
 
+    async fn redrive_step(&self, step: &DeadStep, pace: Pace) -> Result<Moved> {
+        let mut world = self.world();
+        let (ids, next) = world.walk(step)?;
+        for (n, id) in ids.iter().enumerate() {
+            world.revive(*id, pace.delay_ms(n));
+        }
+        self.bell.notify_one();
+        Ok(Moved { ids, next })
+    }
+
     async fn discard(&self, ids: &[JobId], reason: &str) -> Result<Vec<JobId>> {
         let mut world = self.world();
-        let mut moved = Vec::new();
-        for id in ids {
-            let Some(row) = world.rows.get_mut(id).filter(|row| row.state == State::Dead) else { continue };
-            // Nobody ran it into this end.
-            (row.history.last_error, row.running) = (Some(reason.to_owned()), None);
-            world.end(*id, State::Cancelled);
-            moved.push(*id);
+        Ok(ids.iter().copied().filter(|id| world.give_up(*id, reason)).collect())
+    }
+
+    async fn discard_step(&self, step: &DeadStep, reason: &str) -> Result<Moved> {
+        let mut world = self.world();
+        let (ids, next) = world.walk(step)?;
+        for id in &ids {
+            world.give_up(*id, reason);
         }
-        Ok(moved)
+        Ok(Moved { ids, next })
+    }
+
+    async fn swap_payload(&self, _: &QueueName, id: JobId, old: &[u8], new: &[u8]) -> Result<bool> {
+        Ok(self.world().swap(id, old, new))
+    }
+
+    async fn dead(&self, filter: &DeadFilter, page: Page) -> Result<Listing> {
+        self.world().list_dead(filter, &page)
+    }
+
+    async fn dead_groups(&self, queue: &QueueName) -> Result<Vec<DeadGroup>> {
+        Ok(self.world().dead_groups(queue))
     }
 
     async fn pause(&self, queue: &QueueName) -> Result<()> {
@@ -267,22 +281,8 @@ impl Queue for MemoryQueue {
         Ok(self.world().rows.get(&id).map(|row| row.record(id)))
     }
 
-    async fn list(&self, queue: &QueueName, state: State, page: Page) -> Result<Vec<JobRecord>> {
-        let world = self.world();
-        let ids = if state == State::Ready {
-            world.line(queue)
-        } else {
-            let mut ids: Vec<(i64, JobId)> = world
-                .rows
-                .iter()
-                .filter(|(_, row)| row.state == state && row.queue == *queue)
-                .map(|(id, row)| (if state == State::Scheduled { row.run_at_ms } else { -row.ended_at_ms }, *id))
-                .collect();
-            ids.sort_unstable();
-            ids.into_iter().map(|(_, id)| id).collect()
-        };
-        let slice = ids.into_iter().skip(page.offset as usize).take(page.size);
-        Ok(slice.filter_map(|id| Some(world.rows.get(&id)?.record(id))).collect())
+    async fn list(&self, queue: &QueueName, state: State, page: Page) -> Result<Listing> {
+        self.world().list(queue, state, &page)
     }
 
     async fn known(&self, ids: &[JobId]) -> Result<Vec<JobId>> {

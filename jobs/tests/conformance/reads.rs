@@ -3,22 +3,18 @@
 use deskhand_jobs::queue::{DeadReason, Endings, Page, State, Verdict};
 use deskhand_jobs::{Options, Priority, QueueName};
 
-use super::{claim, forget_all, job, on_every_store, plain, queue, settle, worker, worker_of};
+use super::{claim, forget_all, job, on_every_store, plain, settle, worker, worker_of};
 use crate::fixtures::Store;
 
 const ENDINGS: Endings = Endings::Keep;
 
 on_every_store!(
     every_state_is_listed,
-    lists_come_in_pages,
-    a_page_beyond_everything_is_empty,
     the_ended_are_listed_latest_first,
     counts_follow_a_mixed_life,
     a_store_is_fit_for_use,
     dropped_endings_leave_no_trace_even_when_mixed,
 );
-
-const ALL: Page = Page { offset: 0, size: 100 };
 
 async fn every_state_is_listed(store: Store) {
     let q = &*store.queue;
@@ -39,52 +35,12 @@ async fn every_state_is_listed(store: Store) {
     }
     q.push(&[plain()]).await.expect("pushes");
     for state in State::ALL {
-        let listed = q.list(&QueueName::default(), state, ALL).await.expect("lists");
+        let listed = q.list(&QueueName::default(), state, Page::first(100)).await.expect("lists").jobs;
         assert_eq!(listed.len(), 1, "{state}");
         assert_eq!(listed[0].state, state);
         let read = q.job(listed[0].id).await.expect("reads").expect("is there");
         assert_eq!((read.state, read.history.clone()), (state, listed[0].history.clone()));
     }
-}
-
-async fn lists_come_in_pages(store: Store) {
-    let q = &*store.queue;
-    let jobs: Vec<_> = (0..10)
-        .map(|n| {
-            let priority = if n < 5 { Priority::Normal } else { Priority::Critical };
-            job(Options { priority, ..Options::default() })
-        })
-        .collect();
-    q.push(&jobs).await.expect("pushes");
-    let mut seen = Vec::new();
-    for offset in [0, 4, 8, 12] {
-        let page = q.list(&QueueName::default(), State::Ready, Page { offset, size: 4 }).await.expect("lists");
-        assert_eq!(page.len(), 4.min(10_usize.saturating_sub(offset as usize)));
-        seen.extend(page.iter().map(|job| job.id));
-    }
-    let expected: Vec<_> = jobs[5..].iter().chain(&jobs[..5]).map(|job| job.id).collect();
-    assert_eq!(seen, expected, "in the order of claiming");
-    assert!(q.list(&queue("other"), State::Ready, ALL).await.expect("lists").is_empty());
-}
-
-async fn a_page_beyond_everything_is_empty(store: Store) {
-    let q = &*store.queue;
-    let me = worker(q).await;
-    for verdict in [Verdict::Succeeded, Verdict::Dead { reason: DeadReason::Failed, error: "no".into() }] {
-        q.push(&[plain()]).await.expect("pushes");
-        settle(q, &claim(q, me, 1).await[0], verdict).await;
-    }
-    let mut later = plain();
-    later.run_at_ms = Some(chrono::Utc::now().timestamp_millis() + 100_000);
-    q.push(&[later, plain()]).await.expect("pushes");
-    for state in State::ALL {
-        for (offset, size) in [(0, 0), (7, 0), (7, 7), (u64::MAX, 1), (u64::MAX, usize::MAX)] {
-            let page = q.list(&QueueName::default(), state, Page { offset, size }).await.expect("lists");
-            assert!(page.is_empty(), "{state} from {offset}, {size} of them");
-        }
-    }
-    let all = q.list(&QueueName::default(), State::Ready, Page { offset: 0, size: usize::MAX }).await.expect("lists");
-    assert_eq!(all.len(), 1);
 }
 
 async fn the_ended_are_listed_latest_first(store: Store) {
@@ -108,8 +64,11 @@ async fn the_ended_are_listed_latest_first(store: Store) {
     }
     for (state, expected) in [State::Succeeded, State::Cancelled, State::Dead].into_iter().zip(expected) {
         let mut listed = Vec::new();
-        for offset in 0..3 {
-            listed.extend(q.list(&QueueName::default(), state, Page { offset, size: 1 }).await.expect("lists"));
+        let mut page = Some(Page::first(1));
+        while let Some(asked) = page {
+            let found = q.list(&QueueName::default(), state, asked).await.expect("lists");
+            listed.extend(found.jobs);
+            page = found.next.map(|next| Page::after(next, 1));
         }
         assert_eq!(listed.iter().map(|job| job.id).collect::<Vec<_>>(), expected, "{state}");
     }

@@ -23,8 +23,8 @@ on_every_store!(
 );
 
 async fn list(q: &dyn Queue, state: State) -> Vec<JobId> {
-    let page = Page { offset: 0, size: 1_000 };
-    q.list(&QueueName::default(), state, page).await.expect("lists").iter().map(|job| job.id).collect()
+    let page = Page::first(1_000);
+    q.list(&QueueName::default(), state, page).await.expect("lists").jobs.iter().map(|job| job.id).collect()
 }
 
 /// Runs a job to this end; so long after the one before that the order of ends is plain.
@@ -167,7 +167,7 @@ async fn each_queue_retains_its_own(store: Store) {
         q.cancel(job.id).await.expect("cancels");
     }
     end(&store, &plain(), Verdict::Succeeded).await;
-    let page = Page { offset: 0, size: 99 };
-    assert_eq!(q.list(&other, State::Cancelled, page).await.expect("lists").len() as u64, MAX_COUNT);
+    let page = Page::first(99);
+    assert_eq!(q.list(&other, State::Cancelled, page).await.expect("lists").jobs.len() as u64, MAX_COUNT);
     assert_eq!(list(q, State::Succeeded).await.len(), 1);
 }

@@ -1,6 +1,6 @@
 //! What can be looked at: jobs, queues, workers, endings.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use super::store::RedisQueue;
 use super::work::{Record, by_queue, read_history};
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::options::Priority;
-use crate::queue::{DeadReason, Ending, JobRecord, Page, QueueInfo, Result, State, WorkerInfo};
+use crate::queue::{DeadReason, Ending, JobRecord, QueueInfo, Result, State, WorkerInfo};
 
 /// The most ids that one call asks for.
 const BATCH: usize = 500;
@@ -64,67 +64,7 @@ impl RedisQueue {
         Ok(known)
     }
 
-    pub(super) async fn list_jobs(&self, queue: &QueueName, state: State, page: Page) -> Result<Vec<JobRecord>> {
-        let ids = self.list_ids(queue, state, page).await?;
-        let records = self.read_jobs(queue, &ids).await?;
-        // A job may have moved on between the two looks.
-        Ok(records.into_iter().flatten().filter(|record| record.state == state).collect())
-    }
-
-    async fn list_ids(&self, queue: &QueueName, state: State, page: Page) -> Result<Vec<JobId>> {
-        // What the server counts with; beyond it there is nothing.
-        const END: usize = i64::MAX as usize;
-        let from = usize::try_from(page.offset).unwrap_or(END).min(END);
-        let to = from.saturating_add(page.size).min(END);
-        if from == to {
-            return Ok(Vec::new());
-        }
-        let key = |word: &str| self.connection.key(queue, word);
-        let ids: Vec<Vec<u8>> = match state {
-            State::Ready => {
-                let mut ids = Vec::new();
-                let mut passed = 0;
-                for rank in 0..Priority::ALL.len() {
-                    let list = key(&format!("ready:{rank}"));
-                    let size: usize = self.connection.command(redis::cmd("LLEN").arg(&list)).await?;
-                    let (start, end) = (from.saturating_sub(passed), to.saturating_sub(passed));
-                    if start < size && end > 0 {
-                        let part: Vec<Vec<u8>> =
-                            self.connection.command(redis::cmd("LRANGE").arg(&list).arg(start).arg(end - 1)).await?;
-                        ids.extend(part);
-                    }
-                    passed += size;
-                }
-                ids
-            }
-            State::Scheduled => {
-                self.connection.command(redis::cmd("ZRANGE").arg(key("due")).arg(from).arg(to - 1)).await?
-            }
-            State::Dead => {
-                let command = redis::cmd("ZRANGE").arg(key("dead")).arg(from).arg(to - 1).arg("REV").to_owned();
-                self.connection.command(&command).await?
-            }
-            State::Running => {
-                let mut ids: Vec<Vec<u8>> = self.connection.command(redis::cmd("HKEYS").arg(key("running"))).await?;
-                ids.sort();
-                slice(ids, from, to)
-            }
-            // As many as nobody has fetched yet, which are few while somebody does, or as many as are retained.
-            State::Succeeded | State::Cancelled => {
-                let records = self.scan_endings(queue, usize::MAX).await?;
-                let of_state = records.into_iter().filter_map(|(id, text)| {
-                    let past = read_history(&text);
-                    (past.state.as_deref() == Some(state.as_str())).then_some((past.ended_at_ms, id))
-                });
-                // A scan may meet a record twice.
-                let by_time: BTreeSet<_> = of_state.collect();
-                slice(by_time.into_iter().rev().map(|(_, id)| id).collect(), from, to)
-            }
-        };
-        ids.iter().map(|id| self.read_id(id)).collect()
-    }
-
-    async fn read_jobs(&self, queue: &QueueName, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
+    pub(super) async fn read_jobs(&self, queue: &QueueName, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
         let mut records = Vec::with_capacity(ids.len());
         for part in ids.chunks(BATCH) {
             let rows: Vec<Value> =
@@ -234,7 +174,7 @@ impl RedisQueue {
     }
 
     /// Reads records of endings until there are at least `enough` or no more.
-    async fn scan_endings(&self, queue: &QueueName, enough: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    pub(super) async fn scan_endings(&self, queue: &QueueName, enough: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let (mut cursor, mut found) = (0_u64, Vec::new());
         while found.len() < enough {
             let mut command = redis::cmd("HSCAN");
@@ -277,11 +217,6 @@ impl RedisQueue {
         }
         Ok(())
     }
-}
-
-fn slice(mut items: Vec<Vec<u8>>, from: usize, to: usize) -> Vec<Vec<u8>> {
-    items.truncate(to);
-    items.split_off(from.min(items.len()))
 }
 
 /// Reads `worker:epoch:claimed_at`.

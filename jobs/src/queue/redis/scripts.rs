@@ -7,10 +7,13 @@ use std::sync::LazyLock;
 use redis::Script;
 
 macro_rules! scripts {
-    ($head:literal: $($name:ident),*) => {
+    ($head:literal $($part:literal)*: $($name:ident),*) => {
+        scripts!(@ concat!($(include_str!(concat!("lua/", $part, ".lua"))),*), $head: $($name),*);
+    };
+    (@ $parts:expr, $head:literal: $($name:ident),*) => {
         $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
             let text = include_str!(concat!("lua/", stringify!($name), ".lua"));
-            Script::new(&[$head, include_str!("lua/prelude.lua"), text].concat())
+            Script::new(&[$head, include_str!("lua/prelude.lua"), $parts, text].concat())
         });)*
     };
 }
@@ -18,4 +21,8 @@ macro_rules! scripts {
 scripts!("": push);
 
 // A server whose memory is full must refuse new jobs, but not the beats and ends by which it becomes empty again.
-scripts!("#!lua flags=allow-oom\n": claim, settle, beat, stops, rescue, cancel, retry, redrive, discard, pause, read, workers, forget, audit);
+scripts!("#!lua flags=allow-oom\n": claim, settle, beat, stops, rescue, cancel, retry, pause, read, workers, forget, audit);
+
+// These pages and walks have some text in common.
+scripts!("#!lua flags=allow-oom\n" "keyset": list);
+scripts!("#!lua flags=allow-oom\n" "keyset" "graves": redrive, redrive_like, discard, discard_like, list_dead, dead_groups, swap);

@@ -1,12 +1,9 @@
-//! What people do: cancel, retry, redrive, discard, pause.
+//! What people do: cancel, retry, pause.
 
 use super::scripts;
 use super::store::RedisQueue;
 use crate::id::{JobId, QueueName};
 use crate::queue::{Cancelled, Result};
-
-/// The most ids that one script call handles.
-const BATCH: usize = 500;
 
 impl RedisQueue {
     pub(super) async fn cancel_job(&self, id: JobId) -> Result<Cancelled> {
@@ -29,34 +26,6 @@ impl RedisQueue {
             }
         }
         Ok(false)
-    }
-
-    pub(super) async fn redrive_dead(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
-        let mut moved = Vec::new();
-        for queue in self.queue_names().await? {
-            for part in ids.chunks(BATCH) {
-                let found: Vec<Vec<u8>> =
-                    self.connection.call(&scripts::redrive, &queue, part.iter().map(JobId::as_bytes)).await?;
-                for id in found {
-                    moved.push(self.read_id(&id)?);
-                }
-            }
-        }
-        Ok(moved)
-    }
-
-    pub(super) async fn discard_dead(&self, ids: &[JobId], reason: &str) -> Result<Vec<JobId>> {
-        let mut moved = Vec::new();
-        for queue in self.queue_names().await? {
-            for part in ids.chunks(BATCH) {
-                let arguments = std::iter::once(reason.as_bytes()).chain(part.iter().map(|id| &id.as_bytes()[..]));
-                let found: Vec<Vec<u8>> = self.connection.call(&scripts::discard, &queue, arguments).await?;
-                for id in found {
-                    moved.push(self.read_id(&id)?);
-                }
-            }
-        }
-        Ok(moved)
     }
 
     pub(super) async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<()> {

@@ -10,8 +10,8 @@ use super::wait::Waiter;
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::queue::{
-    Audit, Beat, Cancelled, Claim, Ending, Endings, Health, JobRecord, Page, Pushed, Queue, QueueInfo, Result, Settled,
-    Settlement, State, WorkerInfo,
+    Audit, Beat, Cancelled, Claim, DeadFilter, DeadGroup, DeadStep, Ending, Endings, Health, JobRecord, Listing, Moved,
+    Pace, Page, Pushed, Queue, QueueInfo, Result, Settled, Settlement, State, WorkerInfo,
 };
 
 /// The store on Redis.
@@ -101,12 +101,32 @@ impl Queue for RedisQueue {
         self.retry_job(id).await
     }
 
-    async fn redrive(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
-        self.redrive_dead(ids).await
+    async fn redrive_paced(&self, ids: &[JobId], pace: Pace) -> Result<Vec<JobId>> {
+        self.redrive_dead(ids, pace).await
+    }
+
+    async fn redrive_step(&self, step: &DeadStep, pace: Pace) -> Result<Moved> {
+        self.redrive_named(step, pace).await
     }
 
     async fn discard(&self, ids: &[JobId], reason: &str) -> Result<Vec<JobId>> {
         self.discard_dead(ids, reason).await
+    }
+
+    async fn discard_step(&self, step: &DeadStep, reason: &str) -> Result<Moved> {
+        self.discard_named(step, reason).await
+    }
+
+    async fn swap_payload(&self, queue: &QueueName, id: JobId, old: &[u8], new: &[u8]) -> Result<bool> {
+        self.swap(queue, id, old, new).await
+    }
+
+    async fn dead(&self, filter: &DeadFilter, page: Page) -> Result<Listing> {
+        self.list_dead(filter, page).await
+    }
+
+    async fn dead_groups(&self, queue: &QueueName) -> Result<Vec<DeadGroup>> {
+        self.groups_of_dead(queue).await
     }
 
     async fn pause(&self, queue: &QueueName) -> Result<()> {
@@ -121,7 +141,7 @@ impl Queue for RedisQueue {
         self.find_job(id).await
     }
 
-    async fn list(&self, queue: &QueueName, state: State, page: Page) -> Result<Vec<JobRecord>> {
+    async fn list(&self, queue: &QueueName, state: State, page: Page) -> Result<Listing> {
         self.list_jobs(queue, state, page).await
     }
 

@@ -6,6 +6,7 @@ use redis::Value;
 
 use super::scripts;
 use super::store::RedisQueue;
+use crate::fingerprint::Fingerprint;
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::options::{OnConflict, Options, Priority, UniqueUntil};
@@ -97,11 +98,19 @@ impl RedisQueue {
         why: &str,
         kept: &[JobId],
     ) -> Result<usize> {
+        // The number of workers in front makes no difference.
+        let poison = Fingerprint::of("1 workers died while running this job");
         let mut taken = 0;
         let mut cursor = "0".to_owned();
         loop {
             let (worker, recoveries) = (worker.to_string(), MAX_RECOVERIES.to_string());
-            let fixed = [worker.as_bytes(), cursor.as_bytes(), why.as_bytes(), recoveries.as_bytes()];
+            let fixed = [
+                worker.as_bytes(),
+                cursor.as_bytes(),
+                why.as_bytes(),
+                recoveries.as_bytes(),
+                poison.as_str().as_bytes(),
+            ];
             let arguments = fixed.into_iter().chain(kept.iter().map(|id| &id.as_bytes()[..]));
             let part: (String, usize) = self.connection.call(&scripts::rescue, queue, arguments).await?;
             taken += part.1;
@@ -212,6 +221,7 @@ struct Past {
     t: Option<f64>,
     d: Option<String>,
     p: Option<u8>,
+    n: u32,
     o: Option<String>,
 }
 
@@ -238,6 +248,7 @@ pub(super) fn read_history(text: &[u8]) -> Record {
             hand_backs: past.h,
             aside_since_ms: past.a.map(|at| at as i64),
             last_error: past.e,
+            generation: past.n,
         },
         state: past.s,
         lease: past.l,
@@ -298,7 +309,8 @@ fn verdict_text(verdict: &Verdict) -> String {
         Verdict::HandBack => "H".to_owned(),
         Verdict::Cancelled { reason } => format!("C{reason}"),
         Verdict::Dead { reason, error } => {
-            format!("D{}:{}:{error}", u8::from(reason.counts_as_failure()), reason.as_str())
+            let fingerprint = Fingerprint::of(error);
+            format!("D{}:{}:{fingerprint}:{error}", u8::from(reason.counts_as_failure()), reason.as_str())
         }
     }
 }

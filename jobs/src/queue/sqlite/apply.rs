@@ -9,8 +9,9 @@ use super::columns::held;
 use super::fault::{Fault, Result};
 use super::open::{Change, SqliteQueue};
 use super::step::{Goal, Step};
-use crate::id::{JobId, QueueName};
-use crate::queue::{Endings, History, REMOVED_PER_END, State};
+use crate::fingerprint::Fingerprint;
+use crate::id::{JobId, Kind, QueueName};
+use crate::queue::{Endings, History, REMOVED_PER_END, State, kind_in};
 
 /// A job as a decision needs it; its fields stand in the order of `held!`.
 #[derive(Debug, serde::Deserialize)]
@@ -70,12 +71,13 @@ impl SqliteQueue {
     /// Writes what became of jobs.
     pub(super) async fn apply(&self, change: &mut Change, steps: Vec<(Held, Step)>) -> Result<()> {
         let mut totals = BTreeMap::<String, Totals>::new();
+        let kinds = change.kinds(&steps).await?;
         let (mut gone, mut succeeded, mut moved) = (Vec::new(), Vec::new(), Vec::new());
         for (held, step) in steps {
             match step.goal {
                 Goal::Succeeded | Goal::Cancelled if self.endings == Endings::Drop => gone.push(held.entry),
                 Goal::Succeeded if step.result.is_none() => succeeded.push(held.entry),
-                _ => moved.push(row(&held, &step, change.now_ms)),
+                _ => moved.push(row(&held, &step, change.now_ms, kinds.get(&held.entry))),
             }
             let total = totals.entry(held.queue).or_default();
             total.succeeded += i64::from(step.goal == Goal::Succeeded);
@@ -106,9 +108,10 @@ struct Totals {
 }
 
 /// One job as `move_on` reads it.
-fn row(held: &Held, step: &Step, now_ms: i64) -> serde_json::Value {
+fn row(held: &Held, step: &Step, now_ms: i64, kind: Option<&Kind>) -> serde_json::Value {
     let history = &step.history;
     let run_at_ms = if let Goal::Scheduled { run_at_ms } = step.goal { Some(run_at_ms) } else { None };
+    let died_of = history.last_error.as_deref().filter(|_| matches!(step.goal, Goal::Dead(_)));
     let dead_reason = if let Goal::Dead(reason) = step.goal { Some(reason.as_str()) } else { None };
     json!([
         held.entry,
@@ -124,6 +127,8 @@ fn row(held: &Held, step: &Step, now_ms: i64) -> serde_json::Value {
         // Whoever had it last has not ended it if it ends while it waits or lies among the dead.
         i64::from(step.goal.is_end() && held.lease.is_none()),
         step.result.as_ref().map(serde_json::Value::to_string),
+        kind,
+        died_of.map(Fingerprint::of),
     ])
 }
 
@@ -150,6 +155,19 @@ impl Change {
         Ok(())
     }
 
+    /// Reads what those of the jobs do that are to die.
+    async fn kinds(&mut self, steps: &[(Held, Step)]) -> Result<BTreeMap<i64, Kind>> {
+        let dying = steps.iter().filter(|(_, step)| matches!(step.goal, Goal::Dead(_)));
+        let dying: Vec<i64> = dying.map(|(held, _)| held.entry).collect();
+        if dying.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let sql = "SELECT entry, substr(payload, 1, 80) FROM jobs \
+                   WHERE payload IS NOT NULL AND entry IN (SELECT value FROM json_each(?1))";
+        let heads: Vec<(i64, Vec<u8>)> = sqlx::query_as(sql).bind(list(dying)).fetch_all(&mut *self.tx).await?;
+        Ok(heads.into_iter().filter_map(|(entry, head)| Some((entry, kind_in(&head)?))).collect())
+    }
+
     async fn move_on(&mut self, rows: Vec<serde_json::Value>, endings: Endings) -> Result<()> {
         if rows.is_empty() {
             return Ok(());
@@ -160,12 +178,13 @@ impl Change {
                    ended_at_ms = new.ended_at_ms, ending = new.ended_at_ms IS NOT NULL AND ?2, \
                    holds_key = holds_key AND new.ended_at_ms IS NULL, \
                    payload = CASE WHEN new.state NOT IN ('succeeded', 'cancelled') OR NOT ?2 THEN payload END, \
-                   result = new.result, \
+                   result = new.result, kind = new.kind, fingerprint = new.fingerprint, \
                    worker = CASE WHEN NOT new.ended_by_a_person THEN worker END \
                    FROM (SELECT value ->> 0 AS entry, value ->> 1 AS state, value ->> 2 AS run_at_ms, \
                    value ->> 3 AS failures, value ->> 4 AS recoveries, value ->> 5 AS hand_backs, \
                    value ->> 6 AS aside_since_ms, value ->> 7 AS last_error, value ->> 8 AS dead_reason, \
-                   value ->> 9 AS ended_at_ms, value ->> 10 AS ended_by_a_person, value ->> 11 AS result FROM json_each(?1)) AS new \
+                   value ->> 9 AS ended_at_ms, value ->> 10 AS ended_by_a_person, value ->> 11 AS result, \
+                   value ->> 12 AS kind, value ->> 13 AS fingerprint FROM json_each(?1)) AS new \
                    WHERE jobs.entry = new.entry";
         sqlx::query(sql).bind(list(rows)).bind(endings.fetched()).execute(&mut *self.tx).await?;
         Ok(())

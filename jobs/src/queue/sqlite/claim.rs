@@ -265,9 +265,8 @@ mod tests {
         }
         let high = urgent(Priority::High);
         fixture.push(&high).await;
-        let listed =
-            fixture.store.list(&worker.queues[0], State::Ready, crate::queue::Page { offset: 0, size: 9 }).await;
-        let listed: Vec<_> = listed.expect("reads").iter().map(|job| job.id).collect();
+        let listed = fixture.store.list(&worker.queues[0], State::Ready, crate::queue::Page::first(9)).await;
+        let listed: Vec<_> = listed.expect("reads").jobs.iter().map(|job| job.id).collect();
         let again = fixture.claim(&worker, 9).await;
         assert_eq!(ids(&again), [high.id, all[0], all[1], all[2]]);
         assert_eq!(listed, ids(&again));

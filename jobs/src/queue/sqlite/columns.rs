@@ -10,7 +10,7 @@ macro_rules! now_ms {
 /// A [`History`](crate::queue::History), its fields in their order, as one column: a row costs by its columns.
 macro_rules! history {
     () => {
-        "json_array(failures, recoveries, hand_backs, aside_since_ms, last_error)"
+        "json_array(failures, recoveries, hand_backs, aside_since_ms, last_error, generation)"
     };
 }
 

@@ -30,6 +30,7 @@ mod beat;
 mod check;
 mod claim;
 mod columns;
+mod dead;
 mod disk;
 mod endings;
 mod fault;

@@ -13,11 +13,12 @@ use super::wake::Bells;
 use crate::queue::{Endings, Error};
 
 /// The layouts of the file, each a step from the one before; a change is a new step at the end.
-const LAYOUTS: [&str; 4] = [
+const LAYOUTS: [&str; 5] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
 ];
 
 /// Marks the file as ours; in a hex dump it reads `DskQ`.
@@ -275,6 +276,12 @@ mod tests {
             .execute(&old)
             .await
             .expect("writes");
+        let (sql, dead) = (
+            "INSERT INTO jobs (id, queue, state, priority, place, dead_reason, last_error, ended_at_ms, payload) \
+             VALUES (?1, 'default', 'dead', 2, 2, 'failed', 'no', 5, ?2)",
+            job(),
+        );
+        sqlx::query(sql).bind(dead.id.as_bytes().to_vec()).bind(dead.encode()).execute(&old).await.expect("writes");
         old.close().await;
 
         let store = SqliteQueue::open(&path, Endings::Drop).await.expect("opens");
@@ -282,6 +289,12 @@ mod tests {
         store.beat(&worker, true).await.expect("registers");
         let claimed = store.claim(worker.id, &worker.queues, 9).await.expect("claims").jobs;
         assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [waiting.id]);
+        let group = store.dead_groups(&worker.queues[0]).await.expect("reads").pop().expect("one");
+        assert_eq!((group.kind, group.fingerprint, group.count, group.example), (None, None, 1, dead.id));
+        let all = crate::queue::DeadFilter::all(worker.queues[0].clone());
+        assert_eq!(store.redrive_all(all, crate::queue::Pace::NOW).await.expect("redrives"), 1);
+        let claimed = store.claim(worker.id, &worker.queues, 9).await.expect("claims").jobs;
+        assert_eq!((claimed[0].id, claimed[0].history.generation), (dead.id, 1));
     }
 
     #[tokio::test]

@@ -8,8 +8,8 @@ use super::SqliteQueue;
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::queue::{
-    Audit, Beat, Cancelled, Claim, Ending, Health, JobRecord, Page, Pushed, Queue, QueueInfo, Result, Settled,
-    Settlement, State, WorkerInfo,
+    Audit, Beat, Cancelled, Claim, DeadFilter, DeadGroup, DeadStep, Ending, Health, JobRecord, Listing, Moved, Pace,
+    Page, Pushed, Queue, QueueInfo, Result, Settled, Settlement, State, WorkerInfo,
 };
 
 #[async_trait]
@@ -54,12 +54,32 @@ impl Queue for SqliteQueue {
         self.hurry(id).await.map_err(|fault| self.tell(fault))
     }
 
-    async fn redrive(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
-        self.revive(ids).await.map_err(|fault| self.tell(fault))
+    async fn redrive_paced(&self, ids: &[JobId], pace: Pace) -> Result<Vec<JobId>> {
+        self.revive_all(ids, pace).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn redrive_step(&self, step: &DeadStep, pace: Pace) -> Result<Moved> {
+        self.revive_named(step, pace).await.map_err(|fault| self.tell(fault))
     }
 
     async fn discard(&self, ids: &[JobId], reason: &str) -> Result<Vec<JobId>> {
         self.discard_all(ids, reason).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn discard_step(&self, step: &DeadStep, reason: &str) -> Result<Moved> {
+        self.discard_named(step, reason).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn swap_payload(&self, _: &QueueName, id: JobId, old: &[u8], new: &[u8]) -> Result<bool> {
+        self.swap(id, old, new).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn dead(&self, filter: &DeadFilter, page: Page) -> Result<Listing> {
+        self.list_dead(filter, page).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn dead_groups(&self, queue: &QueueName) -> Result<Vec<DeadGroup>> {
+        self.read_groups(queue).await.map_err(|fault| self.tell(fault))
     }
 
     async fn pause(&self, queue: &QueueName) -> Result<()> {
@@ -74,7 +94,7 @@ impl Queue for SqliteQueue {
         self.read_job(id).await.map_err(|fault| self.tell(fault))
     }
 
-    async fn list(&self, queue: &QueueName, state: State, page: Page) -> Result<Vec<JobRecord>> {
+    async fn list(&self, queue: &QueueName, state: State, page: Page) -> Result<Listing> {
         self.read_list(queue, state, page).await.map_err(|fault| self.tell(fault))
     }
 

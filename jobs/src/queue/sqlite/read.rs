@@ -6,19 +6,32 @@ use super::fault::{Fault, Result};
 use super::open::SqliteQueue;
 use super::record::{Stored, job_id, queue_name};
 use crate::id::{JobId, QueueName};
-use crate::queue::{JobRecord, Page, QueueInfo, State, WorkerInfo};
+use crate::queue::{Cursor, JobRecord, Listing, Page, QueueInfo, State, WorkerInfo};
 
-/// Lists of one state: `state = '…'` stands in the text, else the partial index would not be used.
+/// A list of one state, behind the row that `?2` and `?3` name: `state = '…'` stands in the text, else the partial index would not be
+/// used.
 macro_rules! listed {
-    ($state:literal, $order:literal) => {
+    ($state:literal, $rank:literal, $tie:literal) => {
         concat!(
             "SELECT ",
             stored!(),
-            ", payload FROM jobs WHERE queue = ?1 AND state = '",
+            ", payload, ",
+            $rank,
+            " AS list_rank, ",
+            $tie,
+            " AS list_tie FROM jobs \
+             WHERE queue = ?1 AND state = '",
             $state,
-            "' ORDER BY ",
-            $order,
-            " LIMIT ?2 OFFSET ?3"
+            "' AND (",
+            $rank,
+            ", ",
+            $tie,
+            ") > (?2, ?3) \
+             ORDER BY ",
+            $rank,
+            ", ",
+            $tie,
+            " LIMIT ?4"
         )
     };
 }
@@ -29,11 +42,31 @@ macro_rules! ended {
         concat!(
             "SELECT ",
             stored!(),
-            ", payload FROM jobs WHERE queue = ?1 AND state = '",
+            ", payload, ended_at_ms AS list_rank, entry AS list_tie FROM jobs \
+             WHERE queue = ?1 AND state = '",
             $state,
-            "' AND ended_at_ms IS NOT NULL ORDER BY ended_at_ms DESC, entry DESC LIMIT ?2 OFFSET ?3"
+            "' AND ended_at_ms IS NOT NULL AND (ended_at_ms, entry) < (?2, ?3) \
+             ORDER BY ended_at_ms DESC, entry DESC LIMIT ?4"
         )
     };
+}
+
+/// A row of a list and its place there.
+#[derive(sqlx::FromRow)]
+pub(super) struct Ranked {
+    #[sqlx(flatten)]
+    stored: Stored,
+    list_rank: i64,
+    list_tie: i64,
+}
+
+/// Makes a page of rows, of which there is one more than asked for if there are more.
+pub(super) fn listing(mut rows: Vec<Ranked>, size: usize) -> Result<Listing> {
+    let more = rows.len() > size;
+    rows.truncate(size);
+    let next = rows.last().filter(|_| more).map(|last| Cursor::of(last.list_rank, last.list_tie));
+    let jobs = rows.into_iter().map(|row| row.stored.record()).collect::<Result<_>>()?;
+    Ok(Listing { jobs, next })
 }
 
 impl SqliteQueue {
@@ -44,22 +77,28 @@ impl SqliteQueue {
         stored.map(Stored::record).transpose()
     }
 
-    pub(super) async fn read_list(&self, queue: &QueueName, state: State, page: Page) -> Result<Vec<JobRecord>> {
-        let sql = match state {
-            State::Ready => listed!("ready", "priority, place"),
-            State::Scheduled => listed!("scheduled", "run_at_ms, place"),
-            State::Running => listed!("running", "claimed_at_ms, entry"),
-            State::Succeeded => ended!("succeeded"),
-            State::Dead => ended!("dead"),
-            State::Cancelled => ended!("cancelled"),
+    pub(super) async fn read_list(&self, queue: &QueueName, state: State, page: Page) -> Result<Listing> {
+        if page.size == 0 {
+            return Ok(Listing::default());
+        }
+        let (sql, before_all) = match state {
+            State::Ready => (listed!("ready", "priority", "place"), i64::MIN),
+            State::Scheduled => (listed!("scheduled", "run_at_ms", "place"), i64::MIN),
+            State::Running => (listed!("running", "claimed_at_ms", "entry"), i64::MIN),
+            State::Succeeded => (ended!("succeeded"), i64::MAX),
+            State::Dead => (ended!("dead"), i64::MAX),
+            State::Cancelled => (ended!("cancelled"), i64::MAX),
         };
-        let stored: Vec<Stored> = sqlx::query_as(sql)
+        let after = page.after.as_ref().map(Cursor::parts::<i64, i64>).transpose().map_err(Fault::Unfit)?;
+        let (rank, tie) = after.unwrap_or((before_all, before_all));
+        let rows: Vec<Ranked> = sqlx::query_as(sql)
             .bind(queue.as_str())
-            .bind(i64::try_from(page.size).unwrap_or(i64::MAX))
-            .bind(i64::try_from(page.offset).unwrap_or(i64::MAX))
+            .bind(rank)
+            .bind(tie)
+            .bind(i64::try_from(page.size.saturating_add(1)).unwrap_or(i64::MAX))
             .fetch_all(&self.readers)
             .await?;
-        stored.into_iter().map(Stored::record).collect()
+        listing(rows, page.size)
     }
 
     pub(super) async fn read_known(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
@@ -143,9 +182,10 @@ mod tests {
         fixture.claim(&worker, 1).await;
         let ready = fixture.fill(3).await;
 
-        let list = async |state, offset, size| {
-            let page = Page { offset, size };
-            let jobs = fixture.store.list(&worker.queues[0], state, page).await.expect("reads");
+        let list = async |state, passed, size| {
+            let jobs =
+                fixture.store.list(&worker.queues[0], state, Page::first(passed + size)).await.expect("reads").jobs;
+            let jobs: Vec<_> = jobs.into_iter().skip(passed).collect();
             assert!(jobs.iter().all(|job| job.state == state));
             jobs.iter().map(|job| job.id).collect::<Vec<_>>()
         };
@@ -181,8 +221,8 @@ mod tests {
     async fn hot_questions_use_their_index() {
         let fixture = fixture(Endings::Drop).await;
         let plans = [
-            (listed!("ready", "priority, place"), "jobs_ready"),
-            (listed!("scheduled", "run_at_ms, place"), "jobs_scheduled"),
+            (listed!("ready", "priority", "place"), "jobs_ready"),
+            (listed!("scheduled", "run_at_ms", "place"), "jobs_scheduled"),
             (ended!("dead"), "jobs_ended"),
         ];
         for (sql, index) in plans {
@@ -191,10 +231,13 @@ mod tests {
                 .bind("default")
                 .bind(9)
                 .bind(0)
+                .bind(20)
                 .fetch_all(&fixture.store.readers)
                 .await
                 .expect("explains");
+            // One look-up that begins behind the row, and no sorting.
             assert!(plan.len() == 1 && plan[0].3.contains(index), "{plan:?}");
+            assert!(plan[0].3.contains('>') || plan[0].3.contains('<'), "{plan:?}");
         }
     }
 }

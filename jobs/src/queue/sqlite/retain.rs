@@ -100,7 +100,7 @@ mod tests {
         }
         let strict = SqliteQueue::open(&kept.path(), few(2)).await.expect("opens again");
         strict.beat(&worker, false).await.expect("beats");
-        let page = crate::queue::Page { offset: 0, size: 9 };
-        assert_eq!(strict.list(&worker.queues[0], State::Succeeded, page).await.expect("reads").len(), 2);
+        let page = crate::queue::Page::first(9);
+        assert_eq!(strict.list(&worker.queues[0], State::Succeeded, page).await.expect("reads").jobs.len(), 2);
     }
 }

@@ -1,8 +1,8 @@
 //! What people do to jobs and queues.
 
-use super::apply::{Held, id_list};
+use super::apply::id_list;
 use super::fault::Result;
-use super::open::{Change, SqliteQueue};
+use super::open::SqliteQueue;
 use super::record::queue_name;
 use super::step::cancelled;
 use crate::id::{JobId, QueueName};
@@ -46,31 +46,6 @@ impl SqliteQueue {
         Ok(true)
     }
 
-    pub(super) async fn revive(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
-        let mut change = self.begin().await?;
-        let dead = change.dead(ids).await?;
-        let mut queues = Vec::new();
-        for (_, held) in &dead {
-            queues.push(queue_name(&held.queue)?);
-        }
-        change.revive(&dead).await?;
-        change.commit().await?;
-        self.bells.ring(&queues);
-        Ok(dead.into_iter().map(|(id, _)| id).collect())
-    }
-
-    pub(super) async fn discard_all(&self, ids: &[JobId], reason: &str) -> Result<Vec<JobId>> {
-        let mut change = self.begin().await?;
-        let (ids, dead): (Vec<_>, Vec<_>) = change.dead(ids).await?.into_iter().unzip();
-        let steps = dead.into_iter().map(|held| {
-            let step = cancelled(held.history.clone(), Some(reason));
-            (held, step)
-        });
-        self.apply(&mut change, steps.collect()).await?;
-        change.commit().await?;
-        Ok(ids)
-    }
-
     pub(super) async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<()> {
         let mut change = self.begin().await?;
         change.name_queues(std::slice::from_ref(queue)).await?;
@@ -85,50 +60,14 @@ impl SqliteQueue {
     }
 }
 
-impl Change {
-    /// Loads those of the jobs that are dead, each once, in the order asked for.
-    async fn dead(&mut self, ids: &[JobId]) -> Result<Vec<(JobId, Held)>> {
-        let mut seen = std::collections::HashSet::new();
-        let mut dead = Vec::new();
-        for held in self.held(&id_list(ids.iter().copied())).await? {
-            if held.state()? == State::Dead && seen.insert(held.entry) {
-                dead.push((ids[held.at as usize], held));
-            }
-        }
-        Ok(dead)
-    }
-
-    async fn revive(&mut self, dead: &[(JobId, Held)]) -> Result<()> {
-        if dead.is_empty() {
-            return Ok(());
-        }
-        let entries: Vec<i64> = dead.iter().map(|(_, held)| held.entry).collect();
-        let entries = serde_json::to_string(&entries).expect("numbers have a JSON form");
-        let base = self.places(dead.len() as i64).await?;
-        let sql = "UPDATE jobs SET state = 'ready', place = ?2 + asked.key + 1, failures = 0, recoveries = 0, \
-                   hand_backs = 0, aside_since_ms = NULL, last_error = NULL, dead_reason = NULL, ended_at_ms = NULL, \
-                   ending = 0 FROM json_each(?1) AS asked WHERE jobs.entry = asked.value";
-        sqlx::query(sql).bind(&entries).bind(base).execute(&mut *self.tx).await?;
-        let sql = "UPDATE jobs SET holds_key = 0 WHERE holds_key = 1 AND key_until_ms <= ?2 AND (queue, unique_key) IN \
-                   (SELECT queue, unique_key FROM jobs WHERE entry IN (SELECT value FROM json_each(?1)))";
-        sqlx::query(sql).bind(&entries).bind(self.now_ms).execute(&mut *self.tx).await?;
-        // Who finds its key taken meanwhile lives without it; one that held only until the start is over for good.
-        let sql = "UPDATE OR IGNORE jobs SET holds_key = 1 \
-                   WHERE unique_until = 'finished' AND coalesce(key_until_ms > ?2, true) \
-                   AND entry IN (SELECT value FROM json_each(?1))";
-        sqlx::query(sql).bind(&entries).bind(self.now_ms).execute(&mut *self.tx).await?;
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::super::fixture::{failed, fixture, ids, job, later, unique};
+    use super::super::fixture::{failed, fixture, job, later, unique};
     use crate::id::JobId;
     use crate::options::UniqueUntil;
-    use crate::queue::{Cancelled, Endings, History, Pushed, Queue, State, Verdict};
+    use crate::queue::{Cancelled, Endings, Pushed, Queue, State};
 
     #[tokio::test]
     async fn a_waiting_job_is_cancelled_at_once() {
@@ -178,64 +117,5 @@ mod tests {
         assert!(!fixture.store.retry_now(JobId::new()).await.expect("retries"));
         let claimed = fixture.claim(&worker, 9).await;
         assert_eq!((claimed.len(), claimed[1].id), (2, waiting.id));
-    }
-
-    #[tokio::test]
-    async fn the_dead_come_back_with_a_clean_slate() {
-        let fixture = fixture(Endings::Keep).await;
-        let worker = fixture.worker().await;
-        let (dead, other) = (job(), job());
-        fixture.run(&worker, &dead, failed("no")).await;
-        fixture.run(&worker, &other, failed("no")).await;
-        let waiting = fixture.fill(1).await[0];
-        let asked = [dead.id, JobId::new(), waiting, dead.id, other.id];
-        assert_eq!(fixture.store.redrive(&asked).await.expect("redrives"), [dead.id, other.id]);
-        assert!(fixture.store.endings(9).await.expect("reads").is_empty());
-        assert_eq!(fixture.read(dead.id).await.dead_reason, None);
-        let claimed = fixture.claim(&worker, 9).await;
-        assert_eq!(ids(&claimed), [waiting, dead.id, other.id]);
-        assert_eq!((&claimed[1].history, &claimed[1].payload[..]), (&History::default(), &dead.encode()[..]));
-        assert_eq!(fixture.counts().await.dead, 0);
-        assert_eq!(fixture.settle(&claimed[1], Verdict::Succeeded).await, crate::queue::Settled::Applied);
-    }
-
-    #[tokio::test]
-    async fn a_key_is_taken_again_only_if_it_is_free() {
-        let fixture = fixture(Endings::Drop).await;
-        let worker = fixture.worker().await;
-        let dead = [unique("k", UniqueUntil::Finished), unique("k", UniqueUntil::Finished)];
-        for job in &dead {
-            fixture.run(&worker, job, failed("no")).await;
-        }
-        let both = dead.each_ref().map(|job| job.id);
-        assert_eq!(fixture.store.redrive(&both).await.expect("redrives"), both);
-        let third = unique("k", UniqueUntil::Finished);
-        assert_eq!(fixture.push(&third).await, Pushed::Conflict { holder: both[0] });
-        fixture.store.cancel(both[0]).await.expect("cancels");
-        assert_eq!(fixture.push(&third).await, Pushed::Created);
-        assert_eq!(fixture.read(both[1]).await.state, State::Ready);
-    }
-
-    #[tokio::test]
-    async fn only_the_dead_are_discarded() {
-        for endings in [Endings::Drop, Endings::Keep] {
-            let fixture = fixture(endings).await;
-            let worker = fixture.worker().await;
-            let dead = job();
-            fixture.run(&worker, &dead, failed("no")).await;
-            let fetched = fixture.store.endings(9).await.expect("reads");
-            fixture.store.forget_endings(&fetched).await.expect("forgets");
-            let waiting = fixture.fill(1).await[0];
-            let gone = fixture.store.discard(&[waiting, dead.id], "duplicate of 7").await.expect("discards");
-            assert_eq!(gone, [dead.id]);
-            let counts = fixture.counts().await;
-            assert_eq!((counts.dead, counts.ready), (0, 1));
-            let records = fixture.store.endings(9).await.expect("reads");
-            let reasons: Vec<_> = records.iter().map(|end| (end.state, end.history.last_error.as_deref())).collect();
-            match endings {
-                Endings::Drop | Endings::Retain(_) => assert!(reasons.is_empty()),
-                Endings::Keep => assert_eq!(reasons, [(State::Cancelled, Some("duplicate of 7"))]),
-            }
-        }
     }
 }

@@ -12,8 +12,9 @@ use tokio::sync::Notify;
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::queue::{
-    Audit, Beat, Cancelled, Claim, Claimed, Ending, Error, Health, History, JobRecord, Lease, Page, Pushed, Queue,
-    QueueInfo, Result, Settled, Settlement, State, Verdict, WorkerInfo,
+    Audit, Beat, Cancelled, Claim, Claimed, DeadFilter, DeadGroup, DeadStep, Ending, Error, Health, History, JobRecord,
+    Lease, Listing, Moved, Pace, Page, Pushed, Queue, QueueInfo, Result, Settled, Settlement, State, Verdict,
+    WorkerInfo,
 };
 
 #[derive(Default)]
@@ -222,7 +223,27 @@ impl Queue for Memory {
         unused()
     }
 
-    async fn redrive(&self, _: &[JobId]) -> Result<Vec<JobId>> {
+    async fn redrive_paced(&self, _: &[JobId], _: Pace) -> Result<Vec<JobId>> {
+        unused()
+    }
+
+    async fn redrive_step(&self, _: &DeadStep, _: Pace) -> Result<Moved> {
+        unused()
+    }
+
+    async fn discard_step(&self, _: &DeadStep, _: &str) -> Result<Moved> {
+        unused()
+    }
+
+    async fn swap_payload(&self, _: &QueueName, _: JobId, _: &[u8], _: &[u8]) -> Result<bool> {
+        unused()
+    }
+
+    async fn dead(&self, _: &DeadFilter, _: Page) -> Result<Listing> {
+        unused()
+    }
+
+    async fn dead_groups(&self, _: &QueueName) -> Result<Vec<DeadGroup>> {
         unused()
     }
 
@@ -242,7 +263,7 @@ impl Queue for Memory {
         unused()
     }
 
-    async fn list(&self, _: &QueueName, _: State, _: Page) -> Result<Vec<JobRecord>> {
+    async fn list(&self, _: &QueueName, _: State, _: Page) -> Result<Listing> {
         unused()
     }
 

@@ -10,6 +10,11 @@
 local look, cursor, repair = ARGV[3], ARGV[4], ARGV[5] == '1'
 local ids, found, looked = {}, {}, 0
 
+local function drop(place, id)
+  -- Whoever leaves the dead leaves its group too.
+  if place.word == 'dead' then leave_dead(id) else redis.call(place.drop, Q .. place.word, id) end
+end
+
 -- Where a job can be besides the lists of the ready, in the order in which they win. A new place is a line here.
 local places = {
   { word = 'running', has = 'HEXISTS', drop = 'HDEL', count = 'HLEN' },
@@ -49,7 +54,7 @@ local function look_at_job(id)
     if is_in(place, id) then
       if first then
         note('doubled', id, place.word)
-        if repair then redis.call(place.drop, Q .. place.word, id) end
+        if repair then drop(place, id) end
       else
         first = place.word
       end
@@ -67,7 +72,7 @@ local unknown = {}
 local function look_at_place(place, id, lease)
   if not is_job(id) then
     note('dangling', #id == 16 and id or '', place.word)
-    if repair then redis.call(place.drop, Q .. place.word, id) end
+    if repair then drop(place, id) end
   elseif place.word == 'running' then
     local worker = string.match(lease, '^[^:]*')
     if not unknown[worker] and not redis.call('ZSCORE', Q .. 'workers', worker) then
@@ -125,7 +130,7 @@ local function look_at_ready(list)
       for at = 2, #places do
         if is_in(places[at], id) then
           note('doubled', id, places[at].word)
-          if repair then redis.call(places[at].drop, Q .. places[at].word, id) end
+          if repair then drop(places[at], id) end
         end
       end
     end

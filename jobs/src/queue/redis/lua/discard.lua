@@ -6,7 +6,7 @@
 local moved = {}
 for at = 4, #ARGV do
   local id = ARGV[at]
-  if redis.call('ZREM', Q .. 'dead', id) == 1 then
+  if leave_dead(id) then
     moved[#moved + 1] = id
     bury(id, 'cancelled', nil, ARGV[3])
   end

@@ -12,6 +12,8 @@
 -- due      zset  id -> due time                   scheduled
 -- running  hash  id -> lease                      a lease is "worker:epoch:claimed_at"
 -- dead     zset  id -> time of death
+-- groups   zset  group -> last time of death      what the dead do and died of: fingerprint of the error, ":", kind, which may be ""
+-- dead:G   zset  id -> time of death              the dead of the group G
 -- ended    hash  id -> record                     only if records are kept, or jobs retained
 -- past     zset  id -> time of the end            only the retained: succeeded and cancelled
 -- history  hash  id -> counters, last error       only jobs to which something happened
@@ -137,11 +139,37 @@ local function bury(id, state, lease, why, result)
   end
 end
 
+-- Reads the kind out of a payload without decoding the rest, which may be what the job died of.
+local function kind_of(id)
+  local kind = string.match(redis.call('HGET', Q .. 'jobs', id) or '', '^{"k":"([a-z0-9_.]+)"')
+  return kind and #kind <= 64 and string.find(kind, '.', 1, true) and kind or ''
+end
+
 -- Puts a job that is nowhere else among the dead, with its payload.
-local function die(id, lease, history, reason)
+local function die(id, lease, history, reason, fingerprint)
   release(id, redis.call('HGET', Q .. 'side', id))
+  history.g = fingerprint .. ':' .. kind_of(id)
   redis.call('ZADD', Q .. 'dead', now, id)
+  redis.call('ZADD', Q .. 'dead:' .. history.g, now, id)
+  redis.call('ZADD', Q .. 'groups', now, history.g)
   history.d = reason
   redis.call('HSET', Q .. 'history', id, cjson.encode(history))
   if keep then record(id, 'dead', lease, history, reason) end
+end
+
+-- Takes a job from among the dead; returns its history, or nil if it is not dead.
+local function leave_dead(id)
+  if redis.call('ZREM', Q .. 'dead', id) == 0 then return nil end
+  local history = history_of(id)
+  local group = history.g
+  if group then
+    redis.call('ZREM', Q .. 'dead:' .. group, id)
+    local last = redis.call('ZRANGE', Q .. 'dead:' .. group, -1, -1, 'WITHSCORES')
+    if last[2] then
+      redis.call('ZADD', Q .. 'groups', last[2], group)
+    else
+      redis.call('ZREM', Q .. 'groups', group)
+    end
+  end
+  return history
 end

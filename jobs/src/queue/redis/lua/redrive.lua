@@ -1,22 +1,18 @@
 -- Makes dead jobs ready again with their counters at zero.
 --
--- ARGV     from 3 on: ids
+-- ARGV[3]  how many have gone before, for the pace
+-- ARGV[4]  how many jobs may come back
+-- ARGV[5]  in how many milliseconds
+-- ARGV     from 6 on: ids
 -- Returns  the ids that were dead
+local passed, jobs, per = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local moved = {}
-for at = 3, #ARGV do
+for at = 6, #ARGV do
   local id = ARGV[at]
-  if redis.call('ZREM', Q .. 'dead', id) == 1 then
+  local history = leave_dead(id)
+  if history then
+    revive(id, history, delay_of(passed + #moved, jobs, per))
     moved[#moved + 1] = id
-    redis.call('HDEL', Q .. 'history', id)
-    redis.call('HDEL', Q .. 'ended', id)
-    local side = redis.call('HGET', Q .. 'side', id)
-    -- The key was free while the job was dead; if another job took it, or its time is over, this one runs without.
-    if side and string.sub(side, 2, 2) ~= '-' then
-      local key, latest = key_of(side)
-      if latest and latest <= now or hold(key, id) then go_keyless(id, side) end
-    end
-    redis.call('RPUSH', Q .. 'ready:' .. rank_of(side), id)
-    wake()
   end
 end
 return moved

@@ -5,11 +5,12 @@
 -- ARGV[5]  "dead" if the worker must be dead: its jobs are recovered. "leaves" if it leaves by itself and "lives" if it only
 --          wants to be rid of jobs: they are handed back.
 -- ARGV[6]  how many recoveries a job may have before it is poison
--- ARGV     from 7 on: ids of jobs that it keeps
+-- ARGV[7]  the fingerprint of the error of poison
+-- ARGV     from 8 on: ids of jobs that it keeps
 -- Returns  {where this part ended; "0" when all is done, how many jobs were taken}
 local worker, cursor, dead = ARGV[3], ARGV[4], ARGV[5] == 'dead'
 local kept = {}
-for at = 7, #ARGV do kept[ARGV[at]] = true end
+for at = 8, #ARGV do kept[ARGV[at]] = true end
 local expiry = redis.call('ZSCORE', Q .. 'workers', worker)
 if dead and (not expiry or tonumber(expiry) >= now) then return { '0', 0 } end
 
@@ -29,7 +30,7 @@ for _ = 1, 5 do
         bury(id, 'cancelled', lease)
       elseif dead and history.r > tonumber(ARGV[6]) then
         history.e = history.r .. ' workers died while running this job'
-        die(id, lease, history, 'poison')
+        die(id, lease, history, 'poison', ARGV[7])
       else
         redis.call('HSET', Q .. 'history', id, cjson.encode(history))
         redis.call('LPUSH', Q .. 'ready:' .. rank_of(redis.call('HGET', Q .. 'side', id)), id)

@@ -5,7 +5,7 @@
 --          "R" delay ":" error   retry
 --          "S" delay       snooze              "A" delay             set aside
 --          "H"             hand back           "C" reason            cancelled
---          "D" counts ":" reason ":" error     dead; counts is 1 if it is one more failure
+--          "D" counts ":" reason ":" fingerprint ":" error     dead; counts is 1 if it is one more failure
 -- Returns  one for each job: 1 applied, 0 stale
 local ids = {}
 for at = 3, #ARGV, 3 do ids[#ids + 1] = ARGV[at] end
@@ -64,10 +64,10 @@ for _, n in ipairs(other) do
   elseif what == 'C' then
     bury(id, 'cancelled', leases[n], rest)
   elseif what == 'D' then
-    local counts, reason, text = string.match(rest, '^(%d):([^:]*):(.*)$')
+    local counts, reason, fingerprint, text = string.match(rest, '^(%d):([^:]*):(%x*):(.*)$')
     history.f, history.e = history.f + counts, text
     if counts == '1' then redis.call('HINCRBY', Q .. 'stats', 'failed', 1) end
-    die(id, leases[n], history, reason)
+    die(id, leases[n], history, reason, fingerprint)
   else
     if what == 'R' then
       local delay, text = string.match(rest, '^(%d+):(.*)$')
