@@ -41,6 +41,11 @@ impl RedisServer {
 
     /// Gives it an order.
     pub(crate) async fn say(&self, words: &[&str]) {
+        self.ask::<redis::Value>(words).await;
+    }
+
+    /// Gives it an order and returns what it says.
+    pub(crate) async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
         let client = redis::Client::open(self.url()).expect("a valid address");
         // Some orders take their time.
         let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(30)));
@@ -48,7 +53,7 @@ impl RedisServer {
         let mut connection = connection.expect("it answers");
         let mut order = redis::cmd(words[0]);
         order.arg(&words[1..]);
-        order.exec_async(&mut connection).await.expect("it obeys");
+        order.query_async(&mut connection).await.expect("it obeys")
     }
 
     /// Ends the server as a power cut would.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use deskhand_jobs::queue::{Queue, QueueInfo, State};
 use deskhand_jobs::{Envelope, JobId, QueueName};
@@ -80,20 +80,31 @@ impl Crew {
 
     /// Starts a process and waits until the queue believes it alive.
     pub(super) async fn hire(&mut self, name: &str, concurrency: usize) -> usize {
-        let hand = self.spawn(name, concurrency);
         let before: usize = self.named(name).await;
-        until("the worker is there", async || self.named(name).await > before).await;
+        let hand = self.spawn(name, concurrency);
+        self.until_alive(name, before + 1).await;
         hand
+    }
+
+    /// Waits until the queue believes so many workers of a name alive.
+    pub(super) async fn until_alive(&self, name: &str, workers: usize) {
+        until("the worker is there", async || self.named(name).await >= workers).await;
     }
 
     /// Starts a process and does not wait.
     pub(super) fn spawn(&mut self, name: &str, concurrency: usize) -> usize {
+        self.spawn_with(name, concurrency, &[])
+    }
+
+    /// Starts a process in an environment of its own and does not wait.
+    pub(super) fn spawn_with(&mut self, name: &str, concurrency: usize, environment: &[(&str, &str)]) -> usize {
         let hand = self.hands.len();
         let journal = self.files.path().join(format!("journal-{hand}"));
         let orders = Orders { place: self.place.clone(), name: name.to_owned(), journal: journal.clone(), concurrency };
         let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
             .args(["--ignored", "--exact", TEST_NAME, "--nocapture"])
             .env(ORDERS, serde_json::to_string(&orders).expect("orders are JSON"))
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
@@ -140,6 +151,18 @@ impl Crew {
             until("the store takes jobs", async || self.queue.push(part).await.is_ok()).await;
         }
         self.sent.extend(jobs);
+    }
+
+    /// Pushes jobs with the next numbers that are due at the same instant, so much later by this machine's clock.
+    pub(super) async fn push_due(&mut self, count: u32, later: Duration) {
+        let from = self.sent.len() as u32;
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
+        let due_ms = (since_1970 + later).as_millis() as i64;
+        let jobs = (from..from + count).map(|n| {
+            let mark = Mark { n, takes_ms: 0, fails: 0, text: String::new() };
+            Envelope { run_at_ms: Some(due_ms), ..mark.envelope() }
+        });
+        self.push_all(jobs.collect()).await;
     }
 
     /// Pushes everything again, as somebody does who keeps a ledger of what has not ended.
@@ -210,6 +233,14 @@ impl Crew {
 
     fn pages(&self, hand: usize) -> Pages {
         journal::read(hand, &self.hands[hand].journal)
+    }
+
+    /// How far the clock of a process was from this one's when it started.
+    pub(super) fn clock_off_by_seconds(&self, hand: usize) -> i64 {
+        let (at_ms, clock_ms) = self.pages(hand).began.expect("it has begun");
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
+        let then_ms = since_1970.as_millis() as i64 - (uptime_ms() - at_ms) as i64;
+        (clock_ms - then_ms) / 1_000
     }
 
     /// The runs of one process.

@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How a run ended, as its handler saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +65,12 @@ impl Journal {
         self.write(&format!("{} {word} {run}\n", uptime_ms()));
     }
 
+    /// The first line: what the process takes for the time, in milliseconds since 1970.
+    pub(super) fn began(&self) {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970");
+        self.write(&format!("{} began {}\n", uptime_ms(), since_1970.as_millis()));
+    }
+
     /// The last line of a process that stopped as told.
     pub(super) fn left(&self, summary: deskhand_jobs::worker::Summary) {
         let deskhand_jobs::worker::Summary { finished, handed_back, stale, abandoned } = summary;
@@ -83,6 +90,8 @@ fn write(file: &mut File, line: &str) {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Pages {
     pub(super) runs: Vec<Ran>,
+    /// When it began, and what time it was for the process, in milliseconds since 1970.
+    pub(super) began: Option<(u64, i64)>,
     /// Finished, handed back, stale, abandoned, if the process stopped as told.
     pub(super) left: Option<[u64; 4]>,
 }
@@ -106,6 +115,10 @@ fn parse(hand: usize, text: &str) -> Pages {
                 pages.runs.push(Ran { hand, n, attempt, from_ms: at_ms, end: None });
                 continue;
             }
+            "began" => {
+                pages.began = Some((at_ms, numbers[0] as i64));
+                continue;
+            }
             "left" => {
                 pages.left = Some([numbers[0], numbers[1], numbers[2], numbers[3]]);
                 continue;
@@ -122,8 +135,8 @@ fn parse(hand: usize, text: &str) -> Pages {
 
 #[test]
 fn a_journal_reads_as_it_was_written_and_half_a_line_does_not_count() {
-    let pages = parse(3, "10 start 0 7 1\n20 start 1 8 2\n30 finished 1\n40 left 1 2 3 4\n50 fini");
+    let pages = parse(3, "5 began 99\n10 start 0 7 1\n20 start 1 8 2\n30 finished 1\n40 left 1 2 3 4\n50 fini");
     let first = Ran { hand: 3, n: 7, attempt: 1, from_ms: 10, end: None };
     let second = Ran { hand: 3, n: 8, attempt: 2, from_ms: 20, end: Some((End::Finished, 30)) };
-    assert_eq!(pages, Pages { runs: vec![first, second], left: Some([1, 2, 3, 4]) });
+    assert_eq!(pages, Pages { runs: vec![first, second], began: Some((5, 99)), left: Some([1, 2, 3, 4]) });
 }

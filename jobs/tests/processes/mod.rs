@@ -8,7 +8,9 @@
 //! To add a scenario: an `async fn` over a [`Crew`](crew::Crew), faults only by its methods so that they are on record, and at the
 //! end [`Crew::account`](crew::Crew::account).
 
+mod clocks;
 mod crew;
+mod floods;
 mod journal;
 mod kills;
 mod report;

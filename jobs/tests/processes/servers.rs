@@ -67,10 +67,7 @@ async fn a_server_that_hangs_for_seconds_is_waited_for() {
 }
 
 async fn used_bytes(server: &RedisServer) -> usize {
-    let client = redis::Client::open(server.url()).expect("a valid address");
-    let mut connection = client.get_multiplexed_async_connection().await.expect("it answers");
-    let info: redis::InfoDict =
-        redis::cmd("INFO").arg("memory").query_async(&mut connection).await.expect("it answers");
+    let info: redis::InfoDict = server.ask(&["INFO", "memory"]).await;
     info.get("used_memory").expect("it says so")
 }
 

@@ -107,6 +107,7 @@ fn worker_process() {
     runtime.block_on(async {
         let mut asked = signal(SignalKind::terminate()).expect("signals can be heard");
         let journal = Arc::new(Journal::open(&orders.journal));
+        journal.began();
         let mut registry = Registry::new();
         registry.add::<Mark>(Arc::clone(&journal)).expect("the only one");
         let (name, concurrency) = (orders.name, orders.concurrency);
