@@ -1,6 +1,7 @@
 //! A real worker on real stores, and what goes wrong around it.
 
 mod bad_jobs;
+mod bad_payloads;
 mod proxy;
 mod redis_misbehaves;
 mod redis_restarts;

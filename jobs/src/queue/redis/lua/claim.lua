@@ -24,12 +24,15 @@ if #due > 0 then
   for rank, list in pairs(lists) do redis.call('RPUSH', Q .. 'ready:' .. rank, unpack(list)) end
 end
 
-local ids = {}
+local ids, more = {}, #due == 500
 for rank = 0, 3 do
-  if #ids < limit then
-    local taken = redis.call('LPOP', Q .. 'ready:' .. rank, limit - #ids)
-    if taken then
-      for _, id in ipairs(taken) do ids[#ids + 1] = id end
+  local wanted = limit - #ids
+  local taken = wanted > 0 and redis.call('LPOP', Q .. 'ready:' .. rank, wanted)
+  if taken then
+    more = more or #taken == wanted
+    for _, id in ipairs(taken) do
+      -- What is no id was written by nobody here. Handed out, it would fail this claim, come back, and fail the next.
+      if #id == 16 then ids[#ids + 1] = id end
     end
   end
 end
@@ -59,7 +62,7 @@ if #ids > 0 then
   redis.call('HSET', Q .. 'running', unpack(owned))
 end
 
-if #ids >= limit or #due == 500 then
+if more then
   -- There may be more than this worker asked for: the next one must not sleep.
   wake()
 else
