@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::id::{BatchId, JobId, Kind, QueueName};
 use crate::options::{Group, Options, Priority, Unique};
 use crate::outcome;
+use crate::queue::BatchTotals;
 use crate::retry::Backoff;
 use crate::trace::TraceContext;
 
@@ -52,6 +53,8 @@ pub struct Run {
     pub headers: BTreeMap<String, String>,
     /// The place of this attempt in the trace; also what [`TraceContext::current`] gives in the handler's own task.
     pub trace: TraceContext,
+    /// How the batch went that this job closes, if it closes one.
+    pub batch: Option<BatchTotals>,
     /// Fires when the job is cancelled, its time is up, or its lease is lost.
     pub cancelled: CancellationToken,
 }
@@ -75,6 +78,8 @@ pub struct Envelope {
     pub headers: BTreeMap<String, String>,
     /// The batch that it is part of. Not in the payload: the store counts by it, the handler does not need it.
     pub batch: Option<BatchId>,
+    /// The running member of the same batch that pushes this one: with it, a sealed batch takes it too. Not in the payload.
+    pub parent: Option<JobId>,
 }
 
 /// Why an envelope cannot be made or read.
@@ -132,7 +137,17 @@ impl Envelope {
         if let Some(trace) = TraceContext::current() {
             trace.write_headers(&mut headers);
         }
-        Ok(Self { id: JobId::new(), kind, args, options, run_at_ms: None, tenant: None, headers, batch: None })
+        Ok(Self {
+            id: JobId::new(),
+            kind,
+            args,
+            options,
+            run_at_ms: None,
+            tenant: None,
+            headers,
+            batch: None,
+            parent: None,
+        })
     }
 
     /// Writes what stores keep beside the id and the queue.
@@ -181,6 +196,7 @@ impl Envelope {
             tenant: wire.tenant,
             headers: wire.headers,
             batch: None,
+            parent: None,
         })
     }
 }

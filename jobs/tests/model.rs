@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use deskhand_jobs::fingerprint::Fingerprint;
 use deskhand_jobs::queue::{
-    Claimed, DeadFilter, DeadReason, DeadStep, Endings, Pace, Page, Queue, Retention, Settlement, State, Verdict,
-    WorkerInfo,
+    Batch, Claimed, DeadFilter, DeadReason, DeadStep, Endings, History, Pace, Page, Queue, Retention, Settlement,
+    State, Verdict, WorkerInfo,
 };
 use deskhand_jobs::testing::MemoryQueue;
-use deskhand_jobs::{Envelope, JobId, Options, Priority, QueueName, Unique, UniqueUntil, WorkerId};
+use deskhand_jobs::{BatchId, Envelope, JobId, Options, Priority, QueueName, Unique, UniqueUntil, WorkerId};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::value::RawValue;
@@ -26,7 +26,10 @@ const LATER_MS: u64 = 7_000;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Push { rank: u8, key: Option<(u8, bool, bool, bool)>, later: bool },
+    Push { rank: u8, key: Option<(u8, bool, bool, bool)>, later: bool, batch: Option<(Index, Index)> },
+    OpenBatch { again: Option<Index>, later: bool },
+    Seal(Index),
+    CancelBatch(Index),
     PushAgain(Index),
     Register(usize),
     Beat(usize),
@@ -68,8 +71,14 @@ fn fate() -> impl Strategy<Value = Fate> {
 
 fn step() -> impl Strategy<Value = Step> {
     let key = prop::option::of((0u8..2, any::<bool>(), any::<bool>(), any::<bool>()));
+    let batch = prop::option::of((any::<Index>(), any::<Index>()));
     prop_oneof![
-        6 => (0u8..4, key, any::<bool>()).prop_map(|(rank, key, later)| Step::Push { rank, key, later }),
+        6 => (0u8..4, key, any::<bool>(), batch)
+            .prop_map(|(rank, key, later, batch)| Step::Push { rank, key, later, batch }),
+        2 => (prop::option::of(any::<Index>()), any::<bool>())
+            .prop_map(|(again, later)| Step::OpenBatch { again, later }),
+        2 => any::<Index>().prop_map(Step::Seal),
+        1 => any::<Index>().prop_map(Step::CancelBatch),
         1 => any::<Index>().prop_map(Step::PushAgain),
         2 => (0..WORKERS).prop_map(Step::Register),
         3 => (0..WORKERS).prop_map(Step::Beat),
@@ -115,6 +124,7 @@ struct Pair {
     model: MemoryQueue,
     workers: Vec<WorkerInfo>,
     jobs: Vec<Envelope>,
+    batches: Vec<Batch>,
     /// The same delivery from both; leases differ.
     held: Vec<(Claimed, Claimed)>,
     settled: Vec<(Claimed, Claimed)>,
@@ -144,11 +154,15 @@ impl Pair {
     fn new(store: Store, endings: Endings) -> Self {
         let workers = (0..WORKERS).map(|_| new_worker()).collect();
         let model = MemoryQueue::with(endings);
-        Self { store, model, workers, jobs: Vec::new(), held: Vec::new(), settled: Vec::new() }
+        Self { store, model, workers, jobs: Vec::new(), batches: Vec::new(), held: Vec::new(), settled: Vec::new() }
     }
 
     fn some_id(&self, which: Index) -> JobId {
         if self.jobs.is_empty() { JobId::new() } else { which.get(&self.jobs).id }
+    }
+
+    fn some_batch(&self, which: Index) -> BatchId {
+        if self.batches.is_empty() { BatchId::new() } else { which.get(&self.batches).id() }
     }
 
     async fn take(&mut self, step: &Step) {
@@ -161,7 +175,7 @@ impl Pair {
             }};
         }
         match step {
-            Step::Push { rank, key, later } => {
+            Step::Push { rank, key, later, batch } => {
                 let until = |started: &bool| if *started { UniqueUntil::Started } else { UniqueUntil::Finished };
                 let unique = key.as_ref().map(|(key, started, limited, replaces)| {
                     let unique = Unique::new(format!("k{key}"), until(started));
@@ -175,9 +189,26 @@ impl Pair {
                     let now_ms = self.model.now_ms();
                     new.run_at_ms = Some(now_ms + LATER_MS as i64);
                 }
+                if let Some((batch, parent)) = batch {
+                    new.batch = Some(self.some_batch(*batch));
+                    new.parent = Some(self.some_id(*parent));
+                }
                 self.jobs.push(new.clone());
                 same!(push(std::slice::from_ref(&new)));
             }
+            Step::OpenBatch { again: Some(which), .. } if !self.batches.is_empty() => {
+                same!(open_batch(which.get(&self.batches)));
+            }
+            Step::OpenBatch { later, .. } => {
+                let mut then = job(Options::default());
+                then.run_at_ms = later.then(|| self.model.now_ms() + LATER_MS as i64);
+                let batch = Batch::new(then.clone()).expect("may close");
+                same!(open_batch(&batch));
+                self.jobs.push(then);
+                self.batches.push(batch);
+            }
+            Step::Seal(which) => same!(seal_batch(&QueueName::default(), self.some_batch(*which))),
+            Step::CancelBatch(which) => same!(cancel_batch(self.some_batch(*which))),
             Step::PushAgain(which) if !self.jobs.is_empty() => {
                 let old = which.get(&self.jobs).clone();
                 same!(push(std::slice::from_ref(&old)));
@@ -291,7 +322,7 @@ impl Pair {
             let see = async |queue: &dyn Queue| {
                 let record = queue.job(job.id).await.expect("reads")?;
                 let holder = record.running.map(|(worker, _)| worker);
-                let (kept, result) = (record.payload.is_some(), record.result);
+                let (kept, result) = (record.payload.is_some(), (record.result, record.batch));
                 Some((record.state, record.priority, holder, record.dead_reason, shape(&record.history), kept, result))
             };
             assert_eq!(see(real).await, see(&self.model).await, "job {}", job.id);
@@ -309,6 +340,13 @@ impl Pair {
             groups.into_iter().map(|group| ((group.kind, group.fingerprint), group.count)).collect::<HashMap<_, _>>()
         };
         assert_eq!(groups(real).await, groups(&self.model).await, "groups of the dead");
+        let batches = async |queue: &dyn Queue| {
+            let infos = queue.batches(&QueueName::default(), None, 1_000).await.expect("lists").into_iter();
+            infos
+                .map(|info| (info.id, (info.sealed, info.cancelled, info.totals, info.then)))
+                .collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(batches(real).await, batches(&self.model).await, "batches");
         let ends = async |queue: &dyn Queue| {
             let ends = queue.endings(1_000).await.expect("reads");
             ends.into_iter().map(|end| (end.id, (end.state, end.dead_reason, end.result))).collect::<BTreeMap<_, _>>()
@@ -322,10 +360,8 @@ impl Pair {
 }
 
 /// What of a history does not depend on the millisecond.
-fn shape(history: &deskhand_jobs::queue::History) -> (u32, u32, u32, bool, Option<String>, u32) {
-    let aside = history.aside_since_ms.is_some();
-    let error = history.last_error.clone();
-    (history.failures, history.recoveries, history.hand_backs, aside, error, history.generation)
+fn shape(history: &History) -> History {
+    History { aside_since_ms: history.aside_since_ms.map(|_| 0), ..history.clone() }
 }
 
 /// Age decides what is retained, never the number: jobs that end within one millisecond have no order.

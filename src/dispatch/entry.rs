@@ -132,6 +132,7 @@ impl Row {
             tenant: Some(self.tenant_id.to_string()),
             headers: serde_json::from_str(&self.headers)?,
             batch: None,
+            parent: None,
         })
     }
 

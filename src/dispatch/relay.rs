@@ -101,7 +101,11 @@ impl Relay {
             match answer {
                 // Who was replaced has an ending like any other: the keeper writes it.
                 Pushed::Created | Pushed::Duplicate | Pushed::Replaced { .. } => taken.push(job.id),
-                Pushed::Conflict { holder } => stand_back(tx, job.id, holder, now).await?,
+                Pushed::Conflict { holder } => {
+                    let reason = format!("duplicate of job {holder}, which holds its unique key");
+                    stand_back(tx, job.id, &reason, now).await?;
+                }
+                Pushed::Refused(refusal) => stand_back(tx, job.id, &refusal.to_string(), now).await?,
             }
         }
         mark_pushed(tx, &taken, now).await
@@ -204,11 +208,10 @@ async fn mark_pushed(tx: &mut Tx, ids: &[JobId], now: DateTime<Utc>) -> Result<(
     Ok(())
 }
 
-/// Ends a job whose unique key another one holds.
-async fn stand_back(tx: &mut Tx, id: JobId, holder: JobId, now: DateTime<Utc>) -> Result<()> {
+/// Ends a job that the queue does not take, for this reason.
+async fn stand_back(tx: &mut Tx, id: JobId, reason: &str, now: DateTime<Utc>) -> Result<()> {
     let sql =
         "UPDATE jobs SET state = 'cancelled', last_error = $1, ended_at = $2, version = version + 1 WHERE id = $3";
-    let reason = format!("duplicate of job {holder}, which holds its unique key");
     Ok(on!(tx, |c| sqlx::query(sql).bind(reason).bind(now).bind(Text(id)).execute(c).await.map(|_| ()))?)
 }
 

@@ -88,6 +88,7 @@ fn job() -> Run {
         tenant: Some("default".into()),
         headers: BTreeMap::new(),
         trace: TraceContext::root(),
+        batch: None,
         cancelled: CancellationToken::new(),
     }
 }

@@ -51,19 +51,22 @@ pub enum DriftKind {
     /// Jobs of a worker that the store does not know: nobody would take them back. Repaired, the worker counts as dead, and the next
     /// beat of another takes them.
     UnknownWorker,
+    /// A sealed batch that waits for nobody. Repaired, its closing job is made.
+    Unclosed,
     /// A count that is not the number of what it counts. Repaired, it is.
     Count,
 }
 
 impl DriftKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Homeless,
         Self::Doubled,
         Self::Dangling,
         Self::HeldKey,
         Self::IdleStop,
         Self::UnknownWorker,
+        Self::Unclosed,
         Self::Count,
     ];
 
@@ -76,6 +79,7 @@ impl DriftKind {
             Self::HeldKey => "held_key",
             Self::IdleStop => "idle_stop",
             Self::UnknownWorker => "unknown_worker",
+            Self::Unclosed => "unclosed",
             Self::Count => "count",
         }
     }

@@ -143,6 +143,7 @@ mod tests {
             queue: QueueName::default(),
             state,
             priority: Priority::Normal,
+            batch: None,
             run_at_ms: (state == State::Scheduled).then_some(NOW_MS + 90_000),
             running: None,
             ended_at_ms: None,

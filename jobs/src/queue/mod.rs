@@ -23,6 +23,7 @@
 //!    id again is a duplicate. With [`Endings::Retain`] the job itself stays for a while, and so does the taken id.
 
 mod audit;
+mod batches;
 mod dead;
 mod explain;
 mod page;
@@ -36,10 +37,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::value::RawValue;
 
-use crate::id::{JobId, QueueName, WorkerId};
+use crate::id::{BatchId, JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 
 pub use audit::{Audit, Drift, DriftKind, MOST_DRIFT};
+pub use batches::{Batch, BatchCancelled, BatchInfo, BatchTotals, NotClosing, Opened, Refusal, Sealed};
+pub(crate) use batches::{Gate, refusal};
 pub(crate) use dead::kind_in;
 pub use dead::{Amended, DEAD_STEP, DeadFilter, DeadGroup, DeadStep, MAX_DEAD_GROUPS, Moved, Pace};
 pub use explain::{Code, Reason, explain};
@@ -190,6 +193,47 @@ pub trait Queue: Send + Sync + 'static {
     /// reads in bounded parts and leaves the store time for everybody else. What it reports was true in one instant; with `repair` it
     /// is in order again, and a job that was nowhere is ready.
     async fn audit(&self, queue: &QueueName, repair: bool) -> Result<Audit>;
+
+    /// Opens a batch: from now on it takes members. The rules of batches are those of [`Batch`]'s module, in short: open, push, seal.
+    async fn open_batch(&self, batch: &Batch) -> Result<Opened>;
+
+    /// Says that nobody from outside will push members of a batch any more. It closes when none is left, or now.
+    async fn seal_batch(&self, queue: &QueueName, id: BatchId) -> Result<Sealed>;
+
+    /// Opens a batch, pushes its members and seals it; answers for each member in order. Fails before it does anything if a member
+    /// goes to another queue. Repeated after a failure it goes on where it stood; if the batch has closed, all are duplicates.
+    async fn push_batch(&self, batch: &Batch, mut members: Vec<Envelope>) -> Result<Vec<Pushed>> {
+        for member in &mut members {
+            if member.options.queue != *batch.queue() {
+                let (id, other, queue) = (member.id, &member.options.queue, batch.queue());
+                return Err(Error::Refused {
+                    store: queue.to_string(),
+                    message: format!(
+                        "job {id} goes to queue {other}, but a batch lives in one queue and this one closes in {queue}: give all \
+                         of them the same queue"
+                    ),
+                });
+            }
+            member.batch = Some(batch.id());
+        }
+        if self.open_batch(batch).await? == Opened::Closed {
+            return Ok(vec![Pushed::Duplicate; members.len()]);
+        }
+        let answers = self.push(&members).await?;
+        self.seal_batch(batch.queue(), batch.id()).await?;
+        Ok(answers)
+    }
+
+    /// Ends the members of a batch that wait and asks those that run to stop, in bounded steps. It takes no more members, as if it
+    /// were sealed, and its closing job runs when all have ended. `None` if there is no such batch.
+    async fn cancel_batch(&self, id: BatchId) -> Result<Option<BatchCancelled>>;
+
+    /// Reads one batch that has not closed.
+    async fn batch(&self, id: BatchId) -> Result<Option<BatchInfo>>;
+
+    /// Reads batches of a queue that have not closed, in the order of their ids, which begin with when they were made: behind `after`
+    /// if there is one, and at most `size`.
+    async fn batches(&self, queue: &QueueName, after: Option<BatchId>, size: usize) -> Result<Vec<BatchInfo>>;
 
     /// Proves that the store answers and is fit for use; the error names the cure.
     async fn check(&self) -> Result<Health>;

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{JobId, QueueName, WorkerId};
+use super::{BatchTotals, Refusal};
+use crate::id::{BatchId, JobId, QueueName, WorkerId};
 use crate::options::Priority;
 
 /// Shorthand for results of a store.
@@ -102,6 +103,8 @@ pub enum Pushed {
         /// Who held the key.
         old: JobId,
     },
+    /// The batch that it was to be a member of does not take it; this one was not taken.
+    Refused(Refusal),
 }
 
 /// The proof of ownership of running jobs: opaque, made by the store at each claim, never the same twice.
@@ -152,6 +155,9 @@ pub struct History {
     /// Times that it was redriven from among the dead; the other counters begin anew each time.
     #[serde(default)]
     pub generation: u32,
+    /// How the batch went that this job closes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchTotals>,
 }
 
 /// The end of one attempt, as told to the store.
@@ -339,6 +345,8 @@ pub struct JobRecord {
     pub state: State,
     /// Its place in the queue.
     pub priority: Priority,
+    /// The batch that waits for its end.
+    pub batch: Option<BatchId>,
     /// When it is due, if it is scheduled.
     pub run_at_ms: Option<i64>,
     /// Who has it and since when, if it is running.

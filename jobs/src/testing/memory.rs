@@ -7,8 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::memory_batches::OpenBatch;
 use crate::fingerprint::Fingerprint;
-use crate::id::{JobId, Kind, QueueName, WorkerId};
+use crate::id::{BatchId, JobId, Kind, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::options::{Priority, Unique};
 use crate::queue::{
@@ -44,6 +45,7 @@ impl MemoryQueue {
             unique: HashMap::new(),
             workers: BTreeMap::new(),
             queues: BTreeMap::new(),
+            batches: BTreeMap::new(),
         };
         Self { world: Mutex::new(world), bell: Notify::new() }
     }
@@ -81,6 +83,7 @@ pub(super) struct World {
     pub(super) unique: HashMap<(QueueName, String), JobId>,
     pub(super) workers: BTreeMap<WorkerId, (WorkerInfo, i64)>,
     pub(super) queues: BTreeMap<QueueName, Totals>,
+    pub(super) batches: BTreeMap<BatchId, OpenBatch>,
 }
 
 #[derive(Default)]
@@ -98,6 +101,8 @@ pub(super) struct Row {
     pub(super) unique: Option<Unique>,
     /// From when on its unique key may be taken over.
     pub(super) key_until_ms: i64,
+    /// The batch that waits for its end.
+    pub(super) batch: Option<BatchId>,
     pub(super) payload: Bytes,
     pub(super) state: State,
     /// The place in line while it is ready; the least is the first.
@@ -126,6 +131,7 @@ impl World {
             priority: job.options.priority,
             unique: job.options.unique.clone(),
             key_until_ms: self.key_until_ms(job.options.unique.as_ref()),
+            batch: job.batch,
             payload: Bytes::from(job.encode()),
             state: if due_ms.is_some() { State::Scheduled } else { State::Ready },
             place,
@@ -188,6 +194,7 @@ impl World {
     /// Ends a job well or as cancelled.
     pub(super) fn end(&mut self, id: JobId, state: State) {
         self.release(id);
+        self.leave_batch(id, state);
         let (now_ms, endings) = (self.now_ms, self.endings);
         if endings == Endings::Drop {
             self.rows.remove(&id);
@@ -221,6 +228,7 @@ impl World {
     /// Ends a job badly.
     pub(super) fn die(&mut self, id: JobId, reason: DeadReason) {
         self.release(id);
+        self.leave_batch(id, State::Dead);
         let (now_ms, keep) = (self.now_ms, self.endings.fetched());
         if let Some(row) = self.rows.get_mut(&id) {
             (row.state, row.ended_at_ms, row.ending, row.lease) = (State::Dead, now_ms, keep, None);
@@ -284,6 +292,7 @@ impl Row {
             queue: self.queue.clone(),
             state: self.state,
             priority: self.priority,
+            batch: self.batch,
             run_at_ms: (self.state == State::Scheduled).then_some(self.run_at_ms),
             running: self.running.filter(|_| self.state == State::Running),
             ended_at_ms: ended.then_some(self.ended_at_ms),

@@ -57,6 +57,7 @@ impl World {
                 self.unique.remove(&key);
             }
         }
+        drift.extend(self.audit_batches(queue, repair));
         Audit { checked: ids.len() as u64, drift }
     }
 }

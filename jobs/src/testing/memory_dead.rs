@@ -15,7 +15,8 @@ impl World {
     pub(super) fn revive(&mut self, id: JobId, delay_ms: u64) -> bool {
         let now_ms = self.now_ms;
         let Some(row) = self.rows.get_mut(&id).filter(|row| row.state == State::Dead) else { return false };
-        row.history = History { generation: row.history.generation + 1, ..History::default() };
+        row.history =
+            History { generation: row.history.generation + 1, batch: row.history.batch, ..History::default() };
         (row.dead_reason, row.ending) = (None, false);
         if row.key_until_ms <= now_ms {
             row.unique = None;

@@ -5,13 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::memory::{MemoryQueue, World};
-use crate::id::{JobId, QueueName, WorkerId};
+use crate::id::{BatchId, JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::options::{OnConflict, UniqueUntil};
 use crate::queue::{
-    Audit, Beat, Cancelled, Claim, Claimed, DeadFilter, DeadGroup, DeadStep, Ending, Health, JobRecord, LEASE, Lease,
-    Listing, Moved, Pace, Page, Pushed, Queue, QueueInfo, REMOVED_PER_BEAT, Result, Settled, Settlement, State,
-    WorkerInfo,
+    Audit, Batch, BatchCancelled, BatchInfo, Beat, Cancelled, Claim, Claimed, DeadFilter, DeadGroup, DeadStep, Ending,
+    Health, JobRecord, LEASE, Lease, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo, REMOVED_PER_BEAT,
+    Result, Sealed, Settled, Settlement, State, WorkerInfo,
 };
 
 impl World {
@@ -19,9 +19,15 @@ impl World {
         if self.rows.contains_key(&job.id) {
             return Pushed::Duplicate;
         }
+        // A queue is known from the first push on, whatever becomes of the job.
+        self.totals(&job.options.queue);
+        if let Some(refusal) = self.refusal(job) {
+            return Pushed::Refused(refusal);
+        }
         let unique = job.options.unique.as_ref();
         let Some(holder) = self.hold(job.id, &job.options.queue, unique) else {
             self.insert(job);
+            self.join_batch(job);
             return Pushed::Created;
         };
         let wants = unique.is_some_and(|unique| unique.on_conflict == OnConflict::Replace);
@@ -32,6 +38,7 @@ impl World {
         self.end(holder, State::Cancelled);
         self.hold(job.id, &job.options.queue, unique);
         self.insert(job);
+        self.join_batch(job);
         Pushed::Replaced { old: holder }
     }
 
@@ -202,6 +209,8 @@ impl Queue for MemoryQueue {
             }
             State::Ready | State::Scheduled => {
                 world.end(id, State::Cancelled);
+                // It may have been the last member of a batch.
+                self.bell.notify_one();
                 Cancelled::Ended
             }
             State::Succeeded | State::Dead | State::Cancelled => Cancelled::AlreadyEnded,
@@ -331,6 +340,33 @@ impl Queue for MemoryQueue {
 
     async fn audit(&self, queue: &QueueName, repair: bool) -> Result<Audit> {
         Ok(self.world().audit(queue, repair))
+    }
+
+    async fn open_batch(&self, batch: &Batch) -> Result<Opened> {
+        Ok(self.world().open_batch(batch))
+    }
+
+    async fn seal_batch(&self, queue: &QueueName, id: BatchId) -> Result<Sealed> {
+        let answer = self.world().seal_batch(queue, id);
+        self.bell.notify_one();
+        Ok(answer)
+    }
+
+    async fn cancel_batch(&self, id: BatchId) -> Result<Option<BatchCancelled>> {
+        let answer = self.world().cancel_batch(id);
+        self.bell.notify_one();
+        Ok(answer)
+    }
+
+    async fn batch(&self, id: BatchId) -> Result<Option<BatchInfo>> {
+        Ok(self.world().batch_infos(|info| info.id == id).pop())
+    }
+
+    async fn batches(&self, queue: &QueueName, after: Option<BatchId>, size: usize) -> Result<Vec<BatchInfo>> {
+        let mut infos =
+            self.world().batch_infos(|info| info.queue == *queue && after.is_none_or(|after| info.id > after));
+        infos.truncate(size);
+        Ok(infos)
     }
 
     async fn check(&self) -> Result<Health> {

@@ -30,6 +30,7 @@
 mod hands;
 mod memory;
 mod memory_audit;
+mod memory_batches;
 mod memory_dead;
 mod memory_port;
 mod step;

@@ -48,7 +48,7 @@ impl Attempts {
                     "job", %id, %queue, kind = %envelope.kind, attempt, trace_id = %trace.trace_id(), span_id = %trace.span_id(),
                     parent_span_id = parent.map(|parent| tracing::field::display(parent.span_id()))
                 );
-                let work = self.attempt(envelope, attempt, &trace, &rein).instrument(span.clone());
+                let work = self.attempt(envelope, &history, &trace, &rein).instrument(span.clone());
                 let (ending, cause) = trace.clone().scope(work).await;
                 let known = !matches!(ending, Ending::Unknown(_));
                 (if known { envelope.kind.as_str() } else { figures::NO_KIND }, ending, cause)
@@ -75,7 +75,7 @@ impl Attempts {
     async fn attempt(
         &self,
         envelope: &Envelope,
-        attempt: u32,
+        history: &History,
         trace: &TraceContext,
         rein: &Rein,
     ) -> (Ending, Option<Cause>) {
@@ -89,11 +89,12 @@ impl Attempts {
         };
         let run = Run {
             id: envelope.id,
-            attempt,
+            attempt: history.failures.saturating_add(1),
             max_attempts: envelope.options.max_attempts,
             tenant: envelope.tenant.clone(),
             headers: envelope.headers.clone(),
             trace: trace.clone(),
+            batch: history.batch,
             cancelled: rein.token().clone(),
         };
         match catch_unwind(AssertUnwindSafe(|| handler(&envelope.args, run))) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use deskhand_jobs::queue::redis::RedisQueue;
-use deskhand_jobs::queue::{Audit, Drift, DriftKind, Endings, Pushed, Queue, State, Verdict};
+use deskhand_jobs::queue::{Audit, Batch, Drift, DriftKind, Endings, Pushed, Queue, State, Verdict};
 use deskhand_jobs::{Envelope, JobId, Options, QueueName, Unique, UniqueUntil, WorkerId};
 use redis::aio::MultiplexedConnection;
 
@@ -197,4 +197,32 @@ async fn many_lost_jobs_come_back_in_bounded_parts() {
         came.extend(claim(&bench.queue, me, 500).await.into_iter().map(|job| job.id));
     }
     assert_eq!(came, jobs.iter().map(|job| job.id).collect());
+}
+
+#[tokio::test]
+async fn a_batch_that_would_never_close() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let then = plain();
+    let batch = Batch::new(then.clone()).expect("may close");
+    let members = vec![plain(), plain()];
+    bench.queue.push_batch(&batch, members.clone()).await.expect("pushes");
+    let hash = format!("batch:{}", batch.id());
+    let what = format!("batch {}", batch.id());
+    bench.write("HSET", &hash, &[b"total", b"7"]).await;
+    bench.expect(&[(DriftKind::Count, None, &what)]).await;
+
+    // Both members have ended without being counted: one is gone, the other no member any more.
+    bench.write("HDEL", "jobs", &[members[0].id.as_bytes()]).await;
+    bench.write("LREM", "ready:2", &[b"0", members[0].id.as_bytes()]).await;
+    bench.write("HDEL", "side", &[members[0].id.as_bytes(), members[1].id.as_bytes()]).await;
+    let drift = |member: &Envelope| (DriftKind::Dangling, Some(member.id), "left");
+    let found = bench.audit(false).await.drift;
+    assert_eq!(found.len(), 2, "{found:?}");
+    let found: BTreeSet<_> = bench.audit(true).await.drift.into_iter().map(|drift| (drift.kind, drift.id)).collect();
+    let [one, two] = [&members[0], &members[1]].map(drift).map(|(kind, id, _)| (kind, id));
+    assert_eq!(found, BTreeSet::from([one, two, (DriftKind::Unclosed, None)]));
+    assert_eq!(bench.audit(true).await.drift, []);
+    assert_eq!(bench.queue.job(then.id).await.expect("reads").expect("is made").state, State::Ready);
+    bench.write("ZADD", "batches", &[b"1", b"gone"]).await;
+    bench.expect(&[(DriftKind::Dangling, None, "batches")]).await;
 }

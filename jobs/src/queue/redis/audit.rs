@@ -4,6 +4,7 @@
 //! list cannot be asked. So the jobs that are in no other place are called up, then the lists are read, and who did not answer is
 //! looked for in the lists, in one instant, if there are few of them or if the sizes say that somebody is missing.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::scripts;
@@ -48,6 +49,15 @@ impl Auditor<'_> {
     async fn run(&mut self) -> Result<()> {
         for look in PARTS {
             self.read(look, |_, _| {}).await?;
+        }
+        let mut batches = BTreeSet::new();
+        self.read("batches", |_, part| {
+            batches.extend(part.2.iter().map(|name| String::from_utf8_lossy(name).into_owned()));
+        })
+        .await?;
+        for batch in batches {
+            self.read(&format!("left:{batch}"), |_, _| {}).await?;
+            self.read(&format!("batch:{batch}"), |_, _| {}).await?;
         }
         let mut roll = Roll::default();
         let mut called = 0;

@@ -17,8 +17,8 @@ const RULE: &str = "+@hash +@list +@set +@sortedset +@string -sort -sort_ro +eva
 
 /// The commands that scripts and this client send with a key, and how a user may load scripts.
 const COMMANDS: &str = "BZPOPMIN DEL EXISTS HDEL HEXISTS HGET HGETALL HINCRBY HKEYS HLEN HMGET HSCAN HSET HSETNX LLEN LPOP LPOS \
-                        LPUSH LRANGE LREM LSET RPUSH SADD SCRIPT|LOAD SET SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER SREM TIME \
-                        ZADD ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREM ZSCORE";
+                        LPUSH LRANGE LREM LSET RPUSH SADD SCARD SCRIPT|LOAD SET SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER \
+                        SREM SSCAN TIME ZADD ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREM ZSCAN ZSCORE";
 
 static ALLOWED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/allowed.lua")));
 

@@ -12,6 +12,7 @@
 
 mod address;
 mod audit;
+mod batches;
 mod check;
 mod connection;
 mod dead;

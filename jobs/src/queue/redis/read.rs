@@ -93,6 +93,7 @@ impl RedisQueue {
             queue: queue.clone(),
             state,
             priority: Priority::from_rank(rank).ok_or_else(unreadable)?,
+            batch: side.split('\n').nth(1).and_then(|batch| batch.parse().ok()),
             run_at_ms: when_ms.filter(|_| state == State::Scheduled),
             running: read_lease(&lease),
             ended_at_ms: match state {

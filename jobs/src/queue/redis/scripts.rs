@@ -1,4 +1,4 @@
-//! The scripts: each is the prelude followed by its own text, called by its digest.
+//! The scripts: each is the shared part followed by its own text, called by its digest.
 
 #![allow(non_upper_case_globals, reason = "a script has the name of its file")]
 
@@ -13,15 +13,16 @@ macro_rules! scripts {
     (@ $parts:expr, $head:literal: $($name:ident),*) => {
         $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
             let text = include_str!(concat!("lua/", stringify!($name), ".lua"));
-            Script::new(&[$head, include_str!("lua/prelude.lua"), $parts, text].concat())
+            let shared = [include_str!("lua/prelude.lua"), include_str!("lua/batches.lua"), include_str!("lua/ends.lua")];
+            Script::new(&[$head, &shared.concat(), $parts, text].concat())
         });)*
     };
 }
 
-scripts!("": push);
+scripts!("": push, open_batch);
 
 // A server whose memory is full must refuse new jobs, but not the beats and ends by which it becomes empty again.
-scripts!("#!lua flags=allow-oom\n": claim, settle, beat, stops, rescue, cancel, retry, pause, read, workers, forget, audit);
+scripts!("#!lua flags=allow-oom\n": claim, settle, beat, stops, rescue, cancel, retry, pause, seal_batch, cancel_batch, batches_of, read, workers, forget, audit);
 
 // These pages and walks have some text in common.
 scripts!("#!lua flags=allow-oom\n" "keyset": list);

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 
 use super::connection::Connection;
 use super::wait::Waiter;
-use crate::id::{JobId, QueueName, WorkerId};
+use crate::id::{BatchId, JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::queue::{
-    Audit, Beat, Cancelled, Claim, DeadFilter, DeadGroup, DeadStep, Ending, Endings, Health, JobRecord, Listing, Moved,
-    Pace, Page, Pushed, Queue, QueueInfo, Result, Settled, Settlement, State, WorkerInfo,
+    Audit, Batch, BatchCancelled, BatchInfo, Beat, Cancelled, Claim, DeadFilter, DeadGroup, DeadStep, Ending, Endings,
+    Health, JobRecord, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo, Result, Sealed, Settled,
+    Settlement, State, WorkerInfo,
 };
 
 /// The store on Redis.
@@ -167,6 +168,26 @@ impl Queue for RedisQueue {
 
     async fn audit(&self, queue: &QueueName, repair: bool) -> Result<Audit> {
         self.audit_queue(queue, repair).await
+    }
+
+    async fn open_batch(&self, batch: &Batch) -> Result<Opened> {
+        self.open_one(batch).await
+    }
+
+    async fn seal_batch(&self, queue: &QueueName, id: BatchId) -> Result<Sealed> {
+        self.seal(queue, id).await
+    }
+
+    async fn cancel_batch(&self, id: BatchId) -> Result<Option<BatchCancelled>> {
+        self.cancel_members(id).await
+    }
+
+    async fn batch(&self, id: BatchId) -> Result<Option<BatchInfo>> {
+        self.find_batch(id).await
+    }
+
+    async fn batches(&self, queue: &QueueName, after: Option<BatchId>, size: usize) -> Result<Vec<BatchInfo>> {
+        self.list_batches(queue, after, size).await
     }
 
     async fn check(&self) -> Result<Health> {

@@ -11,8 +11,8 @@ use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::options::{OnConflict, Options, Priority, UniqueUntil};
 use crate::queue::{
-    Beat, Claim, Claimed, History, LEASE, Lease, MAX_RECOVERIES, Pushed, Result, Settled, Settlement, Verdict,
-    WorkerInfo,
+    BatchTotals, Beat, Claim, Claimed, History, LEASE, Lease, MAX_RECOVERIES, Pushed, Refusal, Result, Settled,
+    Settlement, Verdict, WorkerInfo,
 };
 
 /// The most jobs that one script call handles. Bounds how long the server is busy with one call, and stays far from the number of
@@ -31,6 +31,9 @@ impl RedisQueue {
             for (place, value) in places.into_iter().zip(values) {
                 answers[place] = match value {
                     Value::Int(0) => Pushed::Created,
+                    Value::Int(2) => Pushed::Refused(Refusal::UnknownBatch),
+                    Value::Int(3) => Pushed::Refused(Refusal::SealedBatch),
+                    Value::Int(4) => Pushed::Refused(Refusal::CancelledBatch),
                     Value::BulkString(id) => Pushed::Conflict { holder: self.read_id(&id)? },
                     Value::Array(old) => Pushed::Replaced { old: self.read_old(&old)? },
                     _ => Pushed::Duplicate,
@@ -223,6 +226,7 @@ struct Past {
     p: Option<u8>,
     n: u32,
     o: Option<String>,
+    b: Option<BatchTotals>,
 }
 
 /// A job's past in the words of the port.
@@ -249,6 +253,7 @@ pub(super) fn read_history(text: &[u8]) -> Record {
             aside_since_ms: past.a.map(|at| at as i64),
             last_error: past.e,
             generation: past.n,
+            batch: past.b,
         },
         state: past.s,
         lease: past.l,
@@ -276,7 +281,7 @@ fn replaces(job: &Envelope) -> bool {
     job.options.unique.as_ref().is_some_and(|unique| unique.on_conflict == OnConflict::Replace)
 }
 
-fn push_options(job: &Envelope) -> String {
+pub(super) fn push_options(job: &Envelope) -> String {
     let Options { priority, unique, group, .. } = &job.options;
     let plain = *priority == Priority::Normal && unique.is_none() && group.is_none() && job.batch.is_none();
     if plain && job.run_at_ms.is_none() {
@@ -295,7 +300,11 @@ fn push_options(job: &Envelope) -> String {
     let due = job.run_at_ms.map(|at| at.max(0).to_string()).unwrap_or_default();
     let key = unique.as_ref().map_or("", |unique| unique.key.as_str());
     let group = group.as_ref().map_or("", |group| group.key.as_str());
-    let batch = job.batch.map(|batch| batch.to_string()).unwrap_or_default();
+    let mut batch = job.batch.map(|batch| batch.to_string()).unwrap_or_default();
+    if let Some(parent) = job.parent.filter(|_| job.batch.is_some()) {
+        batch.push('/');
+        batch.push_str(&parent.to_string());
+    }
     format!("{due}{instead}:{}{until}{group}\n{batch}\n{latest}{key}", priority.rank())
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use sqlx::types::Json;
 
+use super::batches::Ended;
 use super::columns::held;
 use super::fault::{Fault, Result};
 use super::open::{Change, SqliteQueue};
@@ -23,6 +24,8 @@ pub(super) struct Held {
     pub(super) state: String,
     pub(super) lease: Option<String>,
     pub(super) cancel_requested: bool,
+    /// The batch that waits for its end.
+    pub(super) batch: Option<String>,
     pub(super) history: History,
 }
 
@@ -42,7 +45,7 @@ pub(super) fn name_list(names: &[QueueName]) -> String {
     list(names)
 }
 
-fn list<T: serde::Serialize>(items: impl IntoIterator<Item = T>) -> String {
+pub(super) fn list<T: serde::Serialize>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<T> = items.into_iter().collect();
     serde_json::to_string(&items).expect("ids, numbers and names have a JSON form")
 }
@@ -68,12 +71,16 @@ impl Change {
 }
 
 impl SqliteQueue {
-    /// Writes what became of jobs.
-    pub(super) async fn apply(&self, change: &mut Change, steps: Vec<(Held, Step)>) -> Result<()> {
+    /// Writes what became of jobs. Returns queues in which more than these jobs can start now.
+    pub(super) async fn apply(&self, change: &mut Change, steps: Vec<(Held, Step)>) -> Result<Vec<QueueName>> {
+        let mut ended = Ended::default();
         let mut totals = BTreeMap::<String, Totals>::new();
         let kinds = change.kinds(&steps).await?;
         let (mut gone, mut succeeded, mut moved) = (Vec::new(), Vec::new(), Vec::new());
         for (held, step) in steps {
+            if let Some(batch) = &held.batch {
+                ended.count(batch, step.goal);
+            }
             match step.goal {
                 Goal::Succeeded | Goal::Cancelled if self.endings == Endings::Drop => gone.push(held.entry),
                 Goal::Succeeded if step.result.is_none() => succeeded.push(held.entry),
@@ -94,7 +101,8 @@ impl SqliteQueue {
                 change.tidy(queue, retention, total.finished * REMOVED_PER_END as i64).await?;
             }
         }
-        change.add(totals).await
+        change.add(totals).await?;
+        change.leave_batches(ended).await
     }
 }
 
@@ -150,7 +158,7 @@ impl Change {
             return Ok(());
         }
         let sql = "UPDATE jobs SET state = 'succeeded', lease = NULL, cancel_requested = 0, ended_at_ms = ?2, ending = ?3, \
-                   holds_key = 0, payload = CASE WHEN NOT ?3 THEN payload END WHERE entry IN (SELECT value FROM json_each(?1))";
+                   holds_key = 0, batch = NULL, payload = CASE WHEN NOT ?3 THEN payload END WHERE entry IN (SELECT value FROM json_each(?1))";
         sqlx::query(sql).bind(list(entries)).bind(self.now_ms).bind(endings.fetched()).execute(&mut *self.tx).await?;
         Ok(())
     }
@@ -179,6 +187,7 @@ impl Change {
                    holds_key = holds_key AND new.ended_at_ms IS NULL, \
                    payload = CASE WHEN new.state NOT IN ('succeeded', 'cancelled') OR NOT ?2 THEN payload END, \
                    result = new.result, kind = new.kind, fingerprint = new.fingerprint, \
+                   batch = CASE WHEN new.ended_at_ms IS NULL THEN batch END, \
                    worker = CASE WHEN NOT new.ended_by_a_person THEN worker END \
                    FROM (SELECT value ->> 0 AS entry, value ->> 1 AS state, value ->> 2 AS run_at_ms, \
                    value ->> 3 AS failures, value ->> 4 AS recoveries, value ->> 5 AS hand_backs, \

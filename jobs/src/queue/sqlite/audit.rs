@@ -34,7 +34,7 @@ macro_rules! set {
 }
 
 /// A new contradiction is an entry here.
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule {
         kind: DriftKind::Homeless,
         what: "state",
@@ -75,6 +75,12 @@ const RULES: [Rule; 8] = [
         what: "unique_key",
         wrong: "holds_key <> 0 AND (ended_at_ms IS NOT NULL OR unique_key IS NULL)",
         cure: set!("holds_key = 0"),
+    },
+    Rule {
+        kind: DriftKind::Dangling,
+        what: "batch",
+        wrong: "batch IS NOT NULL AND (ended_at_ms IS NOT NULL OR batch NOT IN (SELECT id FROM batches))",
+        cure: set!("batch = NULL"),
     },
     Rule {
         kind: DriftKind::IdleStop,
@@ -126,6 +132,7 @@ impl SqliteQueue {
             }
         }
         self.count_again(queue, repair, &mut findings).await?;
+        self.audit_batches(queue, repair, &mut findings).await?;
         Ok(findings.done())
     }
 
@@ -257,6 +264,10 @@ mod tests {
                 "UPDATE jobs SET cancel_requested = 1 WHERE state = 'ready'",
                 vec![(DriftKind::IdleStop, "cancel".to_owned())],
             ),
+            (
+                "UPDATE jobs SET batch = '019aa8c2-7c1e-7000-8000-000000000000' WHERE state = 'ready'",
+                vec![(DriftKind::Dangling, "batch".to_owned())],
+            ),
             ("UPDATE queues SET ready = ready + 1, dead = 0", vec![count("dead"), count("ready")]),
         ];
         for (sql, expected) in cases {
@@ -278,6 +289,23 @@ mod tests {
         write(&fixture, "UPDATE queues SET retained = 7").await;
         assert_eq!(audit(&fixture, true).await, [(DriftKind::Count, "retained".to_owned())]);
         assert_eq!(audit(&fixture, true).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_would_never_close_is_found_and_closed() {
+        let fixture = fixture(Endings::Drop).await;
+        let then = job();
+        let batch = crate::queue::Batch::new(then.clone()).expect("may close");
+        fixture.store.push_batch(&batch, vec![job(), job()]).await.expect("pushes");
+        assert_eq!(audit(&fixture, true).await, []);
+        let what = || format!("batch {}", batch.id());
+        write(&fixture, "UPDATE batches SET total = 7").await;
+        assert_eq!(audit(&fixture, true).await, [(DriftKind::Count, what())]);
+        assert_eq!(audit(&fixture, true).await, []);
+        write(&fixture, "DELETE FROM jobs").await;
+        assert_eq!(audit(&fixture, true).await, [(DriftKind::Unclosed, what()), (DriftKind::Count, what())]);
+        assert_eq!(audit(&fixture, true).await, []);
+        assert_eq!(fixture.read(then.id).await.history.batch.map(|totals| totals.total), Some(0));
     }
 
     #[tokio::test]

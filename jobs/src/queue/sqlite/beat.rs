@@ -102,7 +102,7 @@ impl SqliteQueue {
             let step = decide(job.history.clone(), job.cancel_requested);
             steps.push((job, step));
         }
-        self.apply(change, steps).await?;
+        queues.extend(self.apply(change, steps).await?);
         Ok((count, queues))
     }
 }

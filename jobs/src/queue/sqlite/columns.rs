@@ -10,7 +10,7 @@ macro_rules! now_ms {
 /// A [`History`](crate::queue::History), its fields in their order, as one column: a row costs by its columns.
 macro_rules! history {
     () => {
-        "json_array(failures, recoveries, hand_backs, aside_since_ms, last_error, generation)"
+        "json_array(failures, recoveries, hand_backs, aside_since_ms, last_error, generation, json(totals))"
     };
 }
 
@@ -18,7 +18,7 @@ macro_rules! history {
 macro_rules! stored {
     () => {
         concat!(
-            "id, queue, state, priority, run_at_ms, worker, claimed_at_ms, dead_reason, ended_at_ms, result, ",
+            "id, queue, state, priority, batch, run_at_ms, worker, claimed_at_ms, dead_reason, ended_at_ms, result, ",
             $crate::queue::sqlite::columns::history!(),
             " AS history"
         )
@@ -32,7 +32,7 @@ macro_rules! held {
         concat!(
             "SELECT json_group_array(json_array(",
             $at,
-            ", entry, queue, state, lease, json(iif(cancel_requested, 'true', 'false')), ",
+            ", entry, queue, state, lease, json(iif(cancel_requested, 'true', 'false')), batch, ",
             $crate::queue::sqlite::columns::history!(),
             ")) FROM ",
             $from

@@ -67,8 +67,9 @@ impl SqliteQueue {
             let step = cancelled(held.history.clone(), Some(reason));
             (held, step)
         });
-        self.apply(&mut change, steps.collect()).await?;
+        let queues = self.apply(&mut change, steps.collect()).await?;
         change.commit().await?;
+        self.bells.ring(&queues);
         Ok(ids)
     }
 

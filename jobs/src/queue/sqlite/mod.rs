@@ -9,6 +9,7 @@
 //! | `step.rs` | what becomes of a job: pure |
 //! | `apply.rs` | writes those steps, many at once |
 //! | `push.rs` `claim.rs` `settle.rs` `beat.rs` `steer.rs` | the changes, one transaction each |
+//! | `batches.rs` | jobs that one job waits for |
 //! | `retain.rs` | how long finished jobs stay |
 //! | `wake.rs` | waiting |
 //! | `columns.rs` | pieces of SQL that several statements share |
@@ -26,6 +27,7 @@
 
 mod apply;
 mod audit;
+mod batches;
 mod beat;
 mod check;
 mod claim;

@@ -5,11 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::SqliteQueue;
-use crate::id::{JobId, QueueName, WorkerId};
+use crate::id::{BatchId, JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::queue::{
-    Audit, Beat, Cancelled, Claim, DeadFilter, DeadGroup, DeadStep, Ending, Health, JobRecord, Listing, Moved, Pace,
-    Page, Pushed, Queue, QueueInfo, Result, Settled, Settlement, State, WorkerInfo,
+    Audit, Batch, BatchCancelled, BatchInfo, Beat, Cancelled, Claim, DeadFilter, DeadGroup, DeadStep, Ending, Health,
+    JobRecord, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo, Result, Sealed, Settled, Settlement,
+    State, WorkerInfo,
 };
 
 #[async_trait]
@@ -120,6 +121,26 @@ impl Queue for SqliteQueue {
 
     async fn audit(&self, queue: &QueueName, repair: bool) -> Result<Audit> {
         self.audit_queue(queue, repair).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn open_batch(&self, batch: &Batch) -> Result<Opened> {
+        self.open_one(batch).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn seal_batch(&self, queue: &QueueName, id: BatchId) -> Result<Sealed> {
+        self.seal(queue, id).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn cancel_batch(&self, id: BatchId) -> Result<Option<BatchCancelled>> {
+        self.cancel_members(id).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn batch(&self, id: BatchId) -> Result<Option<BatchInfo>> {
+        self.read_batch(id).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn batches(&self, queue: &QueueName, after: Option<BatchId>, size: usize) -> Result<Vec<BatchInfo>> {
+        self.read_batches(queue, after, size).await.map_err(|fault| self.tell(fault))
     }
 
     async fn check(&self) -> Result<Health> {

@@ -35,6 +35,8 @@ impl SqliteQueue {
         change.name_queues(&queues).await?;
         let base = change.places(jobs.len() as i64).await?;
         let rows = jobs.iter().zip(payloads).zip(base + 1..).map(|((job, payload), place)| (job, payload, place));
+        let refused = change.refusals(jobs).await?;
+        let rows = rows.enumerate().filter(|(at, _)| !refused.contains_key(at)).map(|(_, row)| row);
         let mut rows = rows.collect::<Vec<NewRow<'_>>>().into_iter().peekable();
         let (mut accepted, mut replaced) = (BTreeSet::new(), BTreeMap::new());
         change.open_keys(jobs).await?;
@@ -46,15 +48,18 @@ impl SqliteQueue {
             }
             accepted.extend(change.insert(chunk).await?);
         }
-        let refused = jobs.iter().zip(base + 1..).filter(|(_, place)| !accepted.contains(place)).map(|(job, _)| job.id);
-        let duplicates = change.stored(refused).await?;
+        change.join_batches(jobs.iter().zip(base + 1..).filter(|(_, place)| accepted.contains(place))).await?;
+        let others = jobs.iter().zip(base + 1..).filter(|(_, place)| !accepted.contains(place)).map(|(job, _)| job.id);
+        let duplicates = change.stored(others).await?;
         let mut answers = Vec::with_capacity(jobs.len());
-        for (job, place) in jobs.iter().zip(base + 1..) {
+        for (at, (job, place)) in jobs.iter().zip(base + 1..).enumerate() {
             answers.push(if accepted.contains(&place) {
                 replaced.remove(&place).map_or(Pushed::Created, |old| Pushed::Replaced { old })
             } else if duplicates.contains(&job.id) {
                 // Asked before the key: a job that is pushed twice holds its own key.
                 Pushed::Duplicate
+            } else if let Some(refusal) = refused.get(&at) {
+                Pushed::Refused(*refusal)
             } else {
                 Pushed::Conflict { holder: change.holder(job).await? }
             });
@@ -123,7 +128,7 @@ impl Change {
     }
 
     /// Inserts what neither its id nor its unique key forbids; returns the places of what went in.
-    async fn insert(&mut self, rows: Vec<NewRow<'_>>) -> Result<Vec<i64>> {
+    pub(super) async fn insert(&mut self, rows: Vec<NewRow<'_>>) -> Result<Vec<i64>> {
         let now_ms = self.now_ms;
         let mut insert = QueryBuilder::<Sqlite>::new(
             "INSERT INTO jobs (id, queue, state, priority, place, run_at_ms, unique_key, unique_until, holds_key, \

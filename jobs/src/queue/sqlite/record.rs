@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::fault::{Fault, Result};
-use crate::id::{JobId, QueueName, WorkerId};
+use crate::id::{BatchId, JobId, QueueName, WorkerId};
 use crate::options::Priority;
 use crate::queue::{DeadReason, Ending, History, JobRecord, State};
 
@@ -14,6 +14,7 @@ pub(super) struct Stored {
     queue: String,
     state: String,
     priority: u8,
+    batch: Option<String>,
     run_at_ms: Option<i64>,
     worker: Option<String>,
     claimed_at_ms: Option<i64>,
@@ -33,6 +34,7 @@ impl Stored {
             queue: queue_name(&self.queue)?,
             state,
             priority: Priority::from_rank(self.priority).ok_or_else(|| strange("a priority", &self.priority))?,
+            batch: self.batch.as_deref().map(batch_id).transpose()?,
             run_at_ms: self.run_at_ms,
             running: if state == State::Running { self.claimed()? } else { None },
             ended_at_ms: self.ended_at_ms,
@@ -78,6 +80,10 @@ impl Stored {
 
 pub(super) fn job_id(bytes: &[u8]) -> Result<JobId> {
     JobId::from_slice(bytes).ok_or_else(|| strange("a job id", &bytes))
+}
+
+pub(super) fn batch_id(text: &str) -> Result<BatchId> {
+    text.parse().map_err(|_| strange("a batch id", &text))
 }
 
 pub(super) fn queue_name(name: &str) -> Result<QueueName> {

@@ -34,7 +34,7 @@ impl SqliteQueue {
             answers[at] = Settled::Applied;
             steps.push((held, step));
         }
-        self.apply(&mut change, steps).await?;
+        queues.extend(self.apply(&mut change, steps).await?);
         change.commit().await?;
         self.bells.ring(&queues);
         Ok(answers)

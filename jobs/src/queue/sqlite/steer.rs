@@ -14,10 +14,11 @@ impl SqliteQueue {
         let Some(held) = change.held(&id_list([id])).await?.pop() else {
             return Ok(Cancelled::Unknown);
         };
+        let mut queues = Vec::new();
         let answer = match held.state()? {
             State::Ready | State::Scheduled => {
                 let step = cancelled(held.history.clone(), None);
-                self.apply(&mut change, vec![(held, step)]).await?;
+                queues = self.apply(&mut change, vec![(held, step)]).await?;
                 Cancelled::Ended
             }
             State::Running => {
@@ -30,6 +31,7 @@ impl SqliteQueue {
             State::Succeeded | State::Dead | State::Cancelled => Cancelled::AlreadyEnded,
         };
         change.commit().await?;
+        self.bells.ring(&queues);
         Ok(answer)
     }
 

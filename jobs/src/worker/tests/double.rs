@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::id::{JobId, QueueName, WorkerId};
+use crate::id::{BatchId, JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::queue::{
-    Audit, Beat, Cancelled, Claim, Claimed, DeadFilter, DeadGroup, DeadStep, Ending, Error, Health, History, JobRecord,
-    Lease, Listing, Moved, Pace, Page, Pushed, Queue, QueueInfo, Result, Settled, Settlement, State, Verdict,
-    WorkerInfo,
+    Audit, Batch, BatchCancelled, BatchInfo, Beat, Cancelled, Claim, Claimed, DeadFilter, DeadGroup, DeadStep, Ending,
+    Error, Health, History, JobRecord, Lease, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo, Result,
+    Sealed, Settled, Settlement, State, Verdict, WorkerInfo,
 };
 
 #[derive(Default)]
@@ -288,6 +288,26 @@ impl Queue for Memory {
     }
 
     async fn audit(&self, _: &QueueName, _: bool) -> Result<Audit> {
+        unused()
+    }
+
+    async fn open_batch(&self, _: &Batch) -> Result<Opened> {
+        unused()
+    }
+
+    async fn seal_batch(&self, _: &QueueName, _: BatchId) -> Result<Sealed> {
+        unused()
+    }
+
+    async fn cancel_batch(&self, _: BatchId) -> Result<Option<BatchCancelled>> {
+        unused()
+    }
+
+    async fn batch(&self, _: BatchId) -> Result<Option<BatchInfo>> {
+        unused()
+    }
+
+    async fn batches(&self, _: &QueueName, _: Option<BatchId>, _: usize) -> Result<Vec<BatchInfo>> {
         unused()
     }
 

@@ -1,11 +1,12 @@
 -- Looks at one bounded part of the queue, proves what it finds in this one instant, and repairs it.
 --
--- ARGV[3]  what to look at: "jobs", a place, "ready:0" to "ready:3", a word of `besides`, "balance", "missing" or "twice"
+-- ARGV[3]  what to look at: "jobs", a place, "ready:0" to "ready:3", a word of `besides`, "batches", "left:ID" or "batch:ID" of a
+--          batch, "balance", "missing" or "twice"
 -- ARGV[4]  where the last part ended, "" at first
 -- ARGV[5]  "1" to repair
 -- ARGV     from 6 on, for "missing" and "twice": ids that are suspected
 -- Returns  {where this part ended, "" when all is done; how many it looked at; ids; found}
---          ids are for "jobs" those that have to be ready, for "ready:N" the entries that are right
+--          ids are for "batches" their names, for "jobs" those that have to be ready, for "ready:N" the entries that are right
 --          found is three for each: kind, id or "", what besides
 local look, cursor, repair = ARGV[3], ARGV[4], ARGV[5] == '1'
 local ids, found, looked = {}, {}, 0
@@ -198,6 +199,36 @@ local function judge_twice(id)
   end
 end
 
+-- A member that is no member would be waited for in vain.
+local function look_at_left(batch, id)
+  if is_job(id) and not redis.call('ZSCORE', Q .. 'dead', id) and not redis.call('ZSCORE', Q .. 'past', id) then
+    local side = redis.call('HGET', Q .. 'side', id)
+    local _, _, _, own = parts_of(side or '2-\n\n')
+    if own == batch then return end
+  end
+  note('dangling', #id == 16 and id or '', 'left')
+  if repair then
+    redis.call('SREM', Q .. 'left:' .. batch, id)
+    redis.call('HINCRBY', Q .. 'batch:' .. batch, 'total', -1)
+  end
+end
+
+local function look_at_batch(batch)
+  local key = Q .. 'batch:' .. batch
+  local have = redis.call('HMGET', key, 'id', 'total', 'succeeded', 'dead', 'cancelled', 'sealed')
+  if not have[1] then return end
+  local ended = tonumber(have[3] or 0) + tonumber(have[4] or 0) + tonumber(have[5] or 0)
+  local left = redis.call('SCARD', Q .. 'left:' .. batch)
+  if tonumber(have[2] or 0) ~= ended + left then
+    note('count', '', 'batch ' .. batch)
+    if repair then redis.call('HSET', key, 'total', ended + left) end
+  end
+  if have[6] and left == 0 then
+    note('unclosed', '', 'batch ' .. batch)
+    if repair then close_if_done(batch) end
+  end
+end
+
 if look == 'balance' then
   looked = redis.call('HLEN', Q .. 'jobs') - waiting()
   for _, place in ipairs(places) do looked = looked - redis.call(place.count, Q .. place.word) end
@@ -206,6 +237,23 @@ elseif look == 'missing' then
   look_at_suspects(judge_missing)
 elseif look == 'twice' then
   look_at_suspects(judge_twice)
+elseif look == 'batches' then
+  local part = redis.call('ZSCAN', Q .. 'batches', cursor == '' and '0' or cursor, 'COUNT', 250)
+  cursor = part[1] == '0' and '' or part[1]
+  for at = 1, #part[2], 2 do
+    ids[#ids + 1] = part[2][at]
+    if redis.call('EXISTS', Q .. 'batch:' .. part[2][at]) == 0 then
+      note('dangling', '', 'batches')
+      if repair then redis.call('ZREM', Q .. 'batches', part[2][at]) end
+    end
+  end
+elseif string.sub(look, 1, 5) == 'left:' then
+  local part = redis.call('SSCAN', Q .. look, cursor == '' and '0' or cursor, 'COUNT', 250)
+  cursor = part[1] == '0' and '' or part[1]
+  for _, id in ipairs(part[2]) do look_at_left(string.sub(look, 6), id) end
+elseif string.sub(look, 1, 6) == 'batch:' then
+  look_at_batch(string.sub(look, 7))
+  cursor = ''
 elseif string.sub(look, 1, 6) == 'ready:' then
   look_at_ready(Q .. look)
 else

@@ -5,7 +5,7 @@ local STEP = 500
 
 -- Makes a job that has left the dead ready or, after a delay in milliseconds, scheduled; its counters begin anew.
 local function revive(id, history, delay)
-  redis.call('HSET', Q .. 'history', id, cjson.encode({ f = 0, r = 0, h = 0, n = (history.n or 0) + 1 }))
+  redis.call('HSET', Q .. 'history', id, cjson.encode({ f = 0, r = 0, h = 0, n = (history.n or 0) + 1, b = history.b }))
   redis.call('HDEL', Q .. 'ended', id)
   local side = redis.call('HGET', Q .. 'side', id)
   -- The key was free while the job was dead; if another job took it, or its time is over, this one runs without.

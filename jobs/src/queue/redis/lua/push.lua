@@ -2,12 +2,25 @@
 --
 -- ARGV     from 3 on, three for each job: id, payload, and "" for a plain job or due time or nothing, "r" if it replaces who holds
 --          its unique key and has not started, ":", options as "side" keeps them, which may be plain too; the time before the key
---          is how long it holds
--- Returns  one for each job: 0 created, 1 duplicate, the id that holds the unique key, or in an array the id that it replaced
+--          is how long it holds; after the batch there may be "/" and the member that pushes the job
+-- Returns  one for each job: 0 created, 1 duplicate, 2 no such batch, 3 it is sealed, 4 it is cancelled, the id that holds the unique
+--          key, or in an array the id that it replaced
 local ids = {}
 for at = 3, #ARGV, 3 do ids[#ids + 1] = ARGV[at] end
 local there = redis.call('HMGET', Q .. 'jobs', unpack(ids))
 local over = keep and redis.call('EXISTS', Q .. 'ended') == 1 and redis.call('HMGET', Q .. 'ended', unpack(ids)) or {}
+
+-- Returns why a batch does not take a job, as `queue/batches.rs` has it.
+local function refusal(batch, parent)
+  local have = redis.call('HMGET', Q .. 'batch:' .. batch, 'id', 'sealed', 'stopped')
+  if not have[1] then return 2 end
+  if have[3] then return 4 end
+  if not have[2] then return nil end
+  local digits = string.gsub(parent, '-', '')
+  local id = string.gsub(digits, '%x%x', function(byte) return string.char(tonumber(byte, 16)) end)
+  local inside = redis.call('HEXISTS', Q .. 'running', id) == 1 and redis.call('SISMEMBER', Q .. 'left:' .. batch, id) == 1
+  return not inside and 3 or nil
+end
 
 local answers, seen, fields, lists, created = {}, {}, {}, {}, 0
 
@@ -44,12 +57,18 @@ for n, id in ipairs(ids) do
   if there[n] or over[n] or seen[id] then
     answers[n] = 1
   else
-    local rank, due, holder, old = '2', nil, nil, nil
+    local rank, due, holder, old, batch = '2', nil, nil, nil, ''
     if options ~= '' then
       local due_text, replaces, side = string.match(options, '^(%d*)(r?):(.*)$')
-      local place, until_what, group, batch, key = parts_of(side)
+      local place, until_what, group, member, key = parts_of(side)
       rank, due = place, tonumber(due_text)
-      if until_what ~= '-' then
+      if member ~= '' then
+        local parent
+        batch, parent = string.match(member, '^([^/]*)/?(.*)$')
+        side = place .. until_what .. group .. '\n' .. batch .. '\n' .. key
+        holder = refusal(batch, parent)
+      end
+      if until_what ~= '-' and not holder then
         local name, for_ms = key_of(side)
         if for_ms then
           local latest = string.format('%.0f', now + for_ms)
@@ -63,6 +82,10 @@ for n, id in ipairs(ids) do
       answers[n] = holder
     else
       answers[n], seen[id], created = old and { old } or 0, true, created + 1
+      if batch ~= '' then
+        redis.call('SADD', Q .. 'left:' .. batch, id)
+        redis.call('HINCRBY', Q .. 'batch:' .. batch, 'total', 1)
+      end
       fields[#fields + 1] = id
       fields[#fields + 1] = ARGV[at + 1]
       if due and due > now then
