@@ -48,6 +48,7 @@ fn check(config: &Config) -> Result<(), Error> {
         )
     })?;
     range("server.body_limit_bytes", config.server.body_limit_bytes, 1024, 64 * 1024 * 1024)?;
+    range("metrics.drain_target_s", config.metrics.drain_target_s as usize, 1, 86_400)?;
     range("worker.concurrency", config.worker.concurrency, 1, 10_000)?;
     range("worker.grace_s", config.worker.grace_s as usize, 0, 3600)?;
 

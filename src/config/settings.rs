@@ -58,6 +58,8 @@ pub struct Server {
 pub struct Metrics {
     /// Whether they are answered without a token.
     pub public: bool,
+    /// In which time what waits is to be done, in seconds: what the desired number of workers is reckoned from.
+    pub drain_target_s: u64,
 }
 
 /// Where truth lives.

@@ -6,19 +6,22 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use deskhand_jobs::queue::QueueInfo;
+use deskhand_jobs::queue::{QueueInfo, WorkerInfo, figures};
+use deskhand_jobs::worker::{Demand, desired_workers};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::app::App;
 use crate::base::{Error, Result};
 
-const QUEUE_JOBS: &str = "deskhand_queue_jobs";
-const QUEUE_PAUSED: &str = "deskhand_queue_paused";
 const QUEUE_UP: &str = "deskhand_queue_up";
+const DESIRED: &str = "deskhand_desired_workers";
 const READY: &str = "deskhand_up";
 
 /// From a fast query to a long sync.
 const SECONDS: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0];
+
+/// Taken for the time of an attempt until one has ended here.
+const ASSUMED_ATTEMPT: Duration = Duration::from_secs(1);
 
 /// Who scrapes has a time-out of its own.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -44,9 +47,9 @@ pub fn record() -> Result<()> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(failed)?;
-    metrics::describe_gauge!(QUEUE_JOBS, "Jobs in the queue, by queue and state");
-    metrics::describe_gauge!(QUEUE_PAUSED, "1 if the queue hands out nothing");
+    figures::describe();
     metrics::describe_gauge!(QUEUE_UP, "1 if the queue answers; else the figures of queues are old");
+    metrics::describe_gauge!(DESIRED, "Workers that the queue wants; take the maximum over all processes");
     metrics::describe_gauge!(READY, "1 while the process serves");
     metrics::describe_histogram!(
         "deskhand_http_request_seconds",
@@ -70,10 +73,15 @@ pub async fn upkeep() {
 
 pub(super) async fn show(State(app): State<App>) -> Response {
     // What was counted is told in any case: a queue that is away is when it is wanted most.
-    let queues = tokio::time::timeout(PATIENCE, app.queue.queues()).await;
-    let up = matches!(queues, Ok(Ok(_)));
-    for queue in queues.into_iter().flatten().flatten() {
-        gauges(&queue);
+    let asked = async { tokio::try_join!(app.queue.queues(), app.queue.workers()) };
+    let answer = tokio::time::timeout(PATIENCE, asked).await;
+    let up = matches!(answer, Ok(Ok(_)));
+    if let Ok(Ok((queues, workers))) = answer {
+        for queue in &queues {
+            figures::set(queue);
+            let desired = desired(&app, queue, &workers);
+            metrics::gauge!(DESIRED, "queue" => queue.name.to_string()).set(desired as f64);
+        }
     }
     metrics::gauge!(QUEUE_UP).set(f64::from(u8::from(up)));
     metrics::gauge!(READY).set(1.0);
@@ -81,12 +89,15 @@ pub(super) async fn show(State(app): State<App>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-fn gauges(queue: &QueueInfo) {
-    let name = queue.name.to_string();
-    for (state, jobs) in
-        [("ready", queue.ready), ("scheduled", queue.scheduled), ("running", queue.running), ("dead", queue.dead)]
-    {
-        metrics::gauge!(QUEUE_JOBS, "queue" => name.clone(), "state" => state).set(jobs as f64);
+/// How many workers a queue wants. Who has a worker for it knows how long its jobs take and answers; another process answers for
+/// queues that nobody serves, so that the first worker is started at all.
+fn desired(app: &App, queue: &QueueInfo, workers: &[WorkerInfo]) -> u64 {
+    let settings = &app.config.worker;
+    let ours = app.worker_health().filter(|_| settings.queues.names().contains(&queue.name));
+    if ours.is_none() && workers.iter().any(|worker| worker.queues.contains(&queue.name)) {
+        return 0;
     }
-    metrics::gauge!(QUEUE_PAUSED, "queue" => name).set(f64::from(u8::from(queue.paused)));
+    let attempt = ours.and_then(|worker| worker.mean_attempt(&queue.name)).unwrap_or(ASSUMED_ATTEMPT);
+    let drain_within = Duration::from_secs(app.config.metrics.drain_target_s);
+    desired_workers(&Demand::of(queue, attempt, settings.concurrency, drain_within))
 }

@@ -82,7 +82,13 @@ async fn a_process_without_the_api_tells_how_it_is() {
     tokio::time::timeout(DEADLINE, ready).await.expect("gets ready");
     assert!(ask("/ready", "").await.1.contains(r#""name":"worker","ok":true"#));
     assert_eq!(ask("/metrics", "").await.0, 401);
-    assert_eq!(ask("/metrics", TOKEN).await.0, 200);
+    let figures = ask("/metrics", TOKEN).await;
+    assert_eq!(figures.0, 200);
+    for name in
+        ["deskhand_worker_slots ", "deskhand_worker_slots_busy ", r#"deskhand_store_call_seconds_count{call="claim"}"#]
+    {
+        assert!(figures.1.contains(name), "{name} is not in {}", figures.1);
+    }
     assert_eq!(ask("/api/v1/jobs", TOKEN).await.0, 404);
     stop.cancel();
     tokio::time::timeout(DEADLINE, running.finished()).await.expect("stops in time");

@@ -76,10 +76,20 @@ async fn figures_tell_how_full_the_queues_are() {
     deskhand::http::metrics::record().expect("records");
     let test = TestApp::new().await;
     has_a_queue(&test, "figures").await;
+    let figures = test.get("/metrics").await.text;
+    for line in [
+        r#"deskhand_queue_jobs{queue="figures",state="ready"} 1"#,
+        r#"deskhand_queue_pushed_total{queue="figures"} 1"#,
+        // Nobody serves the queue, and a job waits.
+        r#"deskhand_desired_workers{queue="figures"} 1"#,
+    ] {
+        assert!(figures.contains(line), "{line} is not in {figures}");
+    }
     test.call("POST", "/api/v1/queues/figures/pause", None).await;
     let figures = test.get("/metrics").await;
     assert_eq!(figures.status, 200);
     assert!(figures.text.contains(r#"deskhand_queue_paused{queue="figures"} 1"#), "{}", figures.text);
+    assert!(figures.text.contains(r#"deskhand_desired_workers{queue="figures"} 0"#), "{}", figures.text);
 }
 
 #[tokio::test]

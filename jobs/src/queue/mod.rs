@@ -26,6 +26,7 @@ mod audit;
 mod batches;
 mod dead;
 mod explain;
+pub mod figures;
 mod page;
 pub mod redis;
 mod retention;

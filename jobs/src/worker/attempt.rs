@@ -66,7 +66,7 @@ impl Attempts {
         }
         let facts = Facts { options, history: &history, claimed_at_ms };
         let verdict = verdict(ending, cause, facts, rand::random());
-        figures::finished(&queue, label, &verdict, started.elapsed());
+        self.health.figures().finished(&queue, label, &verdict, started.elapsed());
         span.in_scope(|| log(id, label, &history, &verdict));
         drop(running);
         (ticket, verdict)

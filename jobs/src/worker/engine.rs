@@ -22,6 +22,7 @@ use super::attempt::Attempts;
 use super::config::{Config, Pace, Summary};
 use super::delivery::{Delivery, Inbox, Number, Rein, Report, Ticket};
 use super::feeding::{Fed, Feeding};
+use super::figures::{self, Slots};
 use super::health::HealthHandle;
 use super::life::{LifeNumber, News};
 use super::listening::Listening;
@@ -61,6 +62,7 @@ pub(super) struct Engine {
     pub settling: Settling,
     pub on_settled: Option<Hook>,
     pub work: Work,
+    pub slots: Slots,
 }
 
 /// What is out, and the way back.
@@ -128,6 +130,7 @@ impl Engine {
 
     /// Starts what can be started.
     fn advance(&mut self) {
+        self.slots.set_busy(self.work.out.len());
         if matches!(self.work.phase, Phase::Working) {
             let free = self.config.concurrency.max(1).saturating_sub(self.work.out.len());
             self.health.set_full(free == 0);
@@ -232,6 +235,7 @@ impl Engine {
             let Some(out) = self.work.out.remove(&number) else { continue };
             if self.lives.valid(out.life).is_none() {
                 self.work.summary.stale += 1;
+                figures::stale();
                 self.lives.discharge(out.life, out.id);
                 continue;
             }
@@ -254,8 +258,14 @@ impl Engine {
             self.lives.discharge(life, settlement.id);
             let summary = &mut self.work.summary;
             match (settled, settlement.verdict) {
-                (Settled::Stale, _) => summary.stale += 1,
-                (Settled::Applied, Verdict::HandBack) => summary.handed_back += 1,
+                (Settled::Stale, _) => {
+                    summary.stale += 1;
+                    figures::stale();
+                }
+                (Settled::Applied, Verdict::HandBack) => {
+                    summary.handed_back += 1;
+                    figures::handed_back();
+                }
                 (Settled::Applied, _) => summary.finished += 1,
             }
         }

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::config::Pace;
+use super::figures::timed;
 use super::life::{Life, LifeNumber};
 use super::outage::Failure;
 use super::queue_set::QueueSet;
@@ -132,7 +133,7 @@ impl Feeding {
 }
 
 async fn claim(queue: Arc<dyn Queue>, life: Arc<Life>, turn: Turn, patience: Duration) -> Fed {
-    let answer = match timeout(patience, queue.claim(life.info.id, &turn.queues, turn.limit)).await {
+    let answer = match timed("claim", timeout(patience, queue.claim(life.info.id, &turn.queues, turn.limit))).await {
         Ok(answer) => answer.map_err(Failure::from),
         Err(silence) => Err(silence.into()),
     };

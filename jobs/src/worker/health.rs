@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::figures;
+use super::figures::Figures;
+use crate::id::QueueName;
 
 const NEVER: i64 = -1;
 
@@ -19,6 +20,7 @@ struct Inner {
     beat_ms: AtomicI64,
     full: AtomicBool,
     running: AtomicUsize,
+    figures: Figures,
 }
 
 impl HealthHandle {
@@ -29,6 +31,7 @@ impl HealthHandle {
             beat_ms: AtomicI64::new(NEVER),
             full: AtomicBool::new(false),
             running: AtomicUsize::new(0),
+            figures: Figures::default(),
         }))
     }
 
@@ -51,6 +54,15 @@ impl HealthHandle {
         self.0.running.load(Ordering::Relaxed)
     }
 
+    /// Returns how long attempts of a queue took on average, the last ones counting most; `None` if none has ended here.
+    pub fn mean_attempt(&self, queue: &QueueName) -> Option<Duration> {
+        self.0.figures.mean_attempt(queue)
+    }
+
+    pub(super) fn figures(&self) -> &Figures {
+        &self.0.figures
+    }
+
     pub(super) fn contact(&self) {
         self.0.contact_ms.store(self.now_ms(), Ordering::Relaxed);
     }
@@ -66,7 +78,7 @@ impl HealthHandle {
     /// Counts a handler as running until the guard is dropped.
     pub(super) fn enter(&self) -> RunningGuard {
         self.0.running.fetch_add(1, Ordering::Relaxed);
-        figures::running(1.0);
+        self.0.figures.running(1.0);
         RunningGuard(self.clone())
     }
 
@@ -87,7 +99,7 @@ pub(super) struct RunningGuard(HealthHandle);
 impl Drop for RunningGuard {
     fn drop(&mut self) {
         self.0.0.running.fetch_sub(1, Ordering::Relaxed);
-        figures::running(-1.0);
+        self.0.0.figures.running(-1.0);
     }
 }
 

@@ -136,7 +136,9 @@ impl Care {
         let (queue, life) = (Arc::clone(&self.queue), Arc::clone(life));
         let register = alive_until.is_none();
         // A future dropped with this task must not go on: a beat after a leave would bring the worker back.
-        let call = AbortOnDropHandle::new(self.home.spawn(async move { queue.beat(&life.info, register).await }));
+        let call = AbortOnDropHandle::new(
+            self.home.spawn(async move { figures::timed("beat", queue.beat(&life.info, register)).await }),
+        );
         let beat = timeout(patience, call).await???;
         self.outage.answered(Call::Beat);
         self.health.beat();

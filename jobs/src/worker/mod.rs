@@ -27,6 +27,7 @@
 mod attempt;
 mod config;
 mod delivery;
+mod desired;
 mod engine;
 mod feeding;
 mod figures;
@@ -46,6 +47,7 @@ mod turns;
 mod verdict;
 
 pub use config::{Config, Summary};
+pub use desired::{Demand, desired_workers};
 pub use health::HealthHandle;
 pub(crate) use once::once;
 pub use queue_set::{MAX_WEIGHT, Nonsense, QueueSet};

@@ -13,7 +13,7 @@ use super::config::{Config, Pace, Summary};
 use super::delivery::Inbox;
 use super::engine::{Engine, Hook, Work};
 use super::feeding::Feeding;
-use super::figures;
+use super::figures::{self, Slots};
 use super::health::HealthHandle;
 use super::life::{Care, Pulse};
 use super::listening::Listening;
@@ -117,6 +117,7 @@ impl Worker {
         let shell = Shell::start(&config.name, &handlers, Arc::clone(&inbox), Arc::clone(&attempts));
         let feeding = Feeding::new(Arc::clone(&queue), &config.queues, pace);
         let listening = Listening::new(Arc::clone(&queue), Arc::clone(&outage), pace);
+        let slots = Slots::new(config.concurrency.max(1));
         Engine {
             config,
             pace,
@@ -133,6 +134,7 @@ impl Worker {
             settling: Settling::new(queue, pace),
             on_settled,
             work: Work::new(),
+            slots,
         }
     }
 

@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::{sleep, timeout};
 
 use super::config::Pace;
+use super::figures::timed;
 use super::life::LifeNumber;
 use super::outage::Failure;
 use crate::queue::{Queue, Settled, Settlement};
@@ -94,7 +95,7 @@ async fn flush(queue: Arc<dyn Queue>, batch: Vec<Owed>, pause: Duration, patienc
         sleep(pause).await;
     }
     let (lives, settlements): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-    let answer = match timeout(patience, queue.settle(&settlements)).await {
+    let answer = match timed("settle", timeout(patience, queue.settle(&settlements))).await {
         Ok(answer) => answer.map_err(Failure::from),
         Err(silence) => Err(silence.into()),
     };
