@@ -79,7 +79,7 @@ pub(super) struct Narrow {
 pub(super) async fn run(command: Jobs, app: &App) -> anyhow::Result<()> {
     let tenant = app.tenant();
     match command {
-        Jobs::List(List { state, narrow }) => list(app, state, narrow).await,
+        Jobs::List(List { state, narrow }) => list(app, state, narrow, Filter::default()).await,
         Jobs::Show { id, output } => {
             let view = JobView::from(app.jobs.get(&tenant, id).await?);
             output.one(&view, || describe(&view))
@@ -109,11 +109,11 @@ pub(super) async fn run(command: Jobs, app: &App) -> anyhow::Result<()> {
     }
 }
 
-/// Prints a page of jobs.
-pub(super) async fn list(app: &App, place: Option<Place>, narrow: Narrow) -> anyhow::Result<()> {
+/// Prints a page of jobs, of those that `like` names.
+pub(super) async fn list(app: &App, place: Option<Place>, narrow: Narrow, like: Filter) -> anyhow::Result<()> {
     let Narrow { kind, queue, page, size, output } = narrow;
     let page = PageRequest::new(page, size)?;
-    let filter = Filter { state: None, kind, queue, fingerprint: None };
+    let filter = Filter { kind, queue, ..like };
     let views = JobView::list(app, &app.tenant(), place, filter, page).await?;
     output.rows(&views.items, ["ID", "KIND", "QUEUE", "STATE", "FAILURES", "CREATED", "ERROR"], |job| {
         [
@@ -141,6 +141,7 @@ fn describe(job: &JobView) -> String {
         ("failures", format!("{} of {} allowed", job.failures, job.max_attempts)),
         ("recoveries", job.recoveries.to_string()),
         ("hand-backs", job.hand_backs.to_string()),
+        ("generation", job.generation.to_string()),
         ("worker", or_dash(job.worker.as_ref())),
         ("started", or_dash(job.started_at.map(at))),
         ("ended", or_dash(job.ended_at.map(at))),

@@ -38,6 +38,8 @@ pub struct Entry {
     pub recoveries: u32,
     /// Times that a stopping worker gave it back, known once it has ended.
     pub hand_backs: u32,
+    /// Times that it was redriven from among the dead.
+    pub generation: u32,
     /// Why it is dead, if it is.
     pub dead_reason: Option<DeadReason>,
     /// The last error, or the reason of the end.
@@ -61,7 +63,7 @@ pub struct Entry {
 }
 
 /// The columns of [`Row`], in the order of the table.
-pub(super) const COLUMNS: [&str; 22] = [
+pub(super) const COLUMNS: [&str; 23] = [
     "id",
     "tenant_id",
     "kind",
@@ -84,6 +86,7 @@ pub(super) const COLUMNS: [&str; 22] = [
     "created_at",
     "pushed_at",
     "version",
+    "generation",
 ];
 
 /// The row as it is stored: text that may turn out to be unreadable, which harms this job and no other.
@@ -111,6 +114,7 @@ pub(super) struct Row {
     created_at: DateTime<Utc>,
     pushed_at: Option<DateTime<Utc>>,
     version: i64,
+    generation: i64,
     #[sqlx(default)]
     idempotency_key: Option<String>,
 }
@@ -164,6 +168,7 @@ impl Row {
             failures: count(self.failures),
             recoveries: count(self.recoveries),
             hand_backs: count(self.hand_backs),
+            generation: count(self.generation),
             dead_reason: self.dead_reason.as_deref().and_then(DeadReason::from_name),
             last_error: self.last_error,
             worker: self.worker,

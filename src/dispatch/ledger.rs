@@ -24,6 +24,10 @@ pub struct Filter {
     pub queue: Option<QueueName>,
     /// What they died of.
     pub fingerprint: Option<Fingerprint>,
+    /// They ended at this instant or later.
+    pub ended_after: Option<DateTime<Utc>>,
+    /// They ended before this instant.
+    pub ended_before: Option<DateTime<Utc>>,
 }
 
 /// What waits in the database.
@@ -92,6 +96,20 @@ pub async fn among(tx: &mut Tx, tenant: &TenantId, filter: &Filter, ids: &[JobId
     Ok(found.into_iter().map(|id| id.0).collect())
 }
 
+/// Names up to `limit` jobs of a tenant, those that ended first before the others.
+///
+/// # Errors
+/// [`Error`](crate::base::Error) of the database.
+pub async fn ids(tx: &mut Tx, tenant: &TenantId, filter: &Filter, limit: u64) -> Result<Vec<JobId>> {
+    let mut select = narrowed(tenant, filter);
+    select.column(col("id")).order_by(col("ended_at"), Order::Asc).order_by(col("id"), Order::Asc).limit(limit);
+    let found: Vec<Text<JobId>> = on!(tx, |c| {
+        let (sql, values) = c.build(&select);
+        sqlx::query_scalar_with(sql, values).fetch_all(c).await
+    })?;
+    Ok(found.into_iter().map(|id| id.0).collect())
+}
+
 /// Tells what waits for the relay, of all tenants.
 ///
 /// # Errors
@@ -145,7 +163,9 @@ fn narrowed(tenant: &TenantId, filter: &Filter) -> SelectStatement {
         .and_where_option(filter.state.map(|state| Expr::col(col("state")).eq(state.as_str())))
         .and_where_option(filter.kind.as_ref().map(|kind| Expr::col(col("kind")).eq(kind.as_str())))
         .and_where_option(filter.queue.as_ref().map(|queue| Expr::col(col("queue")).eq(queue.as_str())))
-        .and_where_option(filter.fingerprint.as_ref().map(|error| Expr::col(col("fingerprint")).eq(error.as_str())));
+        .and_where_option(filter.fingerprint.as_ref().map(|error| Expr::col(col("fingerprint")).eq(error.as_str())))
+        .and_where_option(filter.ended_after.map(|at| Expr::col(col("ended_at")).gte(at)))
+        .and_where_option(filter.ended_before.map(|at| Expr::col(col("ended_at")).lt(at)));
     select
 }
 

@@ -4,6 +4,7 @@
 //! and will run: the [`Relay`] pushes it, the [`Keeper`] writes its end back, the [`Reconciler`] sends again what the queue lost.
 //! Once a day [`jobs::Clean`] removes what ended long ago.
 
+mod dead;
 mod entry;
 mod explain;
 mod groups;
@@ -22,6 +23,7 @@ pub mod schedules;
 pub mod service;
 mod steer;
 
+pub use dead::{Edit, MOST_PACED, MOST_UNPACED, Redriven};
 pub use entry::Entry;
 pub use explain::Reason;
 pub use groups::Group;

@@ -1,7 +1,6 @@
 //! What people and programs do with jobs: enqueue, look, retry, cancel, redrive, discard. Each acts on the ledger and the queue,
 //! and says no to what does not fit the state of the job.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -28,7 +27,7 @@ const MAX_KEY_CHARS: usize = 200;
 pub struct Service {
     pub(super) db: Db,
     pub(super) queue: Arc<dyn Queue>,
-    registry: Arc<Registry>,
+    pub(super) registry: Arc<Registry>,
 }
 
 impl std::fmt::Debug for Service {
@@ -221,34 +220,6 @@ impl Service {
                 Err(Error::conflict("already_ended", message))
             }
         }
-    }
-
-    /// Runs dead jobs again from the start; a job that the queue has lost is sent again. Returns those that were dead.
-    ///
-    /// # Errors
-    /// [`Error`] of the database or the queue.
-    pub async fn redrive(&self, tenant: &TenantId, ids: &[JobId]) -> Result<Vec<JobId>> {
-        let dead = steer::dead_among(&self.db, tenant, ids).await?;
-        let ids: Vec<JobId> = dead.iter().map(|dead| dead.id).collect();
-        let revived: HashSet<JobId> = self.queue.redrive(&ids).await?.into_iter().collect();
-        let (revived, lost): (Vec<_>, Vec<_>) = dead.into_iter().partition(|dead| revived.contains(&dead.id));
-        steer::revive(&self.db, &revived, LedgerState::Pushed).await?;
-        steer::revive(&self.db, &lost, LedgerState::Pending).await?;
-        Ok(ids)
-    }
-
-    /// Gives dead jobs up. Returns those that were dead.
-    ///
-    /// # Errors
-    /// [`Error`] of the database or the queue.
-    pub async fn discard(&self, tenant: &TenantId, ids: &[JobId], reason: &str) -> Result<Vec<JobId>> {
-        let dead: Vec<JobId> =
-            steer::dead_among(&self.db, tenant, ids).await?.into_iter().map(|dead| dead.id).collect();
-        self.queue.discard(&dead, reason).await?;
-        for id in &dead {
-            steer::end(&self.db, *id, &[LedgerState::Dead], reason).await?;
-        }
-        Ok(dead)
     }
 
     async fn state(&self, tenant: &TenantId, id: JobId) -> Result<LedgerState> {

@@ -1,12 +1,15 @@
 //! The statements by which people change the course of a job. Each compares before it sets, so that of two only one counts.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use deskhand_jobs::JobId;
 use sea_query::{Alias, Expr, ExprTrait, Query, UpdateStatement};
+use serde_json::value::RawValue;
 
 use super::model::LedgerState;
 use super::outbox::announce;
+use crate::base::clock::later;
 use crate::base::{Result, TenantId};
 use crate::db::{Build, Db, Text, Tx};
 use crate::on;
@@ -35,8 +38,8 @@ pub(super) async fn end(db: &Db, id: JobId, from: &[LedgerState], reason: &str) 
 }
 
 /// Takes dead jobs back to life: with the queue, or waiting for the relay. One whose row has changed since it was read has died
-/// again meanwhile, and stays dead.
-pub(super) async fn revive(db: &Db, dead: &[Dead], to: LedgerState) -> Result<()> {
+/// again meanwhile, and stays dead. The relay takes them after the delay.
+pub(super) async fn revive(db: &Db, dead: &[Dead], to: LedgerState, delay: Duration) -> Result<()> {
     if dead.is_empty() {
         return Ok(());
     }
@@ -50,9 +53,10 @@ pub(super) async fn revive(db: &Db, dead: &[Dead], to: LedgerState) -> Result<()
         .value(Alias::new("failures"), 0)
         .value(Alias::new("recoveries"), 0)
         .value(Alias::new("hand_backs"), 0)
+        .value(Alias::new("generation"), Expr::col(Alias::new("generation")).add(1))
         .value(Alias::new("dead_reason"), Option::<String>::None)
         .value(Alias::new("ended_at"), Option::<chrono::DateTime<chrono::Utc>>::None)
-        .value(Alias::new(if to == LedgerState::Pushed { "pushed_at" } else { "run_at" }), tx.now());
+        .value(Alias::new(if to == LedgerState::Pushed { "pushed_at" } else { "run_at" }), later(tx.now(), delay));
     run(&mut tx, &update).await?;
     announce(&mut tx).await?;
     tx.commit().await
@@ -86,6 +90,13 @@ pub(super) async fn dead_among(db: &Db, tenant: &TenantId, ids: &[JobId]) -> Res
     Ok(ids.iter().filter_map(|id| versions.get(id).map(|&version| Dead { id: *id, version })).collect())
 }
 
+/// Gives a dead job other arguments if its row is still the one that was read; says whether it was.
+pub(super) async fn rewrite(tx: &mut Tx, id: JobId, version: i64, args: &RawValue) -> Result<bool> {
+    let mut update = update(&[id], &[LedgerState::Dead]);
+    update.and_where(Expr::col(Alias::new("version")).eq(version)).value(Alias::new("args"), args.get());
+    Ok(run(tx, &update).await? == 1)
+}
+
 fn update(ids: &[JobId], from: &[LedgerState]) -> UpdateStatement {
     let mut update = Query::update();
     update
@@ -106,7 +117,6 @@ async fn run(tx: &mut Tx, update: &UpdateStatement) -> Result<u64> {
 #[cfg(test)]
 mod tests {
     use deskhand_jobs::{Envelope, Kind, Options};
-    use serde_json::value::RawValue;
 
     use super::*;
     use crate::dispatch::outbox;
@@ -132,7 +142,7 @@ mod tests {
         assert_eq!(dead.len(), 1);
         // The queue redrives it, it dies at once, and the keeper writes that before the redrive is noted.
         run_sql(&db, "UPDATE jobs SET state = 'dead', version = version + 1").await;
-        revive(&db, &dead, LedgerState::Pushed).await.expect("answers");
+        revive(&db, &dead, LedgerState::Pushed, Duration::ZERO).await.expect("answers");
         let mut tx = db.read().await.expect("begins");
         let state = crate::dispatch::ledger::state(&mut tx, &TenantId::default(), job.id).await.expect("reads");
         assert_eq!(state, Some(LedgerState::Dead), "nothing would ever end it: the queue has told its end already");

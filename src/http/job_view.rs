@@ -41,6 +41,8 @@ pub struct JobView {
     pub recoveries: u32,
     /// Times that a stopping worker gave it back.
     pub hand_backs: u32,
+    /// Times that it was redriven from among the dead.
+    pub generation: u32,
     /// Why it is dead, if it is.
     pub dead_reason: Option<DeadReason>,
     /// The last error, or the reason of the end.
@@ -61,6 +63,8 @@ pub struct JobView {
     pub unique: Option<Unique>,
     /// The client's key, if it gave one.
     pub idempotency_key: Option<String>,
+    /// Counts the changes of the job's row; who sends it with a change does not overwrite another one.
+    pub version: i64,
 }
 
 impl From<Seen> for JobView {
@@ -78,6 +82,7 @@ impl From<Seen> for JobView {
             max_attempts: entry.options.max_attempts,
             recoveries: entry.recoveries,
             hand_backs: entry.hand_backs,
+            generation: entry.generation,
             dead_reason: entry.dead_reason,
             last_error: entry.last_error,
             worker: entry.worker,
@@ -88,6 +93,7 @@ impl From<Seen> for JobView {
             timeout_ms: entry.options.timeout_ms,
             unique: entry.options.unique,
             idempotency_key: entry.idempotency_key,
+            version: entry.version,
         };
         if let Some(live) = live {
             view.update(live);

@@ -22,7 +22,6 @@ pub use health::{Check, Readiness, readiness};
 pub use job_view::JobView;
 pub use problem::{Answer, Problem};
 pub use router::{probes, router};
-pub use routes::dead::{Redriven, redrive_like};
 pub use routes::queues::find_queue;
 pub use routes::schedules::ScheduleView;
 pub use routes::workers::WorkerView;

@@ -35,7 +35,9 @@ fn jobs_are_enqueued_listed_and_cancelled() {
     assert!(String::from_utf8_lossy(&run(&["jobs", "list"]).stdout).contains("work_orders.sync"));
     assert!(run(&["jobs", "cancel", id]).status.success());
     assert_eq!(json(&run(&["queues", "list", "--json"]))[0]["ready"], 0);
-    assert_eq!(json(&run(&["dead", "list", "--json"])), Value::Array(vec![]));
+    assert_eq!(json(&run(&["dead", "list", "--before", "2026-11-22T08:00:00Z", "--json"])), Value::Array(vec![]));
+    let redriven = run(&["dead", "redrive", "--all", "--per-second", "5"]);
+    assert_eq!(String::from_utf8_lossy(&redriven.stdout), "0 jobs run again\n");
     let doctor = json(&run(&["doctor", "--json"]));
     assert!(doctor.as_array().expect("a list").iter().all(|finding| finding["ok"] == true), "{doctor}");
     assert!(String::from_utf8_lossy(&run(&["token", "create", "ci"]).stdout).starts_with("dkh_"));
@@ -60,7 +62,7 @@ fn the_doctor_finds_what_would_stop_the_scheduler() {
 #[test]
 fn what_is_wrong_is_one_sentence_with_the_cure() {
     let data = data();
-    let cases: [Case; 10] = [
+    let cases: [Case; 13] = [
         (&["queues", "list"], &[("DESKHAND_SERVR", "x")], 1, "there is no setting servr"),
         (&["queues", "list"], &[("DESKHAND_LOG", "no=such=filter")], 1, "log is"),
         (&["queues", "list", "--config", "/nowhere.toml"], &[], 1, "--config"),
@@ -71,6 +73,9 @@ fn what_is_wrong_is_one_sentence_with_the_cure() {
         (&["dead", "redrive", "019aa8c2-7c1e-7000-8000-000000000000"], &[], 1, "none of them is dead"),
         (&["queues", "list"], &[("DESKHAND_DATABASE__URL", "postgres://127.0.0.1:1/x")], 1, "is the server up"),
         (&["dead", "redrive"], &[], 2, "--all"),
+        (&["dead", "redrive", "--per-second", "5"], &[], 2, "--all"),
+        (&["dead", "edit", "019aa8c2-7c1e-7000-8000-000000000000", "--args", "{"], &[], 1, "--args is not JSON"),
+        (&["dead", "edit", "019aa8c2-7c1e-7000-8000-000000000000", "--args", "{}"], &[], 1, "there is no job"),
     ];
     for (arguments, variables, code, expected) in cases {
         let output = deskhand(data.path(), arguments, variables);

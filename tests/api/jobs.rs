@@ -217,3 +217,46 @@ async fn one_error_of_many_jobs_is_one_group_to_redrive() {
     assert_eq!(redriven.json()["data"]["redriven"].as_array().map(Vec::len), Some(2), "{}", redriven.text);
     assert_eq!(test.get("/api/v1/dead/groups").await.json()["data"], json!([]));
 }
+
+#[tokio::test]
+async fn a_dead_letter_is_mended_and_comes_back_at_a_pace() {
+    let test = TestApp::new().await;
+    let mut ids = Vec::new();
+    for n in 0..2 {
+        let unique = json!({"key": format!("k{n}"), "until": "finished"});
+        ids.push(id(&test.post("/api/v1/jobs", json!({"kind": "work_orders.sync", "unique": unique})).await));
+        run_all(&test, &Verdict::Dead { reason: DeadReason::Failed, error: "no such system".into() }).await;
+    }
+    let path = format!("/api/v1/dead/{}", ids[0]);
+    let dead = test.get(&format!("/api/v1/jobs/{}", ids[0])).await.json()["data"].take();
+    let change = json!({"args": {}, "version": dead["version"]});
+    let changed = test.call("PATCH", &path, Some(change.clone())).await;
+    assert_eq!((changed.status, &changed.json()["data"]["args"]), (200, &json!({})), "{}", changed.text);
+    test.call("PATCH", &path, Some(change)).await.refused(409, "stale_version");
+    test.call("PATCH", &path, Some(json!({"args": {"x": 1}}))).await.refused(400, "invalid");
+    test.call("PATCH", &path, Some(json!({}))).await.refused(400, "invalid");
+
+    let total = async |query: &str| test.get(&format!("/api/v1/dead?{query}")).await.json()["total"].clone();
+    assert_eq!(
+        (total("before=2001-01-01T00:00:00Z").await, total("after=2001-01-01T00:00:00Z").await),
+        (json!(0), json!(2))
+    );
+    for (body, pointer) in [
+        (json!({"all": true, "per_second": 0}), "/per_second"),
+        (json!({"all": true, "spacing_ms": 0}), "/spacing_ms"),
+        (json!({"all": true, "spacing_ms": 1, "per_second": 1}), "/spacing_ms"),
+        (json!({"before": "yesterday"}), "/before"),
+    ] {
+        let told = test.post("/api/v1/dead/redrive", body).await.refused(400, "invalid");
+        assert_eq!(told["errors"][0]["pointer"], pointer, "{told}");
+    }
+    let early = test.post("/api/v1/dead/redrive", json!({"before": "2001-01-01T00:00:00Z"})).await.json();
+    assert_eq!(early["data"]["redriven"], json!([]));
+    let paced = test.post("/api/v1/dead/redrive", json!({"all": true, "spacing_ms": 3_600_000})).await.json();
+    assert_eq!(paced["data"]["redriven"], json!(ids), "{paced}");
+    let state = async |id: &str| test.get(&format!("/api/v1/jobs/{id}")).await.json()["data"].take();
+    let (first, second) = (state(&ids[0]).await, state(&ids[1]).await);
+    assert_eq!((&first["state"], &second["state"]), (&json!("ready"), &json!("scheduled")));
+    assert_eq!((&first["generation"], &second["generation"]), (&json!(1), &json!(1)));
+    test.call("PATCH", &path, Some(json!({"args": {}}))).await.refused(409, "not_dead");
+}

@@ -342,7 +342,7 @@ async fn lists_are_filtered_paged_and_of_one_tenant() {
             state: Some(LedgerState::Pending),
             kind: Some(jobs[0].kind.clone()),
             queue: Some(jobs[0].options.queue.clone()),
-            fingerprint: None,
+            ..Filter::default()
         };
         assert_eq!(ledger::list(&mut tx, &tenant, &all, page).await.expect("lists").total, 25);
         assert!(ledger::get(&mut tx, &tenant, foreign.id).await.expect("reads").is_none());

@@ -6,7 +6,8 @@ use deskhand::db::Db;
 use deskhand::dispatch::ledger::Filter;
 use deskhand::dispatch::service::{NewJob, Service};
 use deskhand::dispatch::{Keeper, LedgerState, Relay};
-use deskhand_jobs::queue::{Cancelled, DeadReason, State, Verdict};
+use deskhand_jobs::fingerprint::Fingerprint;
+use deskhand_jobs::queue::{Cancelled, DeadReason, Pace, State, Verdict};
 use deskhand_jobs::{JobId, Priority};
 use serde_json::value::RawValue;
 
@@ -217,6 +218,62 @@ async fn the_dead_are_grouped_by_what_they_died_of() {
         assert_eq!(groups.iter().map(|group| group.example_id).collect::<Vec<_>>(), [other]);
         let stranger = TenantId::new("stranger").expect("valid");
         assert!(service.dead_groups(&stranger).await.expect("reads").is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn dead_jobs_come_back_at_a_pace_even_if_the_queue_lost_them() {
+    on_both(async |fresh| {
+        let (db, test) = (&fresh.db, TestQueue::new().await);
+        let ids = [dead(db, &test).await, dead(db, &test).await, dead(db, &test).await];
+        let like = Filter { fingerprint: Some(Fingerprint::of("no")), ..Filter::default() };
+        let done = service(db, &test).redrive_like(&tenant(), like.clone(), Pace::every(3_600_000)).await;
+        let done = done.expect("redrives");
+        assert_eq!((done.redriven, done.more), (ids.to_vec(), false), "who died first comes first");
+        assert_eq!(test.work(&Verdict::Succeeded).await, [ids[0]], "the others wait");
+        let second = service(db, &test).get(&tenant(), ids[1]).await.expect("reads");
+        assert_eq!((second.entry.generation, second.live.map(|live| live.state)), (1, Some(State::Scheduled)));
+
+        let ids = [dead(db, &test).await, dead(db, &test).await];
+        let emptied = TestQueue::new().await;
+        service(db, &emptied).redrive_like(&tenant(), like, Pace::every(3_600_000)).await.expect("redrives");
+        Relay::new(db.clone(), emptied.queue.clone()).push_due().await.expect("pushes");
+        assert_eq!(emptied.work(&Verdict::Succeeded).await, [ids[0]], "the other waits in the database");
+        assert_eq!(entry(db, ids[1]).await.state, LedgerState::Pending);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dead_job_gets_other_arguments_in_the_row_and_in_the_queue() {
+    on_both(async |fresh| {
+        let (db, test) = (&fresh.db, TestQueue::new().await);
+        let id = dead(db, &test).await;
+        let edit = |args: &str, version| {
+            let args = RawValue::from_string(args.to_owned()).expect("valid JSON");
+            deskhand::dispatch::Edit { args, version }
+        };
+        let service = service(db, &test);
+        let read = entry(db, id).await;
+        let changed = service.edit(&tenant(), id, edit(r#"{"to":"y"}"#, Some(read.version))).await.expect("changes");
+        assert_eq!(changed.args.get(), r#"{"to":"y"}"#);
+        let payload = test.queue.job(id).await.expect("reads").expect("is there").payload.expect("kept");
+        assert!(String::from_utf8_lossy(&payload).contains(r#""a":{"to":"y"}"#), "{payload:?}");
+
+        let refused = async |args: &str, version| {
+            let error = service.edit(&tenant(), id, edit(args, version)).await.expect_err("refused");
+            assert_eq!(entry(db, id).await.args.get(), r#"{"to":"y"}"#, "nothing has changed");
+            error.code()
+        };
+        assert_eq!(refused(r#"{"to":"z"}"#, Some(read.version)).await, "stale_version", "who read before the change");
+        assert_eq!(refused(r#"{"unheard":"of"}"#, None).await, "invalid");
+        assert_eq!(refused("[]", None).await, "invalid");
+        service.redrive(&tenant(), &[id]).await.expect("redrives");
+        assert_eq!(refused(r#"{"to":"z"}"#, None).await, "not_dead");
+        let stranger = TenantId::new("acme").expect("valid");
+        let error = service.edit(&stranger, id, edit("{}", None)).await.expect_err("refused");
+        assert_eq!(error.code(), "not_found");
     })
     .await;
 }

@@ -1,27 +1,27 @@
-//! `/api/v1/dead`: the dead letters, and sending them off again.
+//! `/api/v1/dead`: the dead letters, sending them off again, and mending them before.
 
 use axum::Router;
 use axum::extract::State;
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
+use chrono::{DateTime, Utc};
 use deskhand_jobs::fingerprint::Fingerprint;
+use deskhand_jobs::queue::Pace;
 use deskhand_jobs::{JobId, Kind, QueueName};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::access::Caller;
 use crate::app::App;
-use crate::base::{PageRequest, Result, TenantId};
 use crate::dispatch::ledger::Filter;
-use crate::dispatch::{Group, LedgerState, Place};
-use crate::http::{Answer, Body, Data, JobView, List, Page, Problem, Query, data};
-
-/// The most jobs of one redrive: what they did to whatever they call, they will do again at once.
-const MOST: usize = 1_000;
+use crate::dispatch::{Edit, Group, LedgerState, MOST_PACED, MOST_UNPACED, Place, Redriven};
+use crate::http::{Answer, Body, Data, JobView, List, Page, Path, Problem, Query, data, instant};
 
 pub(in crate::http) fn router() -> Router<App> {
     Router::new()
         .route("/api/v1/dead", get(list))
         .route("/api/v1/dead/groups", get(groups))
         .route("/api/v1/dead/redrive", post(redrive_some))
+        .route("/api/v1/dead/{id}", patch(edit))
 }
 
 #[derive(Deserialize)]
@@ -30,6 +30,10 @@ struct Narrow {
     kind: Option<Kind>,
     queue: Option<QueueName>,
     fingerprint: Option<Fingerprint>,
+    #[serde(default, deserialize_with = "instant")]
+    after: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "instant")]
+    before: Option<DateTime<Utc>>,
 }
 
 async fn list(
@@ -38,7 +42,8 @@ async fn list(
     Query(narrow): Query<Narrow>,
     Page(page): Page,
 ) -> Answer<List<JobView>> {
-    let filter = Filter { state: None, kind: narrow.kind, queue: narrow.queue, fingerprint: narrow.fingerprint };
+    let Narrow { kind, queue, fingerprint, after, before } = narrow;
+    let filter = Filter { state: None, kind, queue, fingerprint, ended_after: after, ended_before: before };
     let dead = Some(Place::Ledger(LedgerState::Dead));
     Ok(JobView::list(&app, &caller.tenant, dead, filter, page).await?.into())
 }
@@ -54,52 +59,66 @@ struct Which {
     kind: Option<Kind>,
     queue: Option<QueueName>,
     fingerprint: Option<Fingerprint>,
+    #[serde(default, deserialize_with = "instant")]
+    after: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "instant")]
+    before: Option<DateTime<Utc>>,
     #[serde(default)]
     all: bool,
+    per_second: Option<u32>,
+    spacing_ms: Option<u64>,
 }
 
-/// What a redrive did.
-#[derive(Debug, Serialize)]
-pub struct Redriven {
-    /// The jobs that were dead and run again.
-    pub redriven: Vec<JobId>,
-    /// Whether more of the kind asked for are dead: ask again.
-    pub more: bool,
+impl Which {
+    fn pace(&self) -> Result<Pace, Problem> {
+        match (self.per_second, self.spacing_ms) {
+            (None, None) => Ok(Pace::NOW),
+            (Some(0), _) => Err(Problem::field("/per_second", "at least 1 job a second, or spacing_ms for fewer")),
+            (Some(jobs), None) => Ok(Pace::per_second(jobs)),
+            (None, Some(0)) => Err(Problem::field("/spacing_ms", "at least 1 ms, or neither to run all at once")),
+            (None, Some(spacing_ms)) => Ok(Pace::every(spacing_ms)),
+            (Some(_), Some(_)) => Err(Problem::field("/spacing_ms", "give either per_second or spacing_ms")),
+        }
+    }
 }
 
 async fn redrive_some(State(app): State<App>, caller: Caller, Body(which): Body<Which>) -> Answer<Data<Redriven>> {
-    let narrows = which.kind.is_some() || which.queue.is_some() || which.fingerprint.is_some();
-    let like = Filter { state: None, kind: which.kind, queue: which.queue, fingerprint: which.fingerprint };
-    match which.ids {
-        Some(_) if narrows || which.all => {
-            Err(Problem::field("/ids", "give either ids, or kind, queue and fingerprint, or all"))
+    let pace = which.pace()?;
+    let Which { ids, kind, queue, fingerprint, after, before, all, .. } = which;
+    let like = Filter { state: None, kind, queue, fingerprint, ended_after: after, ended_before: before };
+    let narrows = like != Filter::default();
+    let most = if pace == Pace::NOW { MOST_UNPACED } else { MOST_PACED };
+    match ids {
+        Some(_) if narrows || all => {
+            Err(Problem::field("/ids", "give either ids, or kind, queue, fingerprint, after and before, or all"))
         }
-        Some(ids) if ids.len() > MOST => Err(Problem::field("/ids", format!("at most {MOST} ids at once"))),
-        Some(ids) => Ok(data(Redriven { redriven: app.jobs.redrive(&caller.tenant, &ids).await?, more: false })),
-        None if !narrows && !which.all => Err(Problem::field(
+        Some(ids) if ids.len() > most => Err(Problem::field("/ids", format!("at most {most} ids at once"))),
+        Some(ids) => {
+            let redriven = app.jobs.redrive_paced(&caller.tenant, &ids, pace).await?;
+            Ok(data(Redriven { redriven, more: false }))
+        }
+        None if !narrows && !all => Err(Problem::field(
             "",
-            "say which: {\"ids\": […]}, {\"kind\": …}, {\"queue\": …}, {\"fingerprint\": …} or {\"all\": true}",
+            "say which: {\"ids\": […]}, {\"kind\": …}, {\"queue\": …}, {\"fingerprint\": …}, {\"before\": …} or {\"all\": true}",
         )),
-        None => Ok(data(redrive_like(&app, &caller.tenant, like).await?)),
+        None => Ok(data(app.jobs.redrive_like(&caller.tenant, like, pace).await?)),
     }
 }
 
-/// Redrives the latest dead jobs that a filter names, at most 1,000.
-///
-/// # Errors
-/// [`Error`](crate::base::Error) of the database or the queue.
-pub async fn redrive_like(app: &App, tenant: &TenantId, like: Filter) -> Result<Redriven> {
-    let filter = Filter { state: Some(LedgerState::Dead), ..like };
-    let size = PageRequest::MAX_SIZE;
-    let (mut ids, mut total) = (Vec::new(), 0);
-    for page in 1..=MOST as u64 / size {
-        let found = app.jobs.list(tenant, &filter, PageRequest::new(Some(page), Some(size))?).await?;
-        ids.extend(found.items.iter().map(|entry| entry.id));
-        total = found.total;
-        if found.next.is_none() {
-            break;
-        }
-    }
-    let more = total > ids.len() as u64;
-    Ok(Redriven { redriven: app.jobs.redrive(tenant, &ids).await?, more })
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    args: Box<RawValue>,
+    version: Option<i64>,
+}
+
+async fn edit(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<JobId>,
+    Body(change): Body<Change>,
+) -> Answer<Data<JobView>> {
+    app.jobs.edit(&caller.tenant, id, Edit { args: change.args, version: change.version }).await?;
+    tracing::info!(job_id = %id, token = caller.name, "job {id} has other arguments");
+    Ok(data(app.jobs.get(&caller.tenant, id).await?.into()))
 }

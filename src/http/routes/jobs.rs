@@ -100,7 +100,7 @@ async fn list(
 ) -> Answer<List<JobView>> {
     let place = narrow.state.map(|state| state.parse::<Place>()).transpose();
     let place = place.map_err(|error| Problem::field("/state", error.to_string()))?;
-    let filter = Filter { state: None, kind: narrow.kind, queue: narrow.queue, fingerprint: None };
+    let filter = Filter { state: None, kind: narrow.kind, queue: narrow.queue, ..Filter::default() };
     Ok(JobView::list(&app, &caller.tenant, place, filter, page).await?.into())
 }
 
