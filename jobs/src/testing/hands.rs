@@ -1,29 +1,12 @@
-//! Looking into a queue, and running what is due in it, without a worker.
+//! Running what is due in a queue, without a worker.
 
 use crate::id::{QueueName, WorkerId};
-use crate::job::{Envelope, Job};
-use crate::queue::{Page, Queue, Result, Settlement, State, Verdict, WorkerInfo};
+use crate::queue::{Queue, Result, Settlement, State, Verdict, WorkerInfo};
 use crate::registry::Registry;
 use crate::worker;
 
-/// Returns the jobs of a kind that wait, ready or scheduled, in every queue.
-///
-/// # Errors
-/// If the store does not answer.
-pub async fn enqueued<J: Job>(queue: &dyn Queue) -> Result<Vec<J>> {
-    let mut found = Vec::new();
-    for info in queue.queues().await? {
-        for state in [State::Ready, State::Scheduled] {
-            for record in queue.list(&info.name, state, Page::first(10_000)).await?.jobs {
-                let payload = record.payload.unwrap_or_default();
-                let envelope = Envelope::decode(record.id, record.queue, &payload).ok();
-                let of_kind = envelope.filter(|envelope| envelope.kind.as_str() == J::KIND);
-                found.extend(of_kind.and_then(|envelope| serde_json::from_str(envelope.args.get()).ok()));
-            }
-        }
-    }
-    Ok(found)
-}
+/// The most attempts of one [`drain`]: jobs that enqueue each other for ever are a fault of the test or of the jobs.
+const MOST_ATTEMPTS: usize = 10_000;
 
 /// What one attempt came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,4 +45,27 @@ pub async fn run_due(queue: &dyn Queue, registry: &Registry) -> Result<Vec<Attem
     }
     queue.leave(me.id, &me.queues).await?;
     Ok(ends)
+}
+
+/// Runs what is due, and what that enqueues, until nothing is due any more; what is scheduled for later stays.
+///
+/// # Errors
+/// If the store does not answer.
+///
+/// # Panics
+/// After 10,000 attempts: then jobs enqueue each other for ever.
+pub async fn drain(queue: &dyn Queue, registry: &Registry) -> Result<Vec<Attempted>> {
+    let mut all = Vec::new();
+    loop {
+        let ends = run_due(queue, registry).await?;
+        if ends.is_empty() {
+            return Ok(all);
+        }
+        all.extend(ends);
+        assert!(
+            all.len() < MOST_ATTEMPTS,
+            "{} attempts and still jobs are due: they enqueue each other for ever",
+            all.len()
+        );
+    }
 }

@@ -50,6 +50,12 @@ impl MemoryQueue {
         Self { world: Mutex::new(world), bell: Notify::new() }
     }
 
+    /// Lets time pass: what becomes due by it is due, and the leases that run out have run out.
+    pub fn pass(&self, time: std::time::Duration) {
+        self.world().skew_ms += time.as_millis() as i64;
+        self.bell.notify_one();
+    }
+
     /// Moves the clock.
     #[allow(clippy::unused_async, clippy::missing_errors_doc, reason = "all stores have the same hook")]
     pub async fn shift_clock(&self, by_ms: i64) -> crate::queue::Result<()> {
