@@ -12,6 +12,7 @@ use crate::access;
 use crate::base::{Clock, Error, FieldError, Result, Secret, TenantId, Vault};
 use crate::config::Config;
 use crate::db::Db;
+use crate::dispatch::Rounds;
 use crate::dispatch::schedules::{self, Declared};
 use crate::dispatch::service::Service as Jobs;
 use crate::outbound::Http;
@@ -36,6 +37,8 @@ pub struct App {
     pub jobs: Jobs,
     /// The use cases of work orders.
     pub work_orders: WorkOrders,
+    /// When the loops of this process had their last good round.
+    pub rounds: Rounds,
     pub(super) worker: Arc<OnceLock<HealthHandle>>,
 }
 
@@ -62,7 +65,8 @@ impl App {
         let registry = Arc::new(registry(&db, &work_orders)?);
         let jobs = Jobs::new(db.clone(), Arc::clone(&queue), Arc::clone(&registry));
         let (config, worker) = (Arc::new(config), Arc::default());
-        Ok(Self { config, db, queue, registry, vault, clock, jobs, work_orders, worker })
+        let rounds = Rounds::default();
+        Ok(Self { config, db, queue, registry, vault, clock, jobs, work_orders, rounds, worker })
     }
 
     /// Sees to it that somebody can come in; returns the token if one was made, to be shown once.

@@ -64,12 +64,12 @@ impl Running {
             running.health_address = running.serve(("health", "server.health_listen"), listen, routes, stop).await?;
         }
         if has(Role::Scheduler) || has(Role::Worker) {
-            let relay = Relay::new(app.db.clone(), Arc::clone(&app.queue));
+            let relay = Relay::new(app.db.clone(), Arc::clone(&app.queue)).noting(app.rounds.clone());
             running.spawn("relay", stop, async move |stop| relay.run(stop).await);
         }
         if has(Role::Scheduler) {
             app.declare_schedules().await?;
-            let scheduler = Scheduler::new(app.db.clone(), Arc::clone(&app.registry));
+            let scheduler = Scheduler::new(app.db.clone(), Arc::clone(&app.registry)).noting(app.rounds.clone());
             running.spawn("scheduler", stop, async move |stop| scheduler.run(stop).await);
             let reconciler = Reconciler::new(app.db.clone(), Arc::clone(&app.queue));
             running.spawn("reconciler", stop, async move |stop| reconciler.run(stop).await);

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::entry::Row;
 use super::listener::Listener;
 use super::outage::Outage;
+use super::rounds::Rounds;
 use crate::base::clock::later;
 use crate::base::error::BoxError;
 use crate::base::{Error, Result};
@@ -25,6 +26,8 @@ const BATCH: usize = 500;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// What is due within this time is pushed already, so that a hiccup of the database delays nothing; what is later waits here.
 const AHEAD: Duration = Duration::from_mins(1);
+/// Its name among the loops of a process.
+const LOOP: &str = "relay";
 /// The safety net under all wake-ups.
 const TICK: Duration = Duration::from_secs(5);
 /// How long the rows of a batch may stay locked while the queue thinks.
@@ -36,6 +39,7 @@ pub struct Relay {
     db: Db,
     queue: Arc<dyn Queue>,
     ahead: Duration,
+    rounds: Rounds,
 }
 
 impl std::fmt::Debug for Relay {
@@ -47,13 +51,19 @@ impl std::fmt::Debug for Relay {
 impl Relay {
     /// Makes a relay from a database into a queue.
     pub fn new(db: Db, queue: Arc<dyn Queue>) -> Self {
-        Self { db, queue, ahead: AHEAD }
+        Self { db, queue, ahead: AHEAD, rounds: Rounds::default() }
     }
 
     /// Changes how long before its time a job is pushed; zero for tests, whose clock is not the queue's.
     #[must_use]
     pub fn ahead(self, ahead: Duration) -> Self {
         Self { ahead, ..self }
+    }
+
+    /// Notes its good rounds here.
+    #[must_use]
+    pub fn noting(self, rounds: Rounds) -> Self {
+        Self { rounds, ..self }
     }
 
     /// Pushes one batch of what is due; returns how many rows it took care of.
@@ -116,11 +126,15 @@ impl Relay {
         let mut enqueued = self.db.enqueued();
         let listener = Listener::start(&self.db, &stop);
         let mut outage = Outage::new("the relay");
+        self.rounds.begin(LOOP);
         loop {
             let round = tokio::select! {
                 () = stop.cancelled() => break,
                 round = self.round(&outage) => round,
             };
+            if round.is_ok() {
+                self.rounds.done(LOOP);
+            }
             match round {
                 Ok(Next::Now) => outage.over(),
                 Ok(Next::At(due)) => {

@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// A worker that has not talked to its queue for so long does not work.
 const WORKER_CONTACT: Duration = Duration::from_secs(15);
 
+/// The relay and the scheduler look at least every 5 s. One that has had no good round for so long does not work.
+const LOOP_CONTACT: Duration = Duration::from_secs(30);
+
 /// What is reported of one part.
 #[derive(Debug, Clone, Serialize)]
 pub struct Check {
@@ -66,6 +69,14 @@ pub async fn readiness(app: &App) -> Readiness {
             |age| format!("last talked to the queue {} s ago", age.as_secs()),
         );
         checks.push(Check { name: "worker", ok, detail: format!("{} jobs run; {contact}", worker.running()) });
+    }
+    for (name, age) in app.rounds.ages() {
+        let ok = age.is_some_and(|age| age <= LOOP_CONTACT);
+        let detail = age.map_or_else(
+            || "has not had a good round yet".to_owned(),
+            |age| format!("the last good round was {} s ago", age.as_secs()),
+        );
+        checks.push(Check { name, ok, detail });
     }
     Readiness { ready: checks.iter().all(|check| check.ok), checks }
 }

@@ -80,7 +80,10 @@ async fn a_process_without_the_api_tells_how_it_is() {
         }
     };
     tokio::time::timeout(DEADLINE, ready).await.expect("gets ready");
-    assert!(ask("/ready", "").await.1.contains(r#""name":"worker","ok":true"#));
+    let ready = ask("/ready", "").await.1;
+    for name in ["worker", "relay"] {
+        assert!(ready.contains(&format!(r#""name":"{name}","ok":true"#)), "{ready}");
+    }
     assert_eq!(ask("/metrics", "").await.0, 401);
     let figures = ask("/metrics", TOKEN).await;
     assert_eq!(figures.0, 200);
@@ -130,4 +133,20 @@ async fn an_address_that_is_taken_is_named() {
     let started = Running::start(&test.app, &[Role::Api], &CancellationToken::new()).await;
     let error = started.err().expect("refused").to_string();
     assert!(error.contains(&address) && error.contains("server.listen"), "{error}");
+}
+
+#[tokio::test]
+async fn a_scheduler_is_ready_by_its_rounds() {
+    let test = TestApp::new().await;
+    let stop = CancellationToken::new();
+    assert!(!test.get("/ready").await.text.contains("scheduler"), "none runs here yet");
+    let running = Running::start(&test.app, &[Role::Scheduler], &stop).await.expect("starts");
+    let ready = async {
+        while !test.get("/ready").await.text.contains(r#""name":"scheduler","ok":true"#) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, ready).await.expect("has a good round");
+    stop.cancel();
+    tokio::time::timeout(DEADLINE, running.finished()).await.expect("stops in time");
 }

@@ -16,11 +16,13 @@ use super::times::Times;
 use crate::base::error::BoxError;
 use crate::base::{Error, Result};
 use crate::db::{Db, Tx};
-use crate::dispatch::Enqueue;
 use crate::dispatch::outage::Outage;
+use crate::dispatch::{Enqueue, Rounds};
 
 /// How many schedules one round takes.
 const BATCH: u64 = 200;
+/// Its name among the loops of a process.
+const LOOP: &str = "scheduler";
 /// How soon a schedule is noticed that another process changed.
 const TICK: Duration = Duration::from_secs(5);
 
@@ -29,6 +31,7 @@ const TICK: Duration = Duration::from_secs(5);
 pub struct Scheduler {
     db: Db,
     registry: Arc<Registry>,
+    rounds: Rounds,
 }
 
 impl std::fmt::Debug for Scheduler {
@@ -40,7 +43,13 @@ impl std::fmt::Debug for Scheduler {
 impl Scheduler {
     /// Makes a scheduler over a database and the kinds that exist; time is the database's clock.
     pub fn new(db: Db, registry: Arc<Registry>) -> Self {
-        Self { db, registry }
+        Self { db, registry, rounds: Rounds::default() }
+    }
+
+    /// Notes its good rounds here.
+    #[must_use]
+    pub fn noting(self, rounds: Rounds) -> Self {
+        Self { rounds, ..self }
     }
 
     /// Fires every slot that is due; returns how many jobs it enqueued.
@@ -72,6 +81,7 @@ impl Scheduler {
     /// Fires until it is told to stop. Whatever fails, it goes on.
     pub async fn run(&self, stop: CancellationToken) {
         let mut outage = Outage::new("the scheduler");
+        self.rounds.begin(LOOP);
         loop {
             let round = tokio::select! {
                 () = stop.cancelled() => break,
@@ -80,6 +90,7 @@ impl Scheduler {
             let next = match round {
                 Ok(next) => {
                     outage.over();
+                    self.rounds.done(LOOP);
                     next
                 }
                 Err(error) => {
