@@ -15,6 +15,12 @@ pub struct Invalid {
     rule: &'static str,
 }
 
+impl Invalid {
+    pub(crate) fn new(what: &'static str, given: impl fmt::Display, rule: &'static str) -> Self {
+        Self { what, given: given.to_string(), rule }
+    }
+}
+
 /// Defines an id that is a `UUIDv7`, so that ids sort by the millisecond in which they were made.
 macro_rules! uuid_name {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {

@@ -18,7 +18,7 @@ pub mod worker;
 
 pub use id::{BatchId, GroupKey, Invalid, JobId, Kind, QueueName, WorkerId};
 pub use job::{Envelope, EnvelopeError, Job, MAX_ARGS_BYTES, Run};
-pub use options::{Group, Limits, OnConflict, Options, Priority, Rate, Unique, UniqueUntil};
+pub use options::{Group, Limits, MAX_PERIOD_MS, MAX_STARTS, OnConflict, Options, Priority, Rate, Unique, UniqueUntil};
 pub use outcome::{MAX_RESULT_BYTES, Outcome};
 pub use registry::{Double, Registry, Rejected};
 pub use trace::TraceContext;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{GroupKey, QueueName};
+use crate::id::{GroupKey, Invalid, QueueName};
 use crate::retry::Backoff;
 
 /// How urgent a job is within its queue.
@@ -157,6 +157,46 @@ impl Limits {
     }
 }
 
+/// The most starts of a [`Rate`], and its largest burst.
+pub const MAX_STARTS: u32 = 1_000_000;
+
+/// The longest period of a [`Rate`]: 31 days. With [`MAX_STARTS`] it keeps all sums of tokens within what a store counts exactly.
+pub const MAX_PERIOD_MS: u64 = 31 * 24 * 60 * 60 * 1_000;
+
+impl Limits {
+    /// Checks the numbers, as every door does that takes some from outside.
+    ///
+    /// # Errors
+    /// [`Invalid`] if a number is 0 or beyond what a store counts exactly.
+    pub fn check(&self) -> Result<(), Invalid> {
+        if self.concurrency == Some(0) {
+            return Err(Invalid::new("concurrency", 0, "it is at least 1"));
+        }
+        let Some(Rate { starts, per_ms, burst }) = self.rate else { return Ok(()) };
+        for (what, given) in [("starts", starts), ("burst", burst)] {
+            if !(1..=MAX_STARTS).contains(&given) {
+                return Err(Invalid::new(what, given, "it is between 1 and 1000000"));
+            }
+        }
+        if !(1..=MAX_PERIOD_MS).contains(&per_ms) {
+            return Err(Invalid::new("per_ms", per_ms, "it is between 1 ms and 31 days, 2678400000 ms"));
+        }
+        Ok(())
+    }
+
+    /// What a store keeps, should a door have let nonsense through: the nearest that makes sense.
+    pub(crate) fn clamped(self) -> Self {
+        Self {
+            concurrency: self.concurrency.map(|jobs| jobs.max(1)),
+            rate: self.rate.map(|rate| Rate {
+                starts: rate.starts.clamp(1, MAX_STARTS),
+                per_ms: rate.per_ms.clamp(1, MAX_PERIOD_MS),
+                burst: rate.burst.clamp(1, MAX_STARTS),
+            }),
+        }
+    }
+}
+
 /// A token bucket: each start takes a token; they come back evenly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -199,6 +239,26 @@ impl Default for Options {
             backoff: Backoff::default(),
             unique: None,
             group: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_at_least_1_and_countable() {
+        let rate = |starts, per_ms, burst| Limits { concurrency: None, rate: Some(Rate { starts, per_ms, burst }) };
+        let most = rate(MAX_STARTS, MAX_PERIOD_MS, MAX_STARTS);
+        let good = [Limits::default(), Limits { concurrency: Some(1), rate: None }, rate(1, 1, 1), most];
+        for limits in good {
+            assert_eq!((limits.check(), limits.clamped()), (Ok(()), limits));
+        }
+        let none = Limits { concurrency: Some(0), rate: None };
+        for bad in [none, rate(0, 1, 1), rate(1, 0, 1), rate(1, 1, 0), rate(1, MAX_PERIOD_MS + 1, 1)] {
+            assert!(bad.check().is_err(), "{bad:?}");
+            assert_eq!(bad.clamped().check(), Ok(()));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::DeadReason;
-use deskhand_jobs::{Envelope, JobId, Kind, Options, Priority, QueueName};
+use deskhand_jobs::{Envelope, GroupKey, JobId, Kind, Options, Priority, QueueName};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -126,6 +126,10 @@ impl Row {
         if let Some(unique) = &mut options.unique {
             // The queue knows no tenants; without this one could end the jobs of another. A tenant's name has no colon.
             unique.key = format!("{}:{}", self.tenant_id, unique.key);
+        }
+        if let Some(group) = &mut options.group {
+            // Nor is one tenant to take the slots of another.
+            group.key = GroupKey::new(format!("{}:{}", self.tenant_id, group.key))?;
         }
         Ok(Envelope {
             id: self.id.0,

@@ -1,7 +1,7 @@
 //! Why a job is not running now: what the ledger knows, then what the queue knows.
 
 use chrono::{DateTime, Utc};
-use deskhand_jobs::queue::{self, JobRecord, QueueInfo, WorkerInfo};
+use deskhand_jobs::queue::{self, GroupInfo, JobRecord, Page, Queue, QueueInfo, State, Surroundings, WorkerInfo};
 use deskhand_jobs::{JobId, outcome};
 use serde::Serialize;
 
@@ -9,6 +9,10 @@ use super::entry::Entry;
 use super::model::LedgerState;
 use super::service::{Seen, Service};
 use crate::base::{Result, TenantId};
+
+/// How many running jobs of a group are looked for, and how many are named.
+const LOOKED_AT: usize = 100;
+const NAMED: usize = 5;
 
 /// One reason, as a stable code and as a sentence that names the cure if there is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,11 +39,11 @@ impl Service {
         let now = self.db.clock().now();
         let looked = async {
             let live = self.queue.job(id).await?;
-            let queues = self.queue.queues().await?;
-            Ok::<_, queue::Error>((live, queues, self.queue.workers().await?))
+            let around = look_around(&*self.queue, live.as_ref()).await?;
+            Ok::<_, queue::Error>((live, around))
         };
         match looked.await {
-            Ok((live, queues, workers)) => Ok(reasons(&Seen { entry, live }, &queues, &workers, now)),
+            Ok((live, around)) => Ok(reasons(&Seen { entry, live }, &around, now)),
             Err(error) => {
                 let text = format!("{}; what is said here is what the database knows", outcome::chain(&error));
                 let mut known = from_ledger(&entry, now).unwrap_or_default();
@@ -50,9 +54,31 @@ impl Service {
     }
 }
 
-fn reasons(seen: &Seen, queues: &[QueueInfo], workers: &[WorkerInfo], now: DateTime<Utc>) -> Vec<Reason> {
+/// What stands around a job in the queue.
+struct Around {
+    queues: Vec<QueueInfo>,
+    workers: Vec<WorkerInfo>,
+    group: Option<GroupInfo>,
+    running: Vec<JobId>,
+}
+
+async fn look_around(queue: &dyn Queue, live: Option<&JobRecord>) -> queue::Result<Around> {
+    let mut around =
+        Around { queues: queue.queues().await?, workers: queue.workers().await?, group: None, running: Vec::new() };
+    if let Some(live) = live
+        && let Some(key) = &live.group
+    {
+        around.group = queue.group(&live.queue, key).await?;
+        let running = queue.list(&live.queue, State::Running, Page::first(LOOKED_AT)).await?.jobs;
+        let mates = running.into_iter().filter(|job| job.group.as_ref() == Some(key)).map(|job| job.id);
+        around.running = mates.take(NAMED).collect();
+    }
+    Ok(around)
+}
+
+fn reasons(seen: &Seen, around: &Around, now: DateTime<Utc>) -> Vec<Reason> {
     from_ledger(&seen.entry, now).unwrap_or_else(|| match &seen.live {
-        Some(live) => from_queue(live, queues, workers),
+        Some(live) => from_queue(live, around),
         None => vec![Reason::new(
             "not_in_queue",
             "it was sent, and the queue does not know it: either it has just ended, or the queue was emptied and it is sent \
@@ -82,12 +108,17 @@ fn from_ledger(entry: &Entry, now: DateTime<Utc>) -> Option<Vec<Reason>> {
     Some(vec![reason])
 }
 
-fn from_queue(live: &JobRecord, queues: &[QueueInfo], workers: &[WorkerInfo]) -> Vec<Reason> {
-    let queue = queues.iter().find(|queue| queue.name == live.queue);
+fn from_queue(live: &JobRecord, around: &Around) -> Vec<Reason> {
+    let surroundings = Surroundings {
+        queue: around.queues.iter().find(|queue| queue.name == live.queue),
+        group: around.group.as_ref(),
+        running: &around.running,
+        workers: &around.workers,
+    };
     // The queue's times are its own server's; its reasons word distances only.
     let now_ms = Utc::now().timestamp_millis();
     let named = |reason: queue::Reason| Reason { code: name(reason.code), text: reason.text };
-    queue::explain(live, queue, workers, now_ms).into_iter().map(named).collect()
+    queue::explain(live, &surroundings, now_ms).into_iter().map(named).collect()
 }
 
 fn name(code: queue::Code) -> String {

@@ -19,7 +19,9 @@
 //!    no other answer of its batch.
 //! 4. A worker is alive while it beats. [`LEASE`] after its last beat its jobs may be rescued, and it can claim no more.
 //! 5. A unique key never outlives its job, nor the time that it may hold.
-//! 6. With [`Endings::Keep`] the record of an ended job stays until [`Queue::forget_endings`]; while it is there, pushing its
+//! 6. A slot of a queue or a group belongs to a lease: it is taken by the claim and free again by whatever ends the lease, in the
+//!    same change.
+//! 7. With [`Endings::Keep`] the record of an ended job stays until [`Queue::forget_endings`]; while it is there, pushing its
 //!    id again is a duplicate. With [`Endings::Retain`] the job itself stays for a while, and so does the taken id.
 
 mod audit;
@@ -27,10 +29,12 @@ mod batches;
 mod dead;
 mod explain;
 pub mod figures;
+pub(crate) mod gate;
 mod page;
 pub mod redis;
 mod retention;
 pub mod sqlite;
+pub(crate) mod turns;
 mod types;
 
 use std::time::Duration;
@@ -38,18 +42,20 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::value::RawValue;
 
-use crate::id::{BatchId, JobId, QueueName, WorkerId};
+use crate::id::{BatchId, GroupKey, JobId, QueueName, WorkerId};
 use crate::job::Envelope;
+use crate::options::Limits;
 
 pub use audit::{Audit, Drift, DriftKind, MOST_DRIFT};
 pub use batches::{Batch, BatchCancelled, BatchInfo, BatchTotals, NotClosing, Opened, Refusal, Sealed};
 pub(crate) use batches::{Gate, refusal};
 pub(crate) use dead::kind_in;
 pub use dead::{Amended, DEAD_STEP, DeadFilter, DeadGroup, DeadStep, MAX_DEAD_GROUPS, Moved, Pace};
-pub use explain::{Code, Reason, explain};
+pub use explain::{Code, Reason, Surroundings, explain};
 pub use page::{Cursor, Listing, NoCursor, Page};
 pub use retention::{Endings, Retention};
 pub(crate) use retention::{REMOVED_PER_BEAT, REMOVED_PER_END};
+pub use turns::PASSED_OVER;
 pub use types::*;
 
 /// How long a worker is believed alive after its last beat.
@@ -84,8 +90,9 @@ pub trait Queue: Send + Sync + 'static {
     async fn stops(&self, worker: WorkerId, queues: &[QueueName]) -> Result<Vec<JobId>>;
 
     /// Takes up to `limit` ready jobs for a worker, from the first queue first, within a queue by priority and then in order of
-    /// arrival. Promotes what is due before. A paused queue gives nothing. A worker without a valid lease gets
-    /// [`Claim::lost`] and no job.
+    /// arrival; but a priority that waits lets no more than [`PASSED_OVER`] more urgent jobs pass. A job whose group may not start
+    /// one now is passed over and keeps its place. Promotes what is due before. A paused queue, and one of which as many jobs run
+    /// as may, gives nothing. A worker without a valid lease gets [`Claim::lost`] and no job.
     async fn claim(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim>;
 
     /// Ends attempts. Answers for each in the same order.
@@ -165,6 +172,19 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Hands out jobs of a queue again.
     async fn resume(&self, queue: &QueueName) -> Result<()>;
+
+    /// Lets so many jobs of a queue run at once, over all workers, or as many as workers take. What runs goes on.
+    async fn limit(&self, queue: &QueueName, concurrency: Option<u32>) -> Result<()>;
+
+    /// Fixes the limits of a group, whatever limits its jobs bring; `None` takes that back, and what its jobs said last holds again.
+    async fn limit_group(&self, queue: &QueueName, group: &GroupKey, limits: Option<Limits>) -> Result<()>;
+
+    /// Reads up to `limit` groups of a queue that have a job which has not ended or is dead, or whose limits are fixed: by key,
+    /// behind the one that `after` names.
+    async fn groups(&self, queue: &QueueName, after: Option<&GroupKey>, limit: usize) -> Result<Vec<GroupInfo>>;
+
+    /// Reads one group, if [`Queue::groups`] has it.
+    async fn group(&self, queue: &QueueName, group: &GroupKey) -> Result<Option<GroupInfo>>;
 
     /// Reads one job, whatever its state.
     async fn job(&self, id: JobId) -> Result<Option<JobRecord>>;

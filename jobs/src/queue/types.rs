@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{BatchTotals, Refusal};
-use crate::id::{BatchId, JobId, QueueName, WorkerId};
-use crate::options::Priority;
+use crate::id::{BatchId, GroupKey, JobId, QueueName, WorkerId};
+use crate::options::{Limits, Priority};
 
 /// Shorthand for results of a store.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -316,6 +316,8 @@ pub struct QueueInfo {
     pub name: QueueName,
     /// Whether it hands out nothing.
     pub paused: bool,
+    /// How many of its jobs may run at once, over all workers; `None` if nothing limits them.
+    pub concurrency: Option<u32>,
     /// Jobs that wait for a worker.
     pub ready: u64,
     /// Jobs that wait for their time.
@@ -334,6 +336,30 @@ pub struct QueueInfo {
     pub recovered_total: u64,
 }
 
+impl QueueInfo {
+    /// Says whether as many of its jobs run as may.
+    pub fn is_full(&self) -> bool {
+        self.concurrency.is_some_and(|most| self.running >= u64::from(most))
+    }
+}
+
+/// A group of jobs that share limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupInfo {
+    /// Its key, within the queue.
+    pub key: GroupKey,
+    /// What holds now.
+    pub limits: Limits,
+    /// Whether an operator has said so; then the limits that jobs bring wait until that is taken back.
+    pub pinned: bool,
+    /// How many of its jobs run.
+    pub running: u64,
+    /// How many of its jobs wait, for a worker or for their time.
+    pub waiting: u64,
+    /// When the next of its jobs may start as far as the rate goes, by the store's clock; `None` without a rate.
+    pub next_token_at_ms: Option<i64>,
+}
+
 /// Everything the store knows of a job.
 #[derive(Debug, Clone)]
 pub struct JobRecord {
@@ -347,6 +373,8 @@ pub struct JobRecord {
     pub priority: Priority,
     /// The batch that waits for its end.
     pub batch: Option<BatchId>,
+    /// The group whose limits it shares; `None` once it has succeeded or been cancelled.
+    pub group: Option<GroupKey>,
     /// When it is due, if it is scheduled.
     pub run_at_ms: Option<i64>,
     /// Who has it and since when, if it is running.

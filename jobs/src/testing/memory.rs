@@ -9,9 +9,11 @@ use tokio::sync::Notify;
 
 use super::memory_batches::OpenBatch;
 use crate::fingerprint::Fingerprint;
-use crate::id::{BatchId, JobId, Kind, QueueName, WorkerId};
+use crate::id::{BatchId, GroupKey, JobId, Kind, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::options::{Priority, Unique};
+use crate::queue::gate::Rules;
+use crate::queue::turns::Turns;
 use crate::queue::{
     DeadReason, Endings, History, JobRecord, Lease, QueueInfo, REMOVED_PER_END, State, WorkerInfo, kind_in,
 };
@@ -46,6 +48,7 @@ impl MemoryQueue {
             workers: BTreeMap::new(),
             queues: BTreeMap::new(),
             batches: BTreeMap::new(),
+            groups: BTreeMap::new(),
         };
         Self { world: Mutex::new(world), bell: Notify::new() }
     }
@@ -90,11 +93,14 @@ pub(super) struct World {
     pub(super) workers: BTreeMap<WorkerId, (WorkerInfo, i64)>,
     pub(super) queues: BTreeMap<QueueName, Totals>,
     pub(super) batches: BTreeMap<BatchId, OpenBatch>,
+    pub(super) groups: BTreeMap<(QueueName, GroupKey), Rules>,
 }
 
 #[derive(Default)]
 pub(super) struct Totals {
     pub(super) paused: bool,
+    pub(super) concurrency: Option<u32>,
+    pub(super) turns: Turns,
     pub(super) pushed: u64,
     pub(super) succeeded: u64,
     pub(super) failed: u64,
@@ -109,6 +115,7 @@ pub(super) struct Row {
     pub(super) key_until_ms: i64,
     /// The batch that waits for its end.
     pub(super) batch: Option<BatchId>,
+    pub(super) group: Option<GroupKey>,
     pub(super) payload: Bytes,
     pub(super) state: State,
     /// The place in line while it is ready; the least is the first.
@@ -130,6 +137,7 @@ pub(super) struct Row {
 
 impl World {
     pub(super) fn insert(&mut self, job: &Envelope) {
+        self.enroll(&job.options.queue, job.options.group.as_ref());
         let due_ms = job.run_at_ms.filter(|at_ms| *at_ms > self.now_ms);
         let place = self.last_place();
         let row = Row {
@@ -138,6 +146,7 @@ impl World {
             unique: job.options.unique.clone(),
             key_until_ms: self.key_until_ms(job.options.unique.as_ref()),
             batch: job.batch,
+            group: job.options.group.as_ref().map(|group| group.key.clone()),
             payload: Bytes::from(job.encode()),
             state: if due_ms.is_some() { State::Scheduled } else { State::Ready },
             place,
@@ -200,6 +209,10 @@ impl World {
     /// Ends a job well or as cancelled.
     pub(super) fn end(&mut self, id: JobId, state: State) {
         self.release(id);
+        // Before what the end brings about, which may look at its group.
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.state = state;
+        }
         self.leave_batch(id, state);
         let (now_ms, endings) = (self.now_ms, self.endings);
         if endings == Endings::Drop {
@@ -234,6 +247,9 @@ impl World {
     /// Ends a job badly.
     pub(super) fn die(&mut self, id: JobId, reason: DeadReason) {
         self.release(id);
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.state = State::Dead;
+        }
         self.leave_batch(id, State::Dead);
         let (now_ms, keep) = (self.now_ms, self.endings.fetched());
         if let Some(row) = self.rows.get_mut(&id) {
@@ -244,15 +260,11 @@ impl World {
         }
     }
 
-    /// Makes a job ready: before all others of its priority, or behind.
-    pub(super) fn ready(&mut self, id: JobId, first: bool) {
-        let place = if first {
-            self.rows.values().map(|row| row.place).min().unwrap_or_default() - 1
-        } else {
-            self.last_place()
-        };
+    /// Makes a job ready: where it stood before it was claimed, or behind all others of its priority.
+    pub(super) fn ready(&mut self, id: JobId, where_it_stood: bool) {
+        let last = self.last_place();
         if let Some(row) = self.rows.get_mut(&id) {
-            (row.state, row.place) = (State::Ready, place);
+            (row.state, row.place) = (State::Ready, if where_it_stood { row.place } else { last });
             (row.lease, row.running, row.asked_to_stop) = (None, None, false);
         }
     }
@@ -278,6 +290,7 @@ impl World {
         QueueInfo {
             name: name.clone(),
             paused: totals.paused,
+            concurrency: totals.concurrency,
             ready: count(State::Ready),
             scheduled: count(State::Scheduled),
             running: count(State::Running),
@@ -299,6 +312,7 @@ impl Row {
             state: self.state,
             priority: self.priority,
             batch: self.batch,
+            group: self.group.clone().filter(|_| !ended || self.state == State::Dead),
             run_at_ms: (self.state == State::Scheduled).then_some(self.run_at_ms),
             running: self.running.filter(|_| self.state == State::Running),
             ended_at_ms: ended.then_some(self.ended_at_ms),

@@ -5,13 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::memory::{MemoryQueue, World};
-use crate::id::{BatchId, JobId, QueueName, WorkerId};
+use crate::id::{BatchId, GroupKey, JobId, QueueName, WorkerId};
 use crate::job::Envelope;
-use crate::options::{OnConflict, UniqueUntil};
+use crate::options::{Limits, OnConflict};
 use crate::queue::{
-    Audit, Batch, BatchCancelled, BatchInfo, Beat, Cancelled, Claim, Claimed, DeadFilter, DeadGroup, DeadStep, Ending,
-    Health, JobRecord, LEASE, Lease, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo, REMOVED_PER_BEAT,
-    Result, Sealed, Settled, Settlement, State, WorkerInfo,
+    Audit, Batch, BatchCancelled, BatchInfo, Beat, Cancelled, Claim, DeadFilter, DeadGroup, DeadStep, Ending,
+    GroupInfo, Health, JobRecord, LEASE, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo,
+    REMOVED_PER_BEAT, Result, Sealed, Settled, Settlement, State, WorkerInfo,
 };
 
 impl World {
@@ -40,61 +40,6 @@ impl World {
         self.insert(job);
         self.join_batch(job);
         Pushed::Replaced { old: holder }
-    }
-
-    fn promote(&mut self, queue: &QueueName) {
-        let now_ms = self.now_ms;
-        let mut due: Vec<(i64, JobId)> = self
-            .rows
-            .iter()
-            .filter(|(_, row)| row.state == State::Scheduled && row.queue == *queue && row.run_at_ms <= now_ms)
-            .map(|(id, row)| (row.run_at_ms, *id))
-            .collect();
-        due.sort_unstable();
-        for (_, id) in due {
-            self.ready(id, false);
-        }
-    }
-
-    fn claim(&mut self, worker: WorkerId, queue: &QueueName, limit: usize) -> Vec<Claimed> {
-        self.promote(queue);
-        let number = self.last_place();
-        let lease = Lease(format!("{worker}:{number}:{}", self.now_ms).into());
-        let mut claimed = Vec::new();
-        for id in self.line(queue).into_iter().take(limit) {
-            let started = |row: &super::memory::Row| row.unique.as_ref().map(|unique| unique.until);
-            if self.rows.get(&id).and_then(started) == Some(UniqueUntil::Started) {
-                self.release(id);
-                if let Some(row) = self.rows.get_mut(&id) {
-                    row.unique = None;
-                }
-            }
-            let now_ms = self.now_ms;
-            let Some(row) = self.rows.get_mut(&id) else { continue };
-            (row.state, row.lease, row.running) = (State::Running, Some(lease.clone()), Some((worker, now_ms)));
-            claimed.push(Claimed {
-                id,
-                queue: queue.clone(),
-                lease: lease.clone(),
-                payload: row.payload.clone(),
-                history: row.history.clone(),
-                claimed_at_ms: now_ms,
-            });
-        }
-        claimed
-    }
-
-    fn next_due_ms(&self, queues: &[QueueName]) -> Option<u64> {
-        let open = |queue: &QueueName| !self.queues.get(queue).is_some_and(|totals| totals.paused);
-        let waits = |row: &&super::memory::Row| {
-            row.state == State::Scheduled && queues.contains(&row.queue) && open(&row.queue)
-        };
-        self.rows.values().filter(waits).map(|row| (row.run_at_ms - self.now_ms).max(0) as u64).min()
-    }
-
-    fn has_work(&self, queues: &[QueueName]) -> bool {
-        let open = |queue: &&QueueName| !self.queues.get(queue).is_some_and(|totals| totals.paused);
-        queues.iter().filter(open).any(|queue| !self.line(queue).is_empty()) || self.next_due_ms(queues) == Some(0)
     }
 }
 
@@ -284,6 +229,27 @@ impl Queue for MemoryQueue {
         self.world().totals(queue).paused = false;
         self.bell.notify_one();
         Ok(())
+    }
+
+    async fn limit(&self, queue: &QueueName, concurrency: Option<u32>) -> Result<()> {
+        self.world().totals(queue).concurrency = concurrency.map(|jobs| jobs.max(1));
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    async fn limit_group(&self, queue: &QueueName, group: &GroupKey, limits: Option<Limits>) -> Result<()> {
+        self.world().pin(queue, group, limits);
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    async fn groups(&self, queue: &QueueName, after: Option<&GroupKey>, limit: usize) -> Result<Vec<GroupInfo>> {
+        let groups = self.world().group_infos(queue);
+        Ok(groups.into_iter().filter(|group| after.is_none_or(|after| group.key > *after)).take(limit).collect())
+    }
+
+    async fn group(&self, queue: &QueueName, group: &GroupKey) -> Result<Option<GroupInfo>> {
+        Ok(self.world().group_infos(queue).into_iter().find(|info| info.key == *group))
     }
 
     async fn job(&self, id: JobId) -> Result<Option<JobRecord>> {

@@ -38,6 +38,7 @@
 //! # }
 //! ```
 
+mod claim;
 mod hands;
 mod looks;
 mod memory;

@@ -6,7 +6,9 @@
 mod batches;
 mod dead;
 mod ends;
+mod groups;
 mod life;
+mod limits;
 mod pages;
 mod reads;
 mod results;

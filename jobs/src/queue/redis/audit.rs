@@ -14,7 +14,27 @@ use crate::queue::audit::{Findings, Roll};
 use crate::queue::{Audit, Drift, DriftKind, Result};
 
 /// What is read in parts, each entry of which shows by itself whether it is right. `lua/audit.lua` says how.
-const PARTS: [&str; 9] = ["running", "due", "dead", "past", "unique", "side", "history", "cancel", "winfo"];
+const PARTS: [&str; 19] = [
+    "running",
+    "due",
+    "dead",
+    "past",
+    "back:0",
+    "back:1",
+    "back:2",
+    "back:3",
+    "limited:0",
+    "limited:1",
+    "limited:2",
+    "limited:3",
+    "grouped",
+    "unique",
+    "side",
+    "history",
+    "cancel",
+    "winfo",
+    "place",
+];
 
 const READY: [&str; 4] = ["ready:0", "ready:1", "ready:2", "ready:3"];
 

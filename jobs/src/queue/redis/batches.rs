@@ -18,8 +18,10 @@ impl RedisQueue {
         self.register_queue(queue).await?;
         let options = push_options(then);
         let (due, side) = options.split_once(':').unwrap_or(("", PLAIN));
+        let (due, limits) = due.split_once(';').unwrap_or((due, ""));
         let (id, payload) = (batch.id().to_string(), then.encode());
-        let arguments = [id.as_bytes(), then.id.as_bytes(), &payload, due.as_bytes(), side.as_bytes()];
+        let then = [then.id.as_bytes(), &payload[..], due.as_bytes(), side.as_bytes(), limits.as_bytes()];
+        let arguments = std::iter::once(id.as_bytes()).chain(then);
         Ok(match self.connection.call::<i64>(&scripts::open_batch, queue, arguments).await? {
             0 => Opened::Created,
             1 => Opened::Already,

@@ -12,13 +12,14 @@ use super::server::Server;
 use crate::queue::{Error, Health, Result};
 
 /// What a user of the server is to be allowed beside its keys; jobs/README.md says the same. `CONFIG GET` is only for the report.
-const RULE: &str = "+@hash +@list +@set +@sortedset +@string -sort -sort_ro +evalsha +script|load +exists +del +time \
-                    +ping +select +client|setinfo +info +config|get +cluster|slots";
+const RULE: &str = "+@hash +@list +@set +@sortedset +@string -sort -sort_ro +evalsha +script|load +exists +del \
+                    +pexpire +persist +time +ping +select +client|setinfo +info +config|get +cluster|slots";
 
 /// The commands that scripts and this client send with a key, and how a user may load scripts.
-const COMMANDS: &str = "BZPOPMIN DEL EXISTS HDEL HEXISTS HGET HGETALL HINCRBY HKEYS HLEN HMGET HSCAN HSET HSETNX LLEN LPOP LPOS \
-                        LPUSH LRANGE LREM LSET RPUSH SADD SCARD SCRIPT|LOAD SET SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER \
-                        SREM SSCAN TIME ZADD ZCARD ZCOUNT ZRANGE ZRANGEBYSCORE ZREM ZSCAN ZSCORE";
+const COMMANDS: &str = "BZPOPMIN DEL EXISTS GET HDEL HEXISTS HGET HGETALL HINCRBY HKEYS HLEN HMGET HSCAN HSET HSETNX LLEN \
+                        LPOP LPOS LPUSH LRANGE LREM LSET MGET PERSIST PEXPIRE RPUSH SADD SCARD SCRIPT|LOAD SET SISMEMBER \
+                        SMEMBERS SMISMEMBER SRANDMEMBER SREM SSCAN TIME ZADD ZCARD ZCOUNT ZPOPMIN ZRANGE ZRANGEBYSCORE \
+                        ZREM ZSCAN ZSCORE";
 
 static ALLOWED: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/allowed.lua")));
 

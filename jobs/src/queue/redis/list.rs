@@ -69,17 +69,39 @@ impl RedisQueue {
         let to = from.saturating_add(page.size).min(END);
         let (mut ids, mut passed) = (Vec::new(), 0);
         for rank in 0..Priority::ALL.len() {
-            let list = self.connection.key(queue, &format!("ready:{rank}"));
-            let size: usize = self.connection.command(redis::cmd("LLEN").arg(&list)).await?;
             let (start, end) = (from.saturating_sub(passed), to.saturating_sub(passed));
-            if start < size && end > 0 {
-                let part: Vec<Vec<u8>> =
-                    self.connection.command(redis::cmd("LRANGE").arg(&list).arg(start).arg(end - 1)).await?;
-                ids.extend(self.read_ids(&part)?);
-            }
+            let (size, part) = self.ready_of(queue, rank, start, end).await?;
+            ids.extend(self.read_ids(&part)?);
             passed += size;
         }
         Ok((ids, (to < passed).then(|| Cursor::of(to, 0))))
+    }
+
+    /// Reads a slice of the ready jobs of one priority, and how many there are in all.
+    async fn ready_of(&self, queue: &QueueName, rank: usize, from: usize, to: usize) -> Result<(usize, Vec<Vec<u8>>)> {
+        let key = |word: &str| self.connection.key(queue, &format!("{word}:{rank}"));
+        let (list, zsets) = (key("ready"), [key("back"), key("limited")]);
+        let mut sizes = redis::pipe();
+        sizes.zcard(&zsets[0]).zcard(&zsets[1]).llen(&list);
+        let (back, limited, behind): (usize, usize, usize) = self.connection.pipeline(&sizes).await?;
+        let (before, mut ids) = (back + limited, Vec::new());
+        if from < before && to > from {
+            let mut placed: Vec<(Vec<u8>, f64)> = Vec::new();
+            for zset in &zsets {
+                let command =
+                    redis::cmd("ZRANGE").arg(zset).arg(0).arg(to.min(before) - 1).arg("WITHSCORES").to_owned();
+                placed.extend(self.connection.command::<Vec<(Vec<u8>, f64)>>(&command).await?);
+            }
+            placed.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+            ids = placed.into_iter().map(|(id, _)| id).take(to.min(before)).skip(from).collect();
+        }
+        let (start, end) = (from.saturating_sub(before), to.saturating_sub(before));
+        if start < behind && end > start {
+            let part: Vec<Vec<u8>> =
+                self.connection.command(redis::cmd("LRANGE").arg(&list).arg(start).arg(end - 1)).await?;
+            ids.extend(part);
+        }
+        Ok((before + behind, ids))
     }
 
     /// By id: as many as workers have places.

@@ -4,6 +4,9 @@
 //! in `lua/prelude.lua`), so a queue is always whole. Ids travel as their 16 bytes. What is plain costs least: a job with default
 //! options, never failed, is one list entry and one hash field.
 //!
+//! A ready job whose group may not start one is met by a claim once and put aside, so that no later claim passes over it again;
+//! what may have opened the group lets a claim meet its first ones anew (`lua/groups.lua`). Plain jobs cost nothing of that.
+//!
 //! `address` reads where the servers are, `topology` knows which of them has a key and finds them anew when that changes, and
 //! `connection` brings commands there. With several masters each answers for its own queues: what one does not answer does not
 //! stop the others.
@@ -17,6 +20,7 @@ mod check;
 mod connection;
 mod dead;
 mod failure;
+mod limits;
 mod list;
 mod look;
 mod read;

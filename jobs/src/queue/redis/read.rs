@@ -9,15 +9,15 @@ use redis::Value;
 use super::scripts;
 use super::store::RedisQueue;
 use super::work::{Record, by_queue, read_history};
-use crate::id::{JobId, QueueName, WorkerId};
+use crate::id::{GroupKey, JobId, QueueName, WorkerId};
 use crate::options::Priority;
 use crate::queue::{DeadReason, Ending, JobRecord, QueueInfo, Result, State, WorkerInfo};
 
 /// The most ids that one call asks for.
 const BATCH: usize = 500;
 
-/// Ready by priority, scheduled, running, dead; whether paused; totals.
-type Counts = (u64, u64, u64, u64, u64, u64, u64, bool, HashMap<String, u64>);
+/// Scheduled, running, dead; whether paused; how many may run; totals.
+type Counts = (u64, u64, u64, bool, Option<u32>, HashMap<String, u64>);
 
 /// Where a scan goes on, and what it found.
 type Scan = (u64, Vec<(Vec<u8>, Vec<u8>)>);
@@ -87,6 +87,7 @@ impl RedisQueue {
         let ended = || past.state.as_deref().and_then(State::from_name);
         let state = State::from_name(&state).or_else(ended).ok_or_else(unreadable)?;
         let when_ms = when.parse::<f64>().ok().map(|at| at as i64);
+        let group = side.get(2..).and_then(|rest| rest.split('\n').next());
         let rank = side.bytes().next().map(|digit| digit - b'0').or(past.rank).unwrap_or(Priority::Normal.rank());
         Ok(Some(JobRecord {
             id,
@@ -94,6 +95,7 @@ impl RedisQueue {
             state,
             priority: Priority::from_rank(rank).ok_or_else(unreadable)?,
             batch: side.split('\n').nth(1).and_then(|batch| batch.parse().ok()),
+            group: group.and_then(|key| GroupKey::new(key).ok()),
             run_at_ms: when_ms.filter(|_| state == State::Scheduled),
             running: read_lease(&lease),
             ended_at_ms: match state {
@@ -113,21 +115,27 @@ impl RedisQueue {
         for name in self.queue_names().await? {
             let key = |word: &str| self.connection.key(&name, word);
             let mut pipeline = redis::pipe();
-            for rank in 0..Priority::ALL.len() {
-                pipeline.llen(key(&format!("ready:{rank}")));
-            }
             pipeline
                 .zcard(key("due"))
                 .hlen(key("running"))
                 .zcard(key("dead"))
                 .exists(key("paused"))
+                .get(key("limit"))
                 .hgetall(key("stats"));
-            let (critical, high, normal, low, scheduled, running, dead, paused, stats): Counts =
-                self.connection.pipeline(&pipeline).await?;
+            for rank in 0..Priority::ALL.len() {
+                pipeline.llen(key(&format!("ready:{rank}")));
+                pipeline.zcard(key(&format!("back:{rank}"))).zcard(key(&format!("limited:{rank}")));
+            }
+            let mut values: Vec<Value> = self.connection.pipeline(&pipeline).await?;
+            let unreadable = |_| self.connection.unreadable(format!("the counts of queue {name}"));
+            let ready: Vec<u64> = redis::from_redis_value(Value::Array(values.split_off(6))).map_err(unreadable)?;
+            let (scheduled, running, dead, paused, concurrency, stats): Counts =
+                redis::from_redis_value(Value::Array(values)).map_err(unreadable)?;
             let total = |word: &str| stats.get(word).copied().unwrap_or_default();
             infos.push(QueueInfo {
                 paused,
-                ready: critical + high + normal + low,
+                concurrency,
+                ready: ready.iter().sum(),
                 scheduled,
                 running,
                 dead,

@@ -13,7 +13,12 @@ macro_rules! scripts {
     (@ $parts:expr, $head:literal: $($name:ident),*) => {
         $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
             let text = include_str!(concat!("lua/", stringify!($name), ".lua"));
-            let shared = [include_str!("lua/prelude.lua"), include_str!("lua/batches.lua"), include_str!("lua/ends.lua")];
+            let shared = [
+                include_str!("lua/prelude.lua"),
+                include_str!("lua/groups.lua"),
+                include_str!("lua/batches.lua"),
+                include_str!("lua/ends.lua"),
+            ];
             Script::new(&[$head, &shared.concat(), $parts, text].concat())
         });)*
     };
@@ -22,7 +27,7 @@ macro_rules! scripts {
 scripts!("": push, open_batch);
 
 // A server whose memory is full must refuse new jobs, but not the beats and ends by which it becomes empty again.
-scripts!("#!lua flags=allow-oom\n": claim, settle, beat, stops, rescue, cancel, retry, pause, seal_batch, cancel_batch, batches_of, read, workers, forget, audit);
+scripts!("#!lua flags=allow-oom\n": claim, settle, beat, stops, rescue, cancel, retry, pause, limit, limit_group, groups_of, seal_batch, cancel_batch, batches_of, read, workers, forget, audit);
 
 // These pages and walks have some text in common.
 scripts!("#!lua flags=allow-oom\n" "keyset": list);

@@ -7,12 +7,13 @@ use async_trait::async_trait;
 
 use super::connection::Connection;
 use super::wait::Waiter;
-use crate::id::{BatchId, JobId, QueueName, WorkerId};
+use crate::id::{BatchId, GroupKey, JobId, QueueName, WorkerId};
 use crate::job::Envelope;
+use crate::options::Limits;
 use crate::queue::{
     Audit, Batch, BatchCancelled, BatchInfo, Beat, Cancelled, Claim, DeadFilter, DeadGroup, DeadStep, Ending, Endings,
-    Health, JobRecord, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo, Result, Sealed, Settled,
-    Settlement, State, WorkerInfo,
+    GroupInfo, Health, JobRecord, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo, Result, Sealed,
+    Settled, Settlement, State, WorkerInfo,
 };
 
 /// The store on Redis.
@@ -136,6 +137,22 @@ impl Queue for RedisQueue {
 
     async fn resume(&self, queue: &QueueName) -> Result<()> {
         self.set_paused(queue, false).await
+    }
+
+    async fn limit(&self, queue: &QueueName, concurrency: Option<u32>) -> Result<()> {
+        self.limit_queue(queue, concurrency).await
+    }
+
+    async fn limit_group(&self, queue: &QueueName, group: &GroupKey, limits: Option<Limits>) -> Result<()> {
+        self.pin_group(queue, group, limits).await
+    }
+
+    async fn groups(&self, queue: &QueueName, after: Option<&GroupKey>, limit: usize) -> Result<Vec<GroupInfo>> {
+        self.page_of_groups(queue, after, limit).await
+    }
+
+    async fn group(&self, queue: &QueueName, group: &GroupKey) -> Result<Option<GroupInfo>> {
+        self.one_group(queue, group).await
     }
 
     async fn job(&self, id: JobId) -> Result<Option<JobRecord>> {

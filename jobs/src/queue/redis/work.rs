@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures_util::future::{try_join, try_join_all};
 use redis::Value;
 
+use super::limits::limits_text;
 use super::scripts;
 use super::store::RedisQueue;
 use crate::fingerprint::Fingerprint;
@@ -21,6 +22,8 @@ const BATCH: usize = 500;
 
 /// The same for jobs that may replace others: each walks the list in which the other one waits.
 const REPLACING: usize = 25;
+/// How often one claim looks on if it met only jobs whose groups may not start one. Each look puts 500 of them aside for good.
+const LOOKS: usize = 20;
 
 impl RedisQueue {
     pub(super) async fn push_jobs(&self, jobs: &[Envelope]) -> Result<Vec<Pushed>> {
@@ -139,8 +142,15 @@ impl RedisQueue {
             }
             self.waiter.looked_into(queue);
             let arguments = [worker.to_string(), wanted.to_string()];
-            let reply: Vec<Value> = self.connection.call(&scripts::claim, queue, &arguments).await?;
-            let part = self.read_claim(queue, reply)?;
+            let mut part = Claim::default();
+            for _ in 0..LOOKS {
+                let reply: Vec<Value> = self.connection.call(&scripts::claim, queue, &arguments).await?;
+                let more = reply.first() == Some(&Value::Int(1));
+                part = self.read_claim(queue, reply)?;
+                if !more || !part.jobs.is_empty() {
+                    break;
+                }
+            }
             claim.lost |= part.lost;
             claim.next_due_ms = [claim.next_due_ms, part.next_due_ms].into_iter().flatten().min();
             claim.jobs.extend(part.jobs);
@@ -150,7 +160,7 @@ impl RedisQueue {
 
     fn read_claim(&self, queue: &QueueName, reply: Vec<Value>) -> Result<Claim> {
         let mut values = reply.into_iter();
-        if values.next() != Some(Value::Int(0)) {
+        if values.next() == Some(Value::Int(-1)) {
             return Ok(Claim { lost: true, ..Claim::default() });
         }
         let (Some(Value::Int(next_due)), Some(Value::Int(claimed_at_ms)), Some(Value::BulkString(lease))) =
@@ -299,13 +309,15 @@ pub(super) fn push_options(job: &Envelope) -> String {
     let instead = if replaces(job) { "r" } else { "" };
     let due = job.run_at_ms.map(|at| at.max(0).to_string()).unwrap_or_default();
     let key = unique.as_ref().map_or("", |unique| unique.key.as_str());
+    let limits = group.as_ref().map(|group| group.limits).filter(|limits| !limits.is_empty());
+    let limits = limits.map(limits_text).unwrap_or_default();
     let group = group.as_ref().map_or("", |group| group.key.as_str());
     let mut batch = job.batch.map(|batch| batch.to_string()).unwrap_or_default();
     if let Some(parent) = job.parent.filter(|_| job.batch.is_some()) {
         batch.push('/');
         batch.push_str(&parent.to_string());
     }
-    format!("{due}{instead}:{}{until}{group}\n{batch}\n{latest}{key}", priority.rank())
+    format!("{due}{instead};{limits}:{}{until}{group}\n{batch}\n{latest}{key}", priority.rank())
 }
 
 fn verdict_text(verdict: &Verdict) -> String {

@@ -9,6 +9,7 @@ use super::batches::Ended;
 use super::columns::held;
 use super::fault::{Fault, Result};
 use super::open::{Change, SqliteQueue};
+use super::record::queue_name;
 use super::step::{Goal, Step};
 use crate::fingerprint::Fingerprint;
 use crate::id::{JobId, Kind, QueueName};
@@ -26,6 +27,8 @@ pub(super) struct Held {
     pub(super) cancel_requested: bool,
     /// The batch that waits for its end.
     pub(super) batch: Option<String>,
+    /// Whether it has a group, which its end may open.
+    pub(super) grouped: bool,
     pub(super) history: History,
 }
 
@@ -101,8 +104,9 @@ impl SqliteQueue {
                 change.tidy(queue, retention, total.finished * REMOVED_PER_END as i64).await?;
             }
         }
-        change.add(totals).await?;
-        change.leave_batches(ended).await
+        let mut queues = change.add(totals).await?;
+        queues.extend(change.leave_batches(ended).await?);
+        Ok(queues)
     }
 }
 
@@ -199,21 +203,22 @@ impl Change {
         Ok(())
     }
 
-    async fn add(&mut self, totals: BTreeMap<String, Totals>) -> Result<()> {
+    async fn add(&mut self, totals: BTreeMap<String, Totals>) -> Result<Vec<QueueName>> {
+        let mut limited = Vec::new();
         for (queue, total) in totals {
-            if total.succeeded + total.failed + total.recovered == 0 {
-                continue;
-            }
             let sql = "UPDATE queues SET succeeded_total = succeeded_total + ?2, failed_total = failed_total + ?3, \
-                       recovered_total = recovered_total + ?4 WHERE name = ?1";
-            sqlx::query(sql)
-                .bind(queue)
+                       recovered_total = recovered_total + ?4 WHERE name = ?1 RETURNING concurrency IS NOT NULL";
+            let is_limited: Option<bool> = sqlx::query_scalar(sql)
+                .bind(&queue)
                 .bind(total.succeeded)
                 .bind(total.failed)
                 .bind(total.recovered)
-                .execute(&mut *self.tx)
+                .fetch_optional(&mut *self.tx)
                 .await?;
+            if is_limited == Some(true) {
+                limited.push(queue_name(&queue)?);
+            }
         }
-        Ok(())
+        Ok(limited)
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
+use super::apply::list;
 use super::fault::Result;
 use super::open::SqliteQueue;
 use super::record::job_id;
@@ -34,7 +35,7 @@ macro_rules! set {
 }
 
 /// A new contradiction is an entry here.
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     Rule {
         kind: DriftKind::Homeless,
         what: "state",
@@ -71,6 +72,12 @@ const RULES: [Rule; 9] = [
         ),
     },
     Rule {
+        kind: DriftKind::Homeless,
+        what: "limited",
+        wrong: "limited <> 0 AND (state <> 'ready' OR group_key IS NULL)",
+        cure: set!("limited = 0"),
+    },
+    Rule {
         kind: DriftKind::HeldKey,
         what: "unique_key",
         wrong: "holds_key <> 0 AND (ended_at_ms IS NOT NULL OR unique_key IS NULL)",
@@ -99,16 +106,22 @@ const RULES: [Rule; 9] = [
 ];
 
 /// The counts of a queue and what they count: the triggers keep all but the last, which only stores that retain jobs keep.
-const COUNTED: [(&str, &str); 5] = [
+const COUNTED: [(&str, &str); 6] = [
     ("ready", "state = 'ready'"),
     ("scheduled", "state = 'scheduled'"),
     ("running", "state = 'running'"),
     ("dead", "state = 'dead'"),
+    ("limited", "jobs.limited <> 0"),
     ("retained", "state IN ('succeeded', 'cancelled')"),
 ];
 
 /// Where a part ended, how many jobs of the queue it had, and of them those that break a rule.
 type Part = (Option<i64>, i64, String);
+
+/// The counts of a group, as one row.
+const GROUP_COUNTS: &str = "(SELECT count(*) FILTER (WHERE state IN ('ready', 'scheduled')), \
+    count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'dead'), count(*) FILTER (WHERE jobs.limited <> 0) \
+    FROM jobs WHERE jobs.queue = groups.queue AND group_key = groups.key)";
 
 impl SqliteQueue {
     pub(super) async fn audit_queue(&self, queue: &QueueName, repair: bool) -> Result<Audit> {
@@ -133,6 +146,7 @@ impl SqliteQueue {
         }
         self.count_again(queue, repair, &mut findings).await?;
         self.audit_batches(queue, repair, &mut findings).await?;
+        self.count_groups(queue, repair, &mut findings).await?;
         Ok(findings.done())
     }
 
@@ -202,6 +216,40 @@ impl SqliteQueue {
             }
             findings.add(Drift { kind: DriftKind::Count, id: None, what: (*counted).to_owned(), repaired: repair });
         }
+        Ok(())
+    }
+}
+
+impl SqliteQueue {
+    /// A slot that is counted and that no job has would be lost for ever.
+    async fn count_groups(&self, queue: &QueueName, repair: bool, findings: &mut Findings) -> Result<()> {
+        // One pass over the jobs for all groups.
+        let sql = "SELECT key FROM groups LEFT JOIN (SELECT group_key, sum(state IN ('ready', 'scheduled')) AS w, \
+                   sum(state = 'running') AS r, sum(state = 'dead') AS d, sum(limited <> 0) AS l FROM jobs \
+                   WHERE queue = ?1 AND group_key IS NOT NULL GROUP BY group_key) ON group_key = key \
+                   WHERE queue = ?1 AND (waiting, running, dead, limited) <> (ifnull(w, 0), ifnull(r, 0), ifnull(d, 0), ifnull(l, 0))";
+        let wrong_keys: Vec<String> = sqlx::query_scalar(sql).bind(queue.as_str()).fetch_all(&self.readers).await?;
+        if wrong_keys.is_empty() {
+            return Ok(());
+        }
+        if repair {
+            let mut change = self.begin().await?;
+            let sql = format!(
+                "UPDATE groups SET (waiting, running, dead, limited) = {GROUP_COUNTS} \
+                 WHERE queue = ?1 AND key IN (SELECT value FROM json_each(?2))"
+            );
+            sqlx::query(sqlx::AssertSqlSafe(sql))
+                .bind(queue.as_str())
+                .bind(list(&wrong_keys))
+                .execute(&mut *change.tx)
+                .await?;
+            let keys: Vec<&str> = wrong_keys.iter().map(String::as_str).collect();
+            change.open_groups(queue, &keys).await?;
+            change.commit().await?;
+            self.bells.ring([queue]);
+        }
+        let drift = |key| Drift { kind: DriftKind::Count, id: None, what: format!("group {key}"), repaired: repair };
+        wrong_keys.into_iter().map(drift).for_each(|drift| findings.add(drift));
         Ok(())
     }
 }

@@ -320,6 +320,7 @@ impl Change {
             .map_err(|error| Fault::Corrupt(format!("the closing job of batch {batch}: {error}")))?;
         then.run_at_ms = closing.then_run_at_ms;
         let place = self.places(1).await? + 1;
+        self.expect_groups(&[(place, &then)]).await?;
         // Somebody may have pushed it by itself; then it is there already.
         if !self.insert(vec![(&then, closing.then_payload, place)]).await?.is_empty() {
             sqlx::query("UPDATE jobs SET totals = ?2 WHERE id = ?1")
@@ -327,6 +328,7 @@ impl Change {
                 .bind(closing.totals)
                 .execute(&mut *self.tx)
                 .await?;
+            self.enroll(std::iter::once(&then)).await?;
         }
         Ok(Some(queue))
     }

@@ -17,6 +17,7 @@ impl SqliteQueue {
         // First, so that a worker whose lease has run out finds itself among the dead, and one that comes back under the
         // same id does not inherit what it lost.
         let (rescued, queues) = self.rescue(&mut change).await?;
+        change.forget_idle_groups().await?;
         let id = worker.id.to_string();
         let known = if register {
             change.name_queues(&worker.queues).await?;

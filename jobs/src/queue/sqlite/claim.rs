@@ -1,31 +1,57 @@
 //! Hands out jobs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::apply::name_list;
+use super::apply::{list, name_list};
 use super::columns::history;
 use super::fault::Result;
 use super::open::{Change, SqliteQueue};
 use super::record::job_id;
 use crate::id::{QueueName, WorkerId};
+use crate::queue::turns::Turns;
 use crate::queue::{Claim, Claimed, History, Lease};
 
 /// The most jobs of one queue that become due in one claim, so that a flood of them does not hold the lock for long.
 const PROMOTED_AT_ONCE: i64 = 500;
 
+/// Makes jobs run that a query names.
+macro_rules! take {
+    ($entries:literal, $also:literal) => {
+        concat!(
+            "UPDATE jobs SET state = 'running', ",
+            $also,
+            "worker = ?1, lease = ?2, claimed_at_ms = ?3, cancel_requested = 0, \
+             holds_key = holds_key AND unique_until = 'finished' WHERE entry IN (",
+            $entries,
+            ") RETURNING id, entry, (priority << 56) + place AS turn, payload, ",
+            history!(),
+            " AS history"
+        )
+    };
+}
+
 /// What a queue of the claim has to give.
 #[derive(sqlx::FromRow)]
 struct Offer {
     at: i64,
-    ready: i64,
+    /// How many jobs may start as far as is known.
+    open: i64,
     due_ms: Option<i64>,
+    token_ms: Option<i64>,
+    /// How many more may run.
+    room: Option<i64>,
+    turns: u32,
+    /// Whether somebody has to choose: there are groups, or several priorities.
+    mixed: bool,
 }
 
 #[derive(sqlx::FromRow)]
 struct Taken {
     id: Vec<u8>,
+    entry: i64,
     turn: i64,
     payload: Vec<u8>,
     #[sqlx(json)]
@@ -44,20 +70,38 @@ impl SqliteQueue {
         let mut lease = None;
         for mut offer in change.offers(queues).await? {
             let queue = &queues[offer.at as usize];
-            if offer.due_ms.is_some_and(|due_ms| due_ms <= change.now_ms) {
-                change.promote(queue).await?;
-                offer = change.offers(std::slice::from_ref(queue)).await?.pop().unwrap_or(offer);
-            }
-            next_due_ms = [next_due_ms, offer.due_ms].into_iter().flatten().min();
-            let wanted = limit - claim.jobs.len();
-            if wanted == 0 || offer.ready == 0 {
+            let now_ms = change.now_ms;
+            if limit == claim.jobs.len() {
+                next_due_ms = [next_due_ms, offer.due_ms, offer.token_ms].into_iter().flatten().min();
                 continue;
             }
-            let lease = match &lease {
-                Some(lease) => lease,
-                None => lease.insert(change.lease(&worker).await?),
-            };
-            claim.jobs.extend(change.take(queue, &worker, lease, wanted).await?);
+            let is_due = |at_ms: Option<i64>| at_ms.is_some_and(|at_ms| at_ms <= now_ms);
+            if is_due(offer.due_ms) || is_due(offer.token_ms) {
+                if is_due(offer.due_ms) {
+                    change.promote(queue).await?;
+                }
+                change.pass_tokens(queue).await?;
+                offer = change.offers(std::slice::from_ref(queue)).await?.pop().unwrap_or(offer);
+            }
+            let room = offer.room.map_or(usize::MAX, |room| room.max(0) as usize);
+            let wanted = (limit - claim.jobs.len()).min(room);
+            if offer.open > 0 {
+                let lease = match &lease {
+                    Some(lease) => lease,
+                    None => lease.insert(change.lease(&worker).await?),
+                };
+                let taken = if offer.mixed {
+                    let entries = change.pick(queue, wanted, Turns::unpacked(offer.turns)).await?;
+                    change.take_these(queue, &worker, lease, &entries).await?
+                } else {
+                    change.take_first(queue, &worker, lease, wanted).await?
+                };
+                claim.jobs.extend(taken);
+                if offer.mixed {
+                    offer.token_ms = change.next_token_ms(queue).await?;
+                }
+            }
+            next_due_ms = [next_due_ms, offer.due_ms, offer.token_ms].into_iter().flatten().min();
         }
         claim.next_due_ms = next_due_ms.map(|due_ms| (due_ms - change.now_ms).max(0) as u64);
         change.commit().await?;
@@ -74,10 +118,18 @@ impl Change {
 
     /// Asks which of the queues have something, now or later; a paused queue has nothing.
     async fn offers(&mut self, queues: &[QueueName]) -> Result<Vec<Offer>> {
-        let sql = "SELECT asked.key AS at, queues.ready, \
-                   (SELECT min(run_at_ms) FROM jobs WHERE state = 'scheduled' AND queue = queues.name) AS due_ms \
+        let sql = "SELECT asked.key AS at, queues.ready - queues.limited AS open, \
+                   (SELECT min(run_at_ms) FROM jobs WHERE state = 'scheduled' AND queue = queues.name) AS due_ms, \
+                   (SELECT min(token_ms) FROM groups WHERE token_ms IS NOT NULL AND queue = queues.name) AS token_ms, \
+                   queues.concurrency - queues.running AS room, queues.turns, \
+                   (EXISTS (SELECT 1 FROM groups WHERE queue = queues.name) \
+                    OR (SELECT priority FROM jobs WHERE state = 'ready' AND limited = 0 AND queue = queues.name \
+                        ORDER BY priority LIMIT 1) \
+                     < (SELECT priority FROM jobs WHERE state = 'ready' AND limited = 0 AND queue = queues.name \
+                        ORDER BY priority DESC LIMIT 1)) IS TRUE AS mixed \
                    FROM json_each(?1) AS asked CROSS JOIN queues ON queues.name = asked.value \
-                   WHERE NOT queues.paused AND (queues.ready > 0 OR queues.scheduled > 0) ORDER BY asked.key";
+                   WHERE NOT queues.paused AND (queues.ready > 0 OR queues.scheduled > 0) \
+                   AND (queues.concurrency IS NULL OR queues.running < queues.concurrency) ORDER BY asked.key";
         Ok(sqlx::query_as(sql).bind(name_list(queues)).fetch_all(&mut *self.tx).await?)
     }
 
@@ -107,15 +159,23 @@ impl Change {
         Ok(Lease(Arc::from(format!("{worker}-{number}"))))
     }
 
-    async fn take(&mut self, queue: &QueueName, worker: &str, lease: &Lease, limit: usize) -> Result<Vec<Claimed>> {
-        let sql = concat!(
-            "UPDATE jobs SET state = 'running', worker = ?1, lease = ?2, claimed_at_ms = ?3, cancel_requested = 0, \
-             holds_key = holds_key AND unique_until = 'finished' \
-             WHERE entry IN (SELECT entry FROM jobs WHERE state = 'ready' AND queue = ?4 \
-                             ORDER BY priority, place LIMIT ?5) \
-             RETURNING id, (priority << 56) + place AS turn, payload, ",
-            history!(),
-            " AS history"
+    /// When the next token comes for a job that waits for one.
+    async fn next_token_ms(&mut self, queue: &QueueName) -> Result<Option<i64>> {
+        let sql = "SELECT min(token_ms) FROM groups WHERE token_ms IS NOT NULL AND queue = ?1";
+        Ok(sqlx::query_scalar(sql).bind(queue.as_str()).fetch_one(&mut *self.tx).await?)
+    }
+
+    /// Takes the first ready jobs, all of one priority.
+    async fn take_first(
+        &mut self,
+        queue: &QueueName,
+        worker: &str,
+        lease: &Lease,
+        limit: usize,
+    ) -> Result<Vec<Claimed>> {
+        let sql = take!(
+            "SELECT entry FROM jobs WHERE state = 'ready' AND limited = 0 AND queue = ?4 ORDER BY priority, place LIMIT ?5",
+            ""
         );
         let mut taken: Vec<Taken> = sqlx::query_as(sql)
             .bind(worker)
@@ -127,19 +187,45 @@ impl Change {
             .await?;
         // RETURNING promises no order.
         taken.sort_unstable_by_key(|job| job.turn);
-        taken
-            .into_iter()
-            .map(|job| {
-                Ok(Claimed {
-                    id: job_id(&job.id)?,
-                    queue: queue.clone(),
-                    lease: lease.clone(),
-                    payload: Bytes::from(job.payload),
-                    history: job.history,
-                    claimed_at_ms: self.now_ms,
-                })
+        self.claimed(queue, lease, taken)
+    }
+
+    /// Takes these ready jobs, in their order.
+    async fn take_these(
+        &mut self,
+        queue: &QueueName,
+        worker: &str,
+        lease: &Lease,
+        entries: &[i64],
+    ) -> Result<Vec<Claimed>> {
+        if entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql = take!("SELECT value FROM json_each(?4)", "limited = 0, ");
+        let mut taken: Vec<Taken> = sqlx::query_as(sql)
+            .bind(worker)
+            .bind(&*lease.0)
+            .bind(self.now_ms)
+            .bind(list(entries))
+            .fetch_all(&mut *self.tx)
+            .await?;
+        let order: HashMap<i64, usize> = entries.iter().enumerate().map(|(nth, entry)| (*entry, nth)).collect();
+        taken.sort_unstable_by_key(|job| order.get(&job.entry).copied());
+        self.claimed(queue, lease, taken)
+    }
+
+    fn claimed(&self, queue: &QueueName, lease: &Lease, taken: Vec<Taken>) -> Result<Vec<Claimed>> {
+        let claimed = |job: Taken| {
+            Ok(Claimed {
+                id: job_id(&job.id)?,
+                queue: queue.clone(),
+                lease: lease.clone(),
+                payload: Bytes::from(job.payload),
+                history: job.history,
+                claimed_at_ms: self.now_ms,
             })
-            .collect()
+        };
+        taken.into_iter().map(claimed).collect()
     }
 }
 

@@ -18,7 +18,8 @@ macro_rules! history {
 macro_rules! stored {
     () => {
         concat!(
-            "id, queue, state, priority, batch, run_at_ms, worker, claimed_at_ms, dead_reason, ended_at_ms, result, ",
+            "id, queue, state, priority, group_key, batch, run_at_ms, worker, claimed_at_ms, dead_reason, ended_at_ms, \
+             result, ",
             $crate::queue::sqlite::columns::history!(),
             " AS history"
         )
@@ -33,6 +34,7 @@ macro_rules! held {
             "SELECT json_group_array(json_array(",
             $at,
             ", entry, queue, state, lease, json(iif(cancel_requested, 'true', 'false')), batch, ",
+            "json(iif(group_key IS NULL, 'false', 'true')), ",
             $crate::queue::sqlite::columns::history!(),
             ")) FROM ",
             $from

@@ -97,7 +97,13 @@ impl Fixture {
                              OR (state NOT IN ('succeeded', 'cancelled') AND payload IS NULL) OR (ending AND state <> 'dead' AND payload IS NOT NULL) \
                              OR (holds_key AND ended_at_ms IS NOT NULL) OR (ending AND ended_at_ms IS NULL) \
                              OR (cancel_requested AND state <> 'running')";
-        for sql in [drifted, contradictory] {
+        let miscounted = "SELECT key FROM groups WHERE (waiting, running, dead, limited) IS NOT \
+                          (SELECT count(*) FILTER (WHERE state IN ('ready', 'scheduled')), count(*) FILTER (WHERE state = 'running'), \
+                           count(*) FILTER (WHERE state = 'dead'), count(*) FILTER (WHERE limited) \
+                           FROM jobs WHERE jobs.queue = groups.queue AND group_key = key)";
+        let not_aside = "SELECT state FROM jobs WHERE limited AND (state <> 'ready' OR group_key IS NULL) UNION ALL \
+                         SELECT name FROM queues WHERE limited <> (SELECT count(*) FROM jobs WHERE limited AND queue = name)";
+        for sql in [drifted, contradictory, miscounted, not_aside] {
             let found: Vec<String> = sqlx::query_scalar(sql).fetch_all(&self.store.readers).await.expect("reads");
             assert!(found.is_empty(), "{found:?} from {sql}");
         }

@@ -11,6 +11,7 @@
 //! | `push.rs` `claim.rs` `settle.rs` `beat.rs` `steer.rs` | the changes, one transaction each |
 //! | `batches.rs` | jobs that one job waits for |
 //! | `retain.rs` | how long finished jobs stay |
+//! | `limits.rs` `pick.rs` | limits of queues and groups, and who starts next under them |
 //! | `wake.rs` | waiting |
 //! | `columns.rs` | pieces of SQL that several statements share |
 //! | `record.rs` `read.rs` `endings.rs` `check.rs` | the reads |
@@ -21,6 +22,9 @@
 //! commits; other processes queue up at the file's lock. Whatever a call does for many jobs it does in a fixed number of
 //! statements: lists travel as one JSON parameter. A commit reaches the disk before the call returns
 //! (`synchronous=FULL`), hence the calls worth making are the ones with many jobs.
+//!
+//! A ready job whose group may not start one is met by a claim once and marked as limited: it keeps its place but leaves the index of
+//! the line, so no later claim passes over it again. A trigger lets a claim meet the first ones anew when a slot becomes free.
 //!
 //! The place of a ready job is a number drawn when it became ready. It keeps that number while it runs, so a job that is handed
 //! back or rescued stands before every job that came after it.
@@ -38,7 +42,9 @@ mod endings;
 mod fault;
 #[cfg(test)]
 mod fixture;
+mod limits;
 mod open;
+mod pick;
 mod port;
 mod push;
 mod read;

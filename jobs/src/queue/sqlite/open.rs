@@ -13,13 +13,14 @@ use super::wake::Bells;
 use crate::queue::{Endings, Error};
 
 /// The layouts of the file, each a step from the one before; a change is a new step at the end.
-const LAYOUTS: [&str; 6] = [
+const LAYOUTS: [&str; 7] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/7.sql"),
 ];
 
 /// Marks the file as ours; in a hex dump it reads `DskQ`.
@@ -96,6 +97,11 @@ impl SqliteQueue {
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         let now_ms = sqlx::query_scalar(concat!("SELECT ", now_ms!())).fetch_one(&mut *tx).await?;
         Ok(Change { tx, now_ms })
+    }
+
+    /// Reads the store's clock.
+    pub(super) async fn now_ms(&self) -> Result<i64> {
+        Ok(sqlx::query_scalar(concat!("SELECT ", now_ms!())).fetch_one(&self.readers).await?)
     }
 
     /// For tests: moves this store's idea of now, for every process that uses the file.

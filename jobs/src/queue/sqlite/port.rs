@@ -5,12 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::SqliteQueue;
-use crate::id::{BatchId, JobId, QueueName, WorkerId};
+use crate::id::{BatchId, GroupKey, JobId, QueueName, WorkerId};
 use crate::job::Envelope;
+use crate::options::Limits;
 use crate::queue::{
-    Audit, Batch, BatchCancelled, BatchInfo, Beat, Cancelled, Claim, DeadFilter, DeadGroup, DeadStep, Ending, Health,
-    JobRecord, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo, Result, Sealed, Settled, Settlement,
-    State, WorkerInfo,
+    Audit, Batch, BatchCancelled, BatchInfo, Beat, Cancelled, Claim, DeadFilter, DeadGroup, DeadStep, Ending,
+    GroupInfo, Health, JobRecord, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo, Result, Sealed,
+    Settled, Settlement, State, WorkerInfo,
 };
 
 #[async_trait]
@@ -89,6 +90,22 @@ impl Queue for SqliteQueue {
 
     async fn resume(&self, queue: &QueueName) -> Result<()> {
         self.set_paused(queue, false).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn limit(&self, queue: &QueueName, concurrency: Option<u32>) -> Result<()> {
+        self.limit_queue(queue, concurrency).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn limit_group(&self, queue: &QueueName, group: &GroupKey, limits: Option<Limits>) -> Result<()> {
+        self.pin_group(queue, group, limits).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn groups(&self, queue: &QueueName, after: Option<&GroupKey>, limit: usize) -> Result<Vec<GroupInfo>> {
+        self.page_of_groups(queue, after, limit).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn group(&self, queue: &QueueName, group: &GroupKey) -> Result<Option<GroupInfo>> {
+        self.one_group(queue, group).await.map_err(|fault| self.tell(fault))
     }
 
     async fn job(&self, id: JobId) -> Result<Option<JobRecord>> {

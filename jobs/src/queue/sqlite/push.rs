@@ -46,7 +46,12 @@ impl SqliteQueue {
             if let Some(old) = self.make_room(&mut change, first).await? {
                 replaced.insert(*place, old);
             }
-            accepted.extend(change.insert(chunk).await?);
+            let grouped: Vec<(i64, &Envelope)> =
+                chunk.iter().map(|(job, _, place)| (*place, *job)).filter(in_group).collect();
+            change.expect_groups(&grouped).await?;
+            let inserted = change.insert(chunk).await?;
+            change.enroll(grouped.iter().filter(|(place, _)| inserted.contains(place)).map(|(_, job)| *job)).await?;
+            accepted.extend(inserted);
         }
         change.join_batches(jobs.iter().zip(base + 1..).filter(|(_, place)| accepted.contains(place))).await?;
         let others = jobs.iter().zip(base + 1..).filter(|(_, place)| !accepted.contains(place)).map(|(job, _)| job.id);
@@ -81,6 +86,10 @@ fn next_chunk<'a>(rows: &mut Peekable<std::vec::IntoIter<NewRow<'a>>>) -> Vec<Ne
         chunk.push(row);
     }
     chunk
+}
+
+fn in_group((_, job): &(i64, &Envelope)) -> bool {
+    job.options.group.is_some()
 }
 
 fn replaces(job: &Envelope) -> bool {

@@ -36,6 +36,18 @@ macro_rules! listed {
     };
 }
 
+/// The ready jobs: those in line and the limited ones, merged by their places from two indexes.
+const READY: &str = concat!(
+    "SELECT ",
+    stored!(),
+    ", payload, list_rank, list_tie FROM jobs JOIN (SELECT * FROM ( \
+       SELECT entry AS nth, priority AS list_rank, place AS list_tie FROM jobs \
+       WHERE queue = ?1 AND state = 'ready' AND limited = 0 AND (priority, place) > (?2, ?3) \
+       UNION ALL SELECT entry, priority, place FROM jobs \
+       WHERE queue = ?1 AND limited = 1 AND (priority, place) > (?2, ?3)) \
+     ORDER BY list_rank, list_tie LIMIT ?4) AS line ON entry = line.nth ORDER BY list_rank, list_tie"
+);
+
 /// The same for states of ended jobs, latest first.
 macro_rules! ended {
     ($state:literal) => {
@@ -82,7 +94,7 @@ impl SqliteQueue {
             return Ok(Listing::default());
         }
         let (sql, before_all) = match state {
-            State::Ready => (listed!("ready", "priority", "place"), i64::MIN),
+            State::Ready => (READY, i64::MIN),
             State::Scheduled => (listed!("scheduled", "run_at_ms", "place"), i64::MIN),
             State::Running => (listed!("running", "claimed_at_ms", "entry"), i64::MIN),
             State::Succeeded => (ended!("succeeded"), i64::MAX),
@@ -128,6 +140,7 @@ impl SqliteQueue {
 struct Counted {
     name: String,
     paused: bool,
+    concurrency: Option<u32>,
     ready: i64,
     scheduled: i64,
     running: i64,
@@ -143,6 +156,7 @@ impl Counted {
         Ok(QueueInfo {
             name: queue_name(&self.name)?,
             paused: self.paused,
+            concurrency: self.concurrency,
             ready: self.ready as u64,
             scheduled: self.scheduled as u64,
             running: self.running as u64,
@@ -220,11 +234,7 @@ mod tests {
     #[tokio::test]
     async fn hot_questions_use_their_index() {
         let fixture = fixture(Endings::Drop).await;
-        let plans = [
-            (listed!("ready", "priority", "place"), "jobs_ready"),
-            (listed!("scheduled", "run_at_ms", "place"), "jobs_scheduled"),
-            (ended!("dead"), "jobs_ended"),
-        ];
+        let plans = [(listed!("scheduled", "run_at_ms", "place"), "jobs_scheduled"), (ended!("dead"), "jobs_ended")];
         for (sql, index) in plans {
             let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
             let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sql)
@@ -238,6 +248,17 @@ mod tests {
             // One look-up that begins behind the row, and no sorting.
             assert!(plan.len() == 1 && plan[0].3.contains(index), "{plan:?}");
             assert!(plan[0].3.contains('>') || plan[0].3.contains('<'), "{plan:?}");
+        }
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {READY}")))
+                .bind("default")
+                .bind(9)
+                .bind(0)
+                .fetch_all(&fixture.store.readers)
+                .await
+                .expect("explains");
+        for index in ["jobs_ready", "jobs_limited"] {
+            assert!(plan.iter().any(|step| step.3.contains(index)), "{plan:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::fault::{Fault, Result};
-use crate::id::{BatchId, JobId, QueueName, WorkerId};
+use crate::id::{BatchId, GroupKey, JobId, QueueName, WorkerId};
 use crate::options::Priority;
 use crate::queue::{DeadReason, Ending, History, JobRecord, State};
 
@@ -15,6 +15,7 @@ pub(super) struct Stored {
     state: String,
     priority: u8,
     batch: Option<String>,
+    group_key: Option<String>,
     run_at_ms: Option<i64>,
     worker: Option<String>,
     claimed_at_ms: Option<i64>,
@@ -29,7 +30,9 @@ pub(super) struct Stored {
 impl Stored {
     pub(super) fn record(self) -> Result<JobRecord> {
         let (state, dead_reason, result) = (self.state()?, self.dead_reason()?, self.result()?);
+        let group = self.group_key.clone().filter(|_| !matches!(state, State::Succeeded | State::Cancelled));
         Ok(JobRecord {
+            group: group.map(GroupKey::new).transpose().map_err(|error| Fault::Corrupt(error.to_string()))?,
             id: job_id(&self.id)?,
             queue: queue_name(&self.queue)?,
             state,

@@ -28,7 +28,7 @@ impl SqliteQueue {
                 continue;
             }
             let step = settled(held.history.clone(), held.cancel_requested, verdict, change.now_ms);
-            if !step.goal.is_end() && !queues.contains(queue) {
+            if (!step.goal.is_end() || held.grouped) && !queues.contains(queue) {
                 queues.insert(queue.clone());
             }
             answers[at] = Settled::Applied;

@@ -14,11 +14,11 @@ impl SqliteQueue {
         let Some(held) = change.held(&id_list([id])).await?.pop() else {
             return Ok(Cancelled::Unknown);
         };
-        let mut queues = Vec::new();
+        let mut queues = if held.grouped { vec![queue_name(&held.queue)?] } else { Vec::new() };
         let answer = match held.state()? {
             State::Ready | State::Scheduled => {
                 let step = cancelled(held.history.clone(), None);
-                queues = self.apply(&mut change, vec![(held, step)]).await?;
+                queues.extend(self.apply(&mut change, vec![(held, step)]).await?);
                 Cancelled::Ended
             }
             State::Running => {

@@ -77,10 +77,12 @@ impl SqliteQueue {
     /// Returns how long until one of the queues has something to claim; `None` if nothing is in sight.
     async fn until_work(&self, queues: &[QueueName]) -> Result<Option<Duration>> {
         let sql = concat!(
-            "SELECT min(CASE WHEN ready > 0 THEN 0 ELSE max(0, ",
-            "(SELECT min(run_at_ms) FROM jobs WHERE state = 'scheduled' AND queue = queues.name) - ",
+            "SELECT min(CASE WHEN ready > limited THEN 0 ELSE max(0, ",
+            "(SELECT min(at) FROM (SELECT min(run_at_ms) AS at FROM jobs WHERE state = 'scheduled' AND queue = queues.name ",
+            "UNION ALL SELECT min(token_ms) FROM groups WHERE token_ms IS NOT NULL AND queue = queues.name)) - ",
             now_ms!(),
-            ") END) FROM json_each(?1) AS asked CROSS JOIN queues ON queues.name = asked.value WHERE NOT paused"
+            ") END) FROM json_each(?1) AS asked CROSS JOIN queues ON queues.name = asked.value ",
+            "WHERE NOT paused AND (concurrency IS NULL OR running < concurrency)"
         );
         let due_ms: Option<i64> = sqlx::query_scalar(sql).bind(name_list(queues)).fetch_one(&self.readers).await?;
         Ok(due_ms.map(|due_ms| Duration::from_millis(due_ms as u64)))

@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::id::{BatchId, JobId, QueueName, WorkerId};
+use crate::id::{BatchId, GroupKey, JobId, QueueName, WorkerId};
 use crate::job::Envelope;
+use crate::options::Limits;
 use crate::queue::{
     Audit, Batch, BatchCancelled, BatchInfo, Beat, Cancelled, Claim, Claimed, DeadFilter, DeadGroup, DeadStep, Ending,
-    Error, Health, History, JobRecord, Lease, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo, Result,
-    Sealed, Settled, Settlement, State, Verdict, WorkerInfo,
+    Error, GroupInfo, Health, History, JobRecord, Lease, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo,
+    Result, Sealed, Settled, Settlement, State, Verdict, WorkerInfo,
 };
 
 #[derive(Default)]
@@ -256,6 +257,22 @@ impl Queue for Memory {
     }
 
     async fn resume(&self, _: &QueueName) -> Result<()> {
+        unused()
+    }
+
+    async fn limit(&self, _: &QueueName, _: Option<u32>) -> Result<()> {
+        unused()
+    }
+
+    async fn limit_group(&self, _: &QueueName, _: &GroupKey, _: Option<Limits>) -> Result<()> {
+        unused()
+    }
+
+    async fn groups(&self, _: &QueueName, _: Option<&GroupKey>, _: usize) -> Result<Vec<GroupInfo>> {
+        unused()
+    }
+
+    async fn group(&self, _: &QueueName, _: &GroupKey) -> Result<Option<GroupInfo>> {
         unused()
     }
 

@@ -11,9 +11,15 @@
 local look, cursor, repair = ARGV[3], ARGV[4], ARGV[5] == '1'
 local ids, found, looked = {}, {}, 0
 
+-- Whoever leaves one of these places leaves its group too.
 local function drop(place, id)
-  -- Whoever leaves the dead leaves its group too.
-  if place.word == 'dead' then leave_dead(id) else redis.call(place.drop, Q .. place.word, id) end
+  if place.word == 'dead' then
+    leave_dead(id)
+    return
+  end
+  redis.call(place.drop, Q .. place.word, id)
+  local group = place.limited and group_of(redis.call('HGET', Q .. 'side', id))
+  if group then redis.call('ZREM', Q .. place.word .. ':' .. group, id) end
 end
 
 -- Where a job can be besides the lists of the ready, in the order in which they win. A new place is a line here.
@@ -23,6 +29,11 @@ local places = {
   { word = 'dead', has = 'ZSCORE', drop = 'ZREM', count = 'ZCARD' },
   { word = 'past', has = 'ZSCORE', drop = 'ZREM', count = 'ZCARD' },
 }
+for _, word in ipairs({ 'back', 'limited' }) do
+  for rank = 0, 3 do
+    places[#places + 1] = { word = word .. ':' .. rank, has = 'ZSCORE', drop = 'ZREM', count = 'ZCARD', limited = word == 'limited' }
+  end
+end
 
 local function is_in(place, id)
   local answer = redis.call(place.has, Q .. place.word, id)
@@ -74,6 +85,16 @@ local function look_at_place(place, id, lease)
   if not is_job(id) then
     note('dangling', #id == 16 and id or '', place.word)
     if repair then drop(place, id) end
+  elseif place.limited then
+    local group = group_of(redis.call('HGET', Q .. 'side', id))
+    if not (group and redis.call('ZSCORE', Q .. place.word .. ':' .. group, id)) then
+      note('homeless', id, place.word)
+      if repair then
+        redis.call('ZADD', Q .. 'back:' .. string.sub(place.word, -1), redis.call('ZSCORE', Q .. place.word, id), id)
+        redis.call('ZREM', Q .. place.word, id)
+        wake()
+      end
+    end
   elseif place.word == 'running' then
     local worker = string.match(lease, '^[^:]*')
     if not unknown[worker] and not redis.call('ZSCORE', Q .. 'workers', worker) then
@@ -90,6 +111,9 @@ local besides = {
   side = { scan = 'HSCAN', drop = 'HDEL', kind = 'dangling', right = is_job },
   history = { scan = 'HSCAN', drop = 'HDEL', kind = 'dangling', right = is_job },
   cancel = { scan = 'SSCAN', drop = 'SREM', kind = 'idle_stop', right = function(id)
+    return redis.call('HEXISTS', Q .. 'running', id) == 1
+  end },
+  place = { scan = 'HSCAN', drop = 'HDEL', kind = 'dangling', right = function(id)
     return redis.call('HEXISTS', Q .. 'running', id) == 1
   end },
   winfo = { scan = 'HSCAN', drop = 'HDEL', kind = 'dangling', right = function(worker)
@@ -145,6 +169,33 @@ local function look_at_ready(list)
   if repair and wrong > 0 then redis.call('LREM', list, 0, 'gone') end
   looked = #entries
   cursor = from > 0 and tostring(from) or ''
+end
+
+-- A slot that is counted and that no job has would be lost for ever. Of more running jobs than one look may read it is not proven.
+local running
+local function running_of(group)
+  if not running then
+    running = {}
+    local ids = redis.call('HKEYS', Q .. 'running')
+    for from = 1, #ids, 500 do
+      for _, side in ipairs(redis.call('HMGET', Q .. 'side', unpack(ids, from, math.min(#ids, from + 499)))) do
+        local name = group_of(side)
+        if name then running[name] = (running[name] or 0) + 1 end
+      end
+    end
+  end
+  return running[group] or 0
+end
+
+local function look_at_group(group)
+  if redis.call('HLEN', Q .. 'running') > 5000 then return end
+  if read_group(group).running ~= running_of(group) then
+    note('count', '', 'group ' .. group)
+    if repair then
+      redis.call('HSET', Q .. 'group:' .. group, 'r', running_of(group))
+      unpark(group)
+    end
+  end
 end
 
 local function lists()
@@ -261,7 +312,7 @@ else
   for _, each in ipairs(places) do
     if each.word == look then place = each end
   end
-  local scan = place and (place.count == 'HLEN' and 'HSCAN' or 'ZSCAN') or besides[look] and besides[look].scan or 'HSCAN'
+  local scan = look == 'grouped' and 'ZSCAN' or place and (place.count == 'HLEN' and 'HSCAN' or 'ZSCAN') or besides[look] and besides[look].scan or 'HSCAN'
   -- A part of "jobs" brings the payloads along.
   local part = redis.call(scan, Q .. look, cursor == '' and '0' or cursor, 'COUNT', look == 'jobs' and 100 or 250)
   cursor = part[1] == '0' and '' or part[1]
@@ -270,6 +321,8 @@ else
     looked = looked + 1
     if look == 'jobs' then
       look_at_job(part[2][at])
+    elseif look == 'grouped' then
+      look_at_group(part[2][at])
     elseif place then
       look_at_place(place, part[2][at], part[2][at + 1])
     else

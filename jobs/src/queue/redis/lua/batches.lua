@@ -1,10 +1,10 @@
--- Batches: what happens when a member ends. Between the prelude and what ends jobs.
+-- Batches: what happens when a member ends. Between the groups and what ends jobs.
 
 -- Makes the closing job of a batch if it is sealed and nobody is left; returns whether it did.
 local function close_if_done(batch)
   local key = Q .. 'batch:' .. batch
   if redis.call('HEXISTS', key, 'sealed') == 0 or redis.call('EXISTS', Q .. 'left:' .. batch) == 1 then return false end
-  local have = redis.call('HMGET', key, 'id', 'payload', 'due', 'side', 'total', 'succeeded', 'dead', 'cancelled')
+  local have = redis.call('HMGET', key, 'id', 'payload', 'due', 'side', 'total', 'succeeded', 'dead', 'cancelled', 'limits')
   redis.call('DEL', key)
   redis.call('ZREM', Q .. 'batches', batch)
   local id, side, due = have[1], have[4], tonumber(have[3])
@@ -14,7 +14,11 @@ local function close_if_done(batch)
   for n = 1, 4 do totals[n] = tonumber(have[4 + n] or 0) end
   redis.call('HSET', Q .. 'jobs', id, have[2])
   redis.call('HSET', Q .. 'history', id, cjson.encode({ f = 0, r = 0, h = 0, b = totals }))
-  if side ~= '2-\n\n' then redis.call('HSET', Q .. 'side', id, side) end
+  if side ~= '2-\n\n' then
+    redis.call('HSET', Q .. 'side', id, side)
+    local group = group_of(side)
+    if group then enroll(group, have[9] or '') end
+  end
   redis.call('HINCRBY', Q .. 'stats', 'pushed', 1)
   if due and due > now then
     schedule(id, due)

@@ -27,17 +27,18 @@ local function tidy(limit)
   redis.call('HDEL', Q .. 'jobs', unpack(gone))
 end
 
--- Removes a job that has ended and is not dead, or retains it.
-local function bury(id, state, lease, why, result)
+-- Removes a job that has ended and is not dead, or retains it; "from" is what it was as its group counts it.
+local function bury(id, from, state, lease, why, result)
   local history = history_of(id)
   if why then history.e = why end
   history.o = result
   local side = redis.call('HGET', Q .. 'side', id)
   release(id, side)
-  leave_batch(id, side, state)
   if not retained then redis.call('HDEL', Q .. 'jobs', id) end
   redis.call('HDEL', Q .. 'history', id)
   redis.call('HDEL', Q .. 'side', id)
+  regroup(side, from, nil)
+  leave_batch(id, side, state)
   if keep or retained then
     -- The record is all that is left of what was beside the payload.
     history.p = tonumber(rank_of(side))
@@ -55,10 +56,11 @@ local function kind_of(id)
   return kind and #kind <= 64 and string.find(kind, '.', 1, true) and kind or ''
 end
 
--- Puts a job that is nowhere else among the dead, with its payload.
+-- Puts a job that was running among the dead, with its payload.
 local function die(id, lease, history, reason, fingerprint)
   local side = redis.call('HGET', Q .. 'side', id)
   release(id, side)
+  regroup(side, 'r', 'd')
   if leave_batch(id, side, 'dead') then go_alone(id, side) end
   history.g = fingerprint .. ':' .. kind_of(id)
   redis.call('ZADD', Q .. 'dead', now, id)

@@ -1,4 +1,4 @@
--- Shared by all scripts of a queue; each script is this text followed by its own.
+-- Shared by all scripts of a queue; each script is this text, groups.lua, ends.lua and its own.
 --
 -- KEYS[1]  the queue's prefix, such as "deskhand:{q:mail}:". Every key of the queue is the prefix and a word, so that all share
 --          one hash tag and a script never leaves its slot.
@@ -9,6 +9,9 @@
 --
 -- jobs     hash  id -> payload                    every job that has not ended, the dead, and the retained
 -- ready:N  list  ids                              N is the priority, 0 the most urgent
+-- back:N   zset  id -> place                      ready, before all of the list: handed back, or limited before
+-- limited:N  zset  id -> place                    ready, but at the last look its group might not start one;
+-- limited:N:GROUP  zset  id -> place              the same, of one group
 -- due      zset  id -> due time                   scheduled
 -- running  hash  id -> lease                      a lease is "worker:epoch:claimed_at"
 -- dead     zset  id -> time of death
@@ -28,6 +31,10 @@
 -- cancel   set   ids of running jobs that were asked to stop
 -- workers  zset  worker -> when its lease runs out;   winfo  hash  worker -> description
 -- wake     zset  the marker on which idle workers block
+-- place    hash  id -> place                      running jobs that stood at a numbered place; see claim.lua
+-- grouped  zset  group -> 0                       groups that have jobs or fixed limits
+-- group:GROUP  hash of its limits, counts and tokens;  tokens  zset  group -> when its next token comes
+-- turns    string, how many jobs each priority has let pass;  limit  string, how many jobs may run at once
 -- paused   string, exists while the queue is paused;  stats  hash of totals
 local Q = KEYS[1]
 local time = redis.call('TIME')
@@ -86,11 +93,4 @@ local function hold(key, id)
   go_keyless(holder, side)
   redis.call('HSET', Q .. 'unique', key, id)
   return nil
-end
-
--- Takes a waiting job out of where it waits.
-local function take_out(id)
-  if redis.call('ZREM', Q .. 'due', id) == 1 then return end
-  -- Walks the list: rare, and 20 ms at a million waiting jobs.
-  redis.call('LREM', Q .. 'ready:' .. rank_of(redis.call('HGET', Q .. 'side', id)), 1, id)
 end

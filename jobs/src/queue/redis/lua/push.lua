@@ -1,8 +1,9 @@
 -- Accepts jobs.
 --
 -- ARGV     from 3 on, three for each job: id, payload, and "" for a plain job or due time or nothing, "r" if it replaces who holds
---          its unique key and has not started, ":", options as "side" keeps them, which may be plain too; the time before the key
---          is how long it holds; after the batch there may be "/" and the member that pushes the job
+--          its unique key and has not started, ";", limits of its group or nothing, ":", options as "side" keeps them, which may
+--          be plain too; the time before the key is how long it holds; after the batch there may be "/" and the member that pushes
+--          the job
 -- Returns  one for each job: 0 created, 1 duplicate, 2 no such batch, 3 it is sealed, 4 it is cancelled, the id that holds the unique
 --          key, or in an array the id that it replaced
 local ids = {}
@@ -46,7 +47,7 @@ local function win(id, key, replaces)
   -- It may be of this very push.
   flush()
   take_out(holder)
-  bury(holder, 'cancelled', nil, 'replaced by job ' .. name_of(id))
+  bury(holder, 'w', 'cancelled', nil, 'replaced by job ' .. name_of(id))
   redis.call('HSET', Q .. 'unique', key, id)
   return nil, holder
 end
@@ -59,7 +60,7 @@ for n, id in ipairs(ids) do
   else
     local rank, due, holder, old, batch = '2', nil, nil, nil, ''
     if options ~= '' then
-      local due_text, replaces, side = string.match(options, '^(%d*)(r?):(.*)$')
+      local due_text, replaces, limits, side = string.match(options, '^(%d*)(r?);([%d,]*):(.*)$')
       local place, until_what, group, member, key = parts_of(side)
       rank, due = place, tonumber(due_text)
       if member ~= '' then
@@ -76,7 +77,10 @@ for n, id in ipairs(ids) do
         end
         holder, old = win(id, name, replaces == 'r')
       end
-      if not holder and side ~= '2-\n\n' then redis.call('HSET', Q .. 'side', id, side) end
+      if not holder and side ~= '2-\n\n' then
+        redis.call('HSET', Q .. 'side', id, side)
+        if group ~= '' then enroll(group, limits) end
+      end
     end
     if holder then
       answers[n] = holder

@@ -23,23 +23,28 @@ for _ = 1, 5 do
     if string.sub(lease, 1, #worker) == worker and not kept[id] then
       taken = taken + 1
       redis.call('HDEL', Q .. 'running', id)
+      local place = redis.call('HGET', Q .. 'place', id)
+      if place then redis.call('HDEL', Q .. 'place', id) end
       local history = history_of(id)
       if dead then history.r = history.r + 1 else history.h = history.h + 1 end
       if redis.call('SREM', Q .. 'cancel', id) == 1 then
         redis.call('HSET', Q .. 'history', id, cjson.encode(history))
-        bury(id, 'cancelled', lease)
+        bury(id, 'r', 'cancelled', lease)
       elseif dead and history.r > tonumber(ARGV[6]) then
         history.e = history.r .. ' workers died while running this job'
         die(id, lease, history, 'poison', ARGV[7])
       else
         redis.call('HSET', Q .. 'history', id, cjson.encode(history))
-        redis.call('LPUSH', Q .. 'ready:' .. rank_of(redis.call('HGET', Q .. 'side', id)), id)
-        wake()
+        local side = redis.call('HGET', Q .. 'side', id)
+        stand_again(id, side, lease, place)
+        regroup(side, 'r', 'w')
       end
     end
   end
   if cursor == '0' then break end
 end
+-- What ended has left a slot of the queue, if they are limited.
+if taken > 0 then wake() end
 if dead and taken > 0 then redis.call('HINCRBY', Q .. 'stats', 'recovered', taken) end
 if cursor == '0' and ARGV[5] ~= 'lives' then
   redis.call('ZREM', Q .. 'workers', worker)

@@ -10,7 +10,9 @@
 local ids = {}
 for at = 3, #ARGV, 3 do ids[#ids + 1] = ARGV[at] end
 local leases = redis.call('HMGET', Q .. 'running', unpack(ids))
-local asked = redis.call('EXISTS', Q .. 'cancel') == 1 and redis.call('SMISMEMBER', Q .. 'cancel', unpack(ids)) or {}
+-- What most queues have nothing of, in one look.
+local plain = redis.call('EXISTS', Q .. 'cancel', Q .. 'history', Q .. 'side', Q .. 'place', Q .. 'limit') == 0
+local asked = not plain and redis.call('EXISTS', Q .. 'cancel') == 1 and redis.call('SMISMEMBER', Q .. 'cancel', unpack(ids)) or {}
 
 local answers, seen, ours, done, other, stopped = {}, {}, {}, {}, {}, {}
 for n, id in ipairs(ids) do
@@ -24,32 +26,36 @@ for n, id in ipairs(ids) do
   end
 end
 if #ours == 0 then return answers end
+local most = not plain and redis.call('GET', Q .. 'limit')
+if most and redis.call('HLEN', Q .. 'running') >= tonumber(most) then wake() end
+local places = not plain and redis.call('EXISTS', Q .. 'place') == 1 and redis.call('HMGET', Q .. 'place', unpack(ids))
+if places then redis.call('HDEL', Q .. 'place', unpack(ours)) end
 redis.call('HDEL', Q .. 'running', unpack(ours))
 if #stopped > 0 then redis.call('SREM', Q .. 'cancel', unpack(stopped)) end
 
 if #done > 0 then
   redis.call('HINCRBY', Q .. 'stats', 'succeeded', #done)
-  if redis.call('EXISTS', Q .. 'history', Q .. 'side') > 0 then
-    for _, n in ipairs(done) do bury(ids[n], 'succeeded', leases[n]) end
+  if not plain and redis.call('EXISTS', Q .. 'history', Q .. 'side') > 0 then
+    for _, n in ipairs(done) do bury(ids[n], 'r', 'succeeded', leases[n]) end
   else
     -- Nothing of the queue has a past or options: the common case, in one command each.
-    local plain, records = {}, {}
+    local gone, records = {}, {}
     local at = string.format('%.0f', now)
     for place, n in ipairs(done) do
-      plain[place] = ids[n]
+      gone[place] = ids[n]
       records[2 * place - 1] = ids[n]
       records[2 * place] = '{"s":"succeeded","l":"' .. leases[n] .. '","t":' .. at .. '}'
     end
-    if not retained then redis.call('HDEL', Q .. 'jobs', unpack(plain)) end
+    if not retained then redis.call('HDEL', Q .. 'jobs', unpack(gone)) end
     if keep or retained then redis.call('HSET', Q .. 'ended', unpack(records)) end
     if retained then
       local past = {}
-      for place, id in ipairs(plain) do
+      for place, id in ipairs(gone) do
         past[2 * place - 1] = at
         past[2 * place] = id
       end
       redis.call('ZADD', Q .. 'past', unpack(past))
-      tidy(2 * #plain)
+      tidy(2 * #gone)
     end
   end
 end
@@ -60,9 +66,9 @@ for _, n in ipairs(other) do
   local history = history_of(id)
   if what == 'O' then
     redis.call('HINCRBY', Q .. 'stats', 'succeeded', 1)
-    bury(id, 'succeeded', leases[n], nil, rest)
+    bury(id, 'r', 'succeeded', leases[n], nil, rest)
   elseif what == 'C' then
-    bury(id, 'cancelled', leases[n], rest)
+    bury(id, 'r', 'cancelled', leases[n], rest)
   elseif what == 'D' then
     local counts, reason, fingerprint, text = string.match(rest, '^(%d):([^:]*):(%x*):(.*)$')
     history.f, history.e = history.f + counts, text
@@ -84,12 +90,15 @@ for _, n in ipairs(other) do
     end
     if what ~= 'S' then redis.call('HSET', Q .. 'history', id, cjson.encode(history)) end
     if asked[n] == 1 then
-      bury(id, 'cancelled', leases[n])
-    elseif what == 'H' then
-      redis.call('LPUSH', Q .. 'ready:' .. rank_of(redis.call('HGET', Q .. 'side', id)), id)
-      wake()
+      bury(id, 'r', 'cancelled', leases[n])
     else
-      schedule(id, now + rest)
+      local side = not plain and redis.call('HGET', Q .. 'side', id)
+      if what == 'H' then
+        stand_again(id, side, leases[n], places and places[n])
+      else
+        schedule(id, now + rest)
+      end
+      regroup(side, 'r', 'w')
     end
   end
 end
