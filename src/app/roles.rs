@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::open::App;
 use crate::base::{Error, Result};
 use crate::dispatch::schedules::Scheduler;
-use crate::dispatch::{Keeper, Reconciler, Relay};
+use crate::dispatch::{Auditor, Keeper, Reconciler, Relay};
 use crate::http;
 
 /// How long open requests may go on once the process is told to stop: one that never ends must not hold it up.
@@ -73,6 +73,8 @@ impl Running {
             running.spawn("scheduler", stop, async move |stop| scheduler.run(stop).await);
             let reconciler = Reconciler::new(app.db.clone(), Arc::clone(&app.queue));
             running.spawn("reconciler", stop, async move |stop| reconciler.run(stop).await);
+            let auditor = Auditor::new(Arc::clone(&app.queue));
+            running.spawn("auditor", stop, async move |stop| auditor.run(stop).await);
         }
         if has(Role::Worker) {
             running.work(app, stop.clone());

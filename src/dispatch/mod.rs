@@ -1,9 +1,11 @@
 //! Truth lives in SQL; the queue only moves work.
 //!
 //! A use case calls [`tx.enqueue(&envelope)`](Enqueue::enqueue) beside its business rows. After the commit the job is in `jobs`,
-//! and will run: the [`Relay`] pushes it, the [`Keeper`] writes its end back, the [`Reconciler`] sends again what the queue lost.
+//! and will run: the [`Relay`] pushes it, the [`Keeper`] writes its end back, the [`Reconciler`] sends again what the queue lost,
+//! the [`Auditor`] has the queue prove that it agrees with itself.
 //! Once a day [`jobs::Clean`] removes what ended long ago.
 
+mod auditor;
 mod dead;
 mod entry;
 mod explain;
@@ -24,6 +26,7 @@ pub mod schedules;
 pub mod service;
 mod steer;
 
+pub use auditor::{Auditor, DRIFT_TOTAL};
 pub use dead::{Edit, MOST_PACED, MOST_UNPACED, Redriven};
 pub use entry::Entry;
 pub use explain::Reason;

@@ -24,6 +24,26 @@ fn data() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary directory")
 }
 
+#[tokio::test]
+async fn a_queue_that_contradicts_itself_is_shown_and_repaired() {
+    let data = data();
+    let run = |arguments: &[&str]| deskhand(data.path(), arguments, &[]);
+    assert!(run(&["enqueue", "work_orders.sync"]).status.success());
+    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text(&run(&["queues", "audit"])).contains("each in exactly one place"));
+    let file = format!("sqlite://{}", data.path().join("queue.db").display());
+    let file = sqlx::SqlitePool::connect(&file).await.expect("the queue's file");
+    sqlx::query("UPDATE queues SET dead = 7").execute(&file).await.expect("written");
+    file.close().await;
+    let found = json(&run(&["queues", "audit", "--json"]));
+    assert_eq!(
+        (&found[0]["kind"], &found[0]["what"], &found[0]["repaired"]),
+        (&"count".into(), &"dead".into(), &false.into())
+    );
+    assert!(text(&run(&["queues", "audit", "--repair"])).contains("yes"));
+    assert!(text(&run(&["queues", "audit"])).contains("each in exactly one place"));
+}
+
 #[test]
 fn jobs_are_enqueued_listed_and_cancelled() {
     let data = data();
