@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench clean
+.PHONY: help run test soak check bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,10 @@ run: ## build and serve on http://127.0.0.1:8480 with embedded storage in ./data
 test: ## run all tests on private Redis, Valkey and PostgreSQL servers; TEST_ONLY=sqlite runs without servers
 	@scripts/need.sh
 	scripts/test.sh
+
+soak: ## the long faults: processes killed and stopped under load while the stores are measured; SOAK_MINUTES=3
+	@scripts/need.sh
+	scripts/test.sh cargo test -p deskhand-jobs --test it --locked -- --ignored --nocapture --test-threads 1 soak_of
 
 check: ## formatting, lints and documentation, warnings denied
 	@scripts/need.sh

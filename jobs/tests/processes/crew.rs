@@ -118,6 +118,16 @@ impl Crew {
         workers.iter().filter(|worker| worker.name == name).count()
     }
 
+    /// Where the queue is.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The number of the next job.
+    pub(super) fn number(&self) -> u32 {
+        self.sent.len() as u32
+    }
+
     /// Pushes jobs with the next numbers.
     pub(super) async fn push(&mut self, count: u32, takes_ms: u64) {
         self.push_each(count, |mark| mark.takes_ms = takes_ms).await;

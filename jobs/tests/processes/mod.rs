@@ -16,5 +16,6 @@ mod kills;
 mod report;
 mod rollback;
 mod servers;
+mod soak;
 mod stops;
 mod worker_process;

@@ -9,6 +9,9 @@ use super::journal::{End, Ran};
 /// So long before a fault a run may have ended and its end still not have reached the store.
 const TELLING_MS: u64 = 1_500;
 
+/// So long before a stop the last beat may have been: a whole beat, and as much again where the server hung or the machine was busy.
+const LAST_BEAT_MS: u64 = 6_000;
+
 /// What a test did that lets a job run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cause {
@@ -81,9 +84,9 @@ impl Fault {
         let lease_ms = LEASE.as_millis() as u64;
         let in_time = match self.cause {
             Cause::Killed | Cause::RolledBack => again.from_ms >= self.from_ms,
-            // The last beat may have been a whole beat before the stop.
             Cause::Stopped => {
-                self.to_ms - self.from_ms > lease_ms - 3_500 && again.from_ms + 3_500 >= self.from_ms + lease_ms
+                let soonest_ms = self.from_ms + lease_ms - LAST_BEAT_MS;
+                self.to_ms > soonest_ms && again.from_ms >= soonest_ms
             }
             Cause::HandedBack => again.from_ms >= self.from_ms && !matches!(before.end, Some((End::Finished, _))),
         };
