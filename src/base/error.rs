@@ -161,6 +161,7 @@ impl From<deskhand_jobs::queue::Error> for Error {
     fn from(source: deskhand_jobs::queue::Error) -> Self {
         match source {
             deskhand_jobs::queue::Error::Unavailable { .. } => Self::unavailable("the queue", source),
+            deskhand_jobs::queue::Error::Cursor(message) => Self::field("/cursor", message),
             other => Self::internal("the queue refused a call", other),
         }
     }

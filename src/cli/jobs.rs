@@ -53,6 +53,9 @@ pub(super) struct List {
     /// Only those that are pending, scheduled, ready, running, succeeded, dead or cancelled.
     #[arg(long)]
     state: Option<Place>,
+    /// Walk through scheduled, ready or running jobs, however many they are: "" at first, then what the page before says.
+    #[arg(long, conflicts_with = "page")]
+    cursor: Option<String>,
     #[command(flatten)]
     narrow: Narrow,
 }
@@ -79,7 +82,8 @@ pub(super) struct Narrow {
 pub(super) async fn run(command: Jobs, app: &App) -> anyhow::Result<()> {
     let tenant = app.tenant();
     match command {
-        Jobs::List(List { state, narrow }) => list(app, state, narrow, Filter::default()).await,
+        Jobs::List(List { state, cursor: Some(cursor), narrow }) => walk(app, state, narrow, &cursor).await,
+        Jobs::List(List { state, cursor: None, narrow }) => list(app, state, narrow, Filter::default()).await,
         Jobs::Show { id, output } => {
             let view = JobView::from(app.jobs.get(&tenant, id).await?);
             output.one(&view, || describe(&view))
@@ -115,7 +119,24 @@ pub(super) async fn list(app: &App, place: Option<Place>, narrow: Narrow, like: 
     let page = PageRequest::new(page, size)?;
     let filter = Filter { kind, queue, ..like };
     let views = JobView::list(app, &app.tenant(), place, filter, page).await?;
-    output.rows(&views.items, ["ID", "KIND", "QUEUE", "STATE", "FAILURES", "CREATED", "ERROR"], |job| {
+    rows(output, &views.items)
+}
+
+/// Prints a page of jobs that the queues have, and the cursor of the next one.
+async fn walk(app: &App, place: Option<Place>, narrow: Narrow, cursor: &str) -> anyhow::Result<()> {
+    let Narrow { kind, queue, page, size, output } = narrow;
+    let page = PageRequest::new(page, size)?;
+    let filter = Filter { kind, queue, ..Filter::default() };
+    let walked = JobView::walk(app, &app.tenant(), place, filter, cursor, page).await?;
+    if output.is_json() {
+        return output.one(&walked, String::new);
+    }
+    rows(output, &walked.data)?;
+    walked.next.map_or(Ok(()), |next| line(&format!("there may be more: --cursor {next}")))
+}
+
+fn rows(output: Output, views: &[JobView]) -> anyhow::Result<()> {
+    output.rows(views, ["ID", "KIND", "QUEUE", "STATE", "FAILURES", "CREATED", "ERROR"], |job| {
         [
             job.id.to_string(),
             job.kind.to_string(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use deskhand_jobs::queue::{JobRecord, Listing, Page, State};
+use deskhand_jobs::queue::{Cursor, JobRecord, Listing, Page, State};
 use deskhand_jobs::{JobId, QueueName};
 
 use super::ledger::{self, Filter};
@@ -50,6 +50,35 @@ impl fmt::Display for Place {
     }
 }
 
+/// Where a walk through the queues stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stand {
+    queue: QueueName,
+    after: Option<Cursor>,
+}
+
+/// A text that is no place in a walk.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no cursor: take `next` of the page before, or begin with an empty one")]
+pub struct NoStand(String);
+
+impl FromStr for Stand {
+    type Err = NoStand;
+
+    fn from_str(text: &str) -> Result<Self, NoStand> {
+        let wrong = || NoStand(text.chars().take(200).collect());
+        let (queue, after) = text.split_once(':').ok_or_else(wrong)?;
+        let after = if after.is_empty() { None } else { Some(after.parse().map_err(|_| wrong())?) };
+        Ok(Self { queue: queue.parse().map_err(|_| wrong())?, after })
+    }
+}
+
+impl fmt::Display for Stand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.queue, self.after.as_ref().map(Cursor::to_string).unwrap_or_default())
+    }
+}
+
 impl Service {
     /// Lists jobs that the queue has, in its order: ready ones as they will be claimed, scheduled ones as they are due. Of each
     /// queue the first 10,000 of all tenants are looked at.
@@ -84,6 +113,53 @@ impl Service {
         Ok(Paged::new(wanted.into_iter().filter_map(seen).collect(), total, page))
     }
 
+    /// Walks through the jobs that the queues have in a state, queue by queue; any page costs the same. A page may come short of
+    /// what was asked for, and yet have a next one.
+    ///
+    /// # Errors
+    /// [`Error`](crate::base::Error) of the database or the queue, or for a cursor of another list.
+    pub async fn walk_live(
+        &self,
+        tenant: &TenantId,
+        state: State,
+        filter: &Filter,
+        from: Option<Stand>,
+        size: usize,
+    ) -> Result<(Vec<Seen>, Option<Stand>)> {
+        let mut names: Vec<QueueName> = self.queue.queues().await?.into_iter().map(|queue| queue.name).collect();
+        names.retain(|name| filter.queue.as_ref().is_none_or(|queue| queue == name));
+        names.retain(|name| from.as_ref().is_none_or(|from| *name >= from.queue));
+        names.sort();
+        let mut stands = names.into_iter().map(|queue| Stand { queue, after: None }).peekable();
+        if let (Some(from), Some(first)) = (from, stands.peek_mut())
+            && first.queue == from.queue
+        {
+            first.after = from.after;
+        }
+        let (mut seen, mut stand) = (Vec::new(), stands.next());
+        for _ in 0..MOST / BATCH {
+            let wanted = (size - seen.len()).min(BATCH);
+            let Some(at) = stand.take_if(|_| wanted > 0) else { break };
+            let page = Page { after: at.after, size: wanted };
+            let Listing { jobs, next } = self.queue.list(&at.queue, state, page).await?;
+            seen.extend(self.seen(tenant, filter, jobs).await?);
+            stand = next.map(|after| Stand { queue: at.queue, after: Some(after) }).or_else(|| stands.next());
+        }
+        Ok((seen, stand))
+    }
+
+    /// Puts beside records of the queue what the ledger knows; what is not the tenant's or does not fit is left out.
+    async fn seen(&self, tenant: &TenantId, filter: &Filter, records: Vec<JobRecord>) -> Result<Vec<Seen>> {
+        let ids: Vec<JobId> = records.iter().map(|record| record.id).collect();
+        let mut tx = self.db.read().await?;
+        let fits = ledger::among(&mut tx, tenant, filter, &ids).await?;
+        let entries = ledger::by_ids(&mut tx, tenant, &ids).await?;
+        let mut entries: HashMap<JobId, _> = entries.into_iter().map(|entry| (entry.id, entry)).collect();
+        let records = records.into_iter().filter(|record| fits.contains(&record.id));
+        let seen = |record: JobRecord| Some(Seen { entry: entries.remove(&record.id)?, live: Some(record) });
+        Ok(records.filter_map(seen).collect())
+    }
+
     /// Reads what one queue has in a state and the ledger gives to this tenant; without payloads.
     async fn records(
         &self,
@@ -111,6 +187,16 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stand_survives_its_text() {
+        for text in ["default:", "default:7.9", "work_orders:1732246022123.0193.a"] {
+            assert_eq!(text.parse::<Stand>().map(|stand| stand.to_string()).as_deref(), Ok(text));
+        }
+        for text in ["", "default", ":7.9", "No Queue:7", "default:A B"] {
+            assert!(text.parse::<Stand>().expect_err("no place").to_string().contains("empty one"), "{text}");
+        }
+    }
 
     #[test]
     fn every_state_of_a_job_is_a_place() {

@@ -32,7 +32,7 @@ pub use entry::Entry;
 pub use explain::Reason;
 pub use groups::Group;
 pub use keeper::Keeper;
-pub use live::{NoPlace, Place};
+pub use live::{NoPlace, NoStand, Place, Stand};
 pub use model::{LedgerState, NoState};
 pub use outbox::Enqueue;
 pub use reconciler::{Reconciler, Sweep};

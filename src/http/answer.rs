@@ -37,6 +37,23 @@ pub struct List<T> {
     next: Option<u64>,
 }
 
+/// A slice of a list that is walked by cursor: 200 with `{"data": […], "size", "next"}`.
+#[derive(Debug, Serialize)]
+pub struct Walked<T> {
+    /// The items.
+    pub data: Vec<T>,
+    /// How many a full page has.
+    pub size: u64,
+    /// The cursor of the next page; `None` at the end.
+    pub next: Option<String>,
+}
+
+impl<T: Serialize> IntoResponse for Walked<T> {
+    fn into_response(self) -> Response {
+        Json(self).into_response()
+    }
+}
+
 impl<T> List<T> {
     /// Wraps a list that is always answered as a whole.
     pub fn whole(data: Vec<T>) -> Self {

@@ -8,10 +8,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::app::App;
-use crate::base::{PageRequest, Paged, Result, TenantId};
+use crate::base::{Error, PageRequest, Paged, Result, TenantId};
 use crate::dispatch::ledger::Filter;
 use crate::dispatch::service::Seen;
-use crate::dispatch::{Entry, LedgerState, Place};
+use crate::dispatch::{Entry, LedgerState, Place, Stand};
+use crate::http::Walked;
 
 /// A job as doors show it.
 #[derive(Debug, Serialize)]
@@ -122,6 +123,30 @@ impl JobView {
             None => None,
         };
         Ok(Self::page(app, app.jobs.list(tenant, &Filter { state, ..filter }, page).await?).await)
+    }
+
+    /// Walks through jobs of a tenant that the queues have; an empty cursor begins.
+    ///
+    /// # Errors
+    /// [`Error`](crate::base::Error) of the database or the queue, or if the cursor or the place allows no walk.
+    pub async fn walk(
+        app: &App,
+        tenant: &TenantId,
+        place: Option<Place>,
+        filter: Filter,
+        cursor: &str,
+        page: PageRequest,
+    ) -> Result<Walked<Self>> {
+        let Some(Place::Queue(state)) = place else {
+            let cure = "only scheduled, ready and running jobs are walked by cursor: give one of these states, or page";
+            return Err(Error::field("/cursor", cure));
+        };
+        let from = if cursor.is_empty() { None } else { Some(cursor.parse::<Stand>()) };
+        let from = from.transpose().map_err(|error| Error::field("/cursor", error.to_string()))?;
+        let size = usize::try_from(page.size()).unwrap_or(usize::MAX);
+        let (seen, next) = app.jobs.walk_live(tenant, state, &filter, from, size).await?;
+        let data = seen.into_iter().map(Self::from).collect();
+        Ok(Walked { data, size: page.size(), next: next.map(|stand| stand.to_string()) })
     }
 
     /// Reads a page of the ledger together with the queue. A queue that does not answer leaves the ledger's own knowledge.

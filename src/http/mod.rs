@@ -15,7 +15,7 @@ mod router;
 mod routes;
 mod trace;
 
-pub use answer::{Accepted, Created, Data, List, data};
+pub use answer::{Accepted, Created, Data, List, Walked, data};
 pub use extract::{Body, Page, Path, Query, Unfiltered};
 use extract::{instant, parse};
 pub use health::{Check, Readiness, readiness};

@@ -53,6 +53,8 @@ fn jobs_are_enqueued_listed_and_cancelled() {
     assert_eq!((&job["state"], &job["priority"]), (&Value::from("ready"), &Value::from("low")), "{job}");
     assert_eq!(json(&run(&["jobs", "list", "--json"]))[0]["id"], id);
     assert!(String::from_utf8_lossy(&run(&["jobs", "list"]).stdout).contains("work_orders.sync"));
+    let walked = json(&run(&["jobs", "list", "--state", "ready", "--cursor", "", "--json"]));
+    assert_eq!((&walked["data"][0]["id"], &walked["next"]), (&Value::from(id), &Value::Null), "{walked}");
     assert!(run(&["jobs", "cancel", id]).status.success());
     assert_eq!(json(&run(&["queues", "list", "--json"]))[0]["ready"], 0);
     assert_eq!(json(&run(&["dead", "list", "--before", "2026-11-22T08:00:00Z", "--json"])), Value::Array(vec![]));

@@ -260,3 +260,33 @@ async fn a_dead_letter_is_mended_and_comes_back_at_a_pace() {
     assert_eq!((&first["generation"], &second["generation"]), (&json!(1), &json!(1)));
     test.call("PATCH", &path, Some(json!({"args": {}}))).await.refused(409, "not_dead");
 }
+
+#[tokio::test]
+async fn jobs_in_the_queues_are_walked_by_cursor() {
+    let test = TestApp::new().await;
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        let queue = if n < 3 { "alpha" } else { "beta" };
+        let unique = json!({"key": format!("k{n}"), "until": "finished"});
+        let body = json!({"kind": "work_orders.sync", "queue": queue, "unique": unique});
+        ids.push(id(&test.post("/api/v1/jobs", body).await));
+    }
+    Relay::new(test.app.db.clone(), test.app.queue.clone()).push_due().await.expect("pushes");
+    let (mut found, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+    loop {
+        let page = test.get(&format!("/api/v1/jobs?state=ready&size=2&cursor={cursor}")).await.json();
+        let data = page["data"].as_array().expect("a list");
+        assert!(data.len() <= 2 && data.iter().all(|job| job["state"] == "ready"), "{page}");
+        found.extend(data.iter().map(|job| job["id"].as_str().expect("an id").to_owned()));
+        pages += 1;
+        let Some(next) = page["next"].as_str() else { break };
+        cursor = next.to_owned();
+    }
+    assert_eq!((found, pages), (ids.clone(), 3));
+    let beta = test.get("/api/v1/jobs?state=ready&queue=beta&cursor=").await.json();
+    assert_eq!((beta["data"].as_array().map(Vec::len), &beta["next"]), (Some(2), &json!(null)), "{beta}");
+    for query in ["state=ready&cursor=x", "state=ready&cursor=alpha:nonsense", "state=dead&cursor=", "cursor="] {
+        let told = test.get(&format!("/api/v1/jobs?{query}")).await.refused(400, "invalid");
+        assert_eq!(told["errors"][0]["pointer"], "/cursor", "{query}: {told}");
+    }
+}

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::types::JobRecord;
+use super::types::{Error, JobRecord};
 
 /// A slice of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,11 @@ impl Cursor {
     pub(crate) fn parts<R: FromStr, T: FromStr>(&self) -> Result<(R, T), String> {
         let parts = self.0.split_once('.').and_then(|(rank, tie)| Some((rank.parse().ok()?, tie.parse().ok()?)));
         parts.ok_or_else(|| format!("the cursor {:?} belongs to another list: begin without one", self.0))
+    }
+
+    /// The same for stores that need no error of their own.
+    pub(crate) fn place<R: FromStr, T: FromStr>(&self) -> Result<(R, T), Error> {
+        self.parts().map_err(Error::Cursor)
     }
 }
 

@@ -37,6 +37,9 @@ pub enum Error {
         /// What was found where.
         message: String,
     },
+    /// A page was asked for behind a cursor that no page of this list gave; the text names the cure.
+    #[error("{0}")]
+    Cursor(String),
 }
 
 /// The states of a job.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use super::memory::{Row, World};
 use crate::id::{JobId, QueueName};
 use crate::queue::{
-    Cursor, DEAD_STEP, DeadFilter, DeadGroup, DeadReason, DeadStep, Error, History, Listing, MAX_DEAD_GROUPS, Page,
-    Result, State,
+    Cursor, DEAD_STEP, DeadFilter, DeadGroup, DeadReason, DeadStep, History, Listing, MAX_DEAD_GROUPS, Page, Result,
+    State,
 };
 
 impl World {
@@ -128,8 +128,7 @@ fn cut(mut all: Vec<(i64, JobId)>, latest_first: bool, page: &Page) -> Result<(V
         all.reverse();
     }
     if let Some(cursor) = &page.after {
-        let refused = |message| Error::Refused { store: "memory".to_owned(), message };
-        let last = cursor.parts().map_err(refused)?;
+        let last = cursor.place()?;
         all.retain(|place| if latest_first { *place < last } else { *place > last });
     }
     let more = all.len() > page.size;

@@ -90,6 +90,7 @@ struct Narrow {
     state: Option<String>,
     kind: Option<Kind>,
     queue: Option<QueueName>,
+    cursor: Option<String>,
 }
 
 async fn list(
@@ -97,11 +98,14 @@ async fn list(
     caller: Caller,
     Query(narrow): Query<Narrow>,
     Page(page): Page,
-) -> Answer<List<JobView>> {
+) -> Answer<Response> {
     let place = narrow.state.map(|state| state.parse::<Place>()).transpose();
     let place = place.map_err(|error| Problem::field("/state", error.to_string()))?;
     let filter = Filter { state: None, kind: narrow.kind, queue: narrow.queue, ..Filter::default() };
-    Ok(JobView::list(&app, &caller.tenant, place, filter, page).await?.into())
+    if let Some(cursor) = narrow.cursor {
+        return Ok(JobView::walk(&app, &caller.tenant, place, filter, &cursor, page).await?.into_response());
+    }
+    Ok(List::from(JobView::list(&app, &caller.tenant, place, filter, page).await?).into_response())
 }
 
 async fn show(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<JobView>> {

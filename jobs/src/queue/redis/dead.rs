@@ -36,7 +36,7 @@ impl RedisQueue {
 
     pub(super) async fn redrive_named(&self, step: &DeadStep, pace: Pace) -> Result<Moved> {
         let mut arguments = pace_arguments(pace);
-        arguments.extend(self.named(&step.filter, step.after.as_ref())?);
+        arguments.extend(named(&step.filter, step.after.as_ref())?);
         let walked = self.connection.call(&scripts::redrive_like, &step.filter.queue, &arguments).await?;
         self.read_step(step, walked)
     }
@@ -55,7 +55,7 @@ impl RedisQueue {
 
     pub(super) async fn discard_named(&self, step: &DeadStep, reason: &str) -> Result<Moved> {
         let mut arguments = vec![reason.as_bytes().to_vec()];
-        arguments.extend(self.named(&step.filter, step.after.as_ref())?);
+        arguments.extend(named(&step.filter, step.after.as_ref())?);
         let walked = self.connection.call(&scripts::discard_like, &step.filter.queue, &arguments).await?;
         self.read_step(step, walked)
     }
@@ -68,7 +68,7 @@ impl RedisQueue {
                 break;
             }
             let mut arguments = vec![wanted.to_string().into_bytes()];
-            arguments.extend(self.named(filter, after.as_ref())?);
+            arguments.extend(named(filter, after.as_ref())?);
             let (found, score, last): (Vec<Vec<u8>>, String, Vec<u8>) =
                 self.connection.call(&scripts::list_dead, &filter.queue, &arguments).await?;
             ids.extend(self.read_ids(&found)?);
@@ -110,22 +110,6 @@ impl RedisQueue {
         })
     }
 
-    /// Writes who is meant as the scripts read it.
-    fn named(&self, filter: &DeadFilter, after: Option<&Cursor>) -> Result<[Vec<u8>; 7]> {
-        let DeadFilter { queue: _, kind, fingerprint, died_after_ms, died_before_ms } = filter;
-        let text = |value: Option<String>| value.unwrap_or_default().into_bytes();
-        let after = after.map(|cursor| self.place::<i64, JobId>(cursor)).transpose()?;
-        Ok([
-            text(fingerprint.as_ref().zip(kind.as_ref()).map(|(fingerprint, kind)| format!("{fingerprint}:{kind}"))),
-            text(died_after_ms.map(|at_ms| at_ms.to_string())),
-            text(died_before_ms.map(|at_ms| at_ms.to_string())),
-            text(after.map(|(died_at_ms, _)| died_at_ms.to_string())),
-            after.map(|(_, id)| id.as_bytes().to_vec()).unwrap_or_default(),
-            text(kind.as_ref().map(Kind::to_string)),
-            text(fingerprint.as_ref().map(ToString::to_string)),
-        ])
-    }
-
     fn read_step(&self, step: &DeadStep, (ids, before, score, last): Walked) -> Result<Moved> {
         let died_before_ms = before.parse().map_err(|_| self.connection.unreadable("the answer of a walk"))?;
         let filter = DeadFilter { died_before_ms: Some(died_before_ms), ..step.filter.clone() };
@@ -145,4 +129,20 @@ impl RedisQueue {
 
 fn pace_arguments(pace: Pace) -> Vec<Vec<u8>> {
     [pace.passed, u64::from(pace.jobs), pace.per_ms].map(|number| number.to_string().into_bytes()).into()
+}
+
+/// Writes who is meant as the scripts read it.
+fn named(filter: &DeadFilter, after: Option<&Cursor>) -> Result<[Vec<u8>; 7]> {
+    let DeadFilter { queue: _, kind, fingerprint, died_after_ms, died_before_ms } = filter;
+    let text = |value: Option<String>| value.unwrap_or_default().into_bytes();
+    let after = after.map(Cursor::place::<i64, JobId>).transpose()?;
+    Ok([
+        text(fingerprint.as_ref().zip(kind.as_ref()).map(|(fingerprint, kind)| format!("{fingerprint}:{kind}"))),
+        text(died_after_ms.map(|at_ms| at_ms.to_string())),
+        text(died_before_ms.map(|at_ms| at_ms.to_string())),
+        text(after.map(|(died_at_ms, _)| died_at_ms.to_string())),
+        after.map(|(_, id)| id.as_bytes().to_vec()).unwrap_or_default(),
+        text(kind.as_ref().map(Kind::to_string)),
+        text(fingerprint.as_ref().map(ToString::to_string)),
+    ])
 }

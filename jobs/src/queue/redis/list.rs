@@ -1,14 +1,13 @@
 //! Lists of jobs, page by page.
 
 use std::collections::BTreeSet;
-use std::str::FromStr;
 
 use super::scripts;
 use super::store::RedisQueue;
 use super::work::read_history;
 use crate::id::{JobId, QueueName};
 use crate::options::Priority;
-use crate::queue::{Cursor, Error, Listing, Page, Result, State};
+use crate::queue::{Cursor, Listing, Page, Result, State};
 
 /// The most ids that one call asks for.
 const BATCH: usize = 500;
@@ -42,7 +41,7 @@ impl RedisQueue {
     async fn list_sorted(&self, queue: &QueueName, word: &str, page: Page) -> Result<Ids> {
         let (mut ids, mut after) = (Vec::new(), page.after);
         while ids.len() < page.size {
-            let last = after.as_ref().map(|cursor| self.place::<i64, JobId>(cursor)).transpose()?;
+            let last = after.as_ref().map(Cursor::place::<i64, JobId>).transpose()?;
             let score = last.map(|(score, _)| score.to_string()).unwrap_or_default();
             let id = last.map(|(_, id)| id.as_bytes().to_vec()).unwrap_or_default();
             let size = (page.size - ids.len()).min(BATCH).to_string();
@@ -64,7 +63,7 @@ impl RedisQueue {
     async fn list_ready(&self, queue: &QueueName, page: Page) -> Result<Ids> {
         // What the server counts with; beyond it there is nothing.
         const END: usize = i64::MAX as usize;
-        let place = page.after.as_ref().map(|cursor| self.place::<usize, u8>(cursor)).transpose()?;
+        let place = page.after.as_ref().map(Cursor::place::<usize, u8>).transpose()?;
         let from = place.map_or(0, |(place, _)| place).min(END);
         let to = from.saturating_add(page.size).min(END);
         let (mut ids, mut passed) = (Vec::new(), 0);
@@ -108,7 +107,7 @@ impl RedisQueue {
     async fn list_running(&self, queue: &QueueName, page: Page) -> Result<Ids> {
         let running = self.connection.key(queue, "running");
         let ids: Vec<Vec<u8>> = self.connection.command(redis::cmd("HKEYS").arg(running)).await?;
-        self.cut(self.read_ids(&ids)?.into_iter().map(|id| (0, id)).collect(), false, &page)
+        cut(self.read_ids(&ids)?.into_iter().map(|id| (0, id)).collect(), false, &page)
     }
 
     /// By the time of the end. As many as nobody has fetched yet, which are few while somebody does.
@@ -121,7 +120,7 @@ impl RedisQueue {
                 ends.insert((past.ended_at_ms, self.read_id(&id)?));
             }
         }
-        self.cut(ends, true, &page)
+        cut(ends, true, &page)
     }
 
     /// By the time of the end; those of the other state are passed over, so a page may come short of what was asked for.
@@ -139,23 +138,18 @@ impl RedisQueue {
         }
         Ok(listing)
     }
+}
 
-    /// Reads where a page begins.
-    pub(super) fn place<R: FromStr, T: FromStr>(&self, cursor: &Cursor) -> Result<(R, T)> {
-        let store = || self.connection.store.clone();
-        cursor.parts().map_err(|message| Error::Refused { store: store(), message })
-    }
-
-    fn cut(&self, all: BTreeSet<(i64, JobId)>, latest_first: bool, page: &Page) -> Result<Ids> {
-        let after = page.after.as_ref().map(|cursor| self.place(cursor)).transpose()?;
-        let mut left: Vec<(i64, JobId)> = if latest_first {
-            all.into_iter().rev().filter(|end| after.is_none_or(|after| *end < after)).collect()
-        } else {
-            all.into_iter().filter(|end| after.is_none_or(|after| *end > after)).collect()
-        };
-        let more = left.len() > page.size;
-        left.truncate(page.size);
-        let next = left.last().filter(|_| more).map(|(rank, id)| Cursor::of(rank, id));
-        Ok((left.into_iter().map(|(_, id)| id).collect(), next))
-    }
+/// Cuts a page out of a list that is there as a whole.
+fn cut(all: BTreeSet<(i64, JobId)>, latest_first: bool, page: &Page) -> Result<Ids> {
+    let after = page.after.as_ref().map(Cursor::place).transpose()?;
+    let mut left: Vec<(i64, JobId)> = if latest_first {
+        all.into_iter().rev().filter(|end| after.is_none_or(|after| *end < after)).collect()
+    } else {
+        all.into_iter().filter(|end| after.is_none_or(|after| *end > after)).collect()
+    };
+    let more = left.len() > page.size;
+    left.truncate(page.size);
+    let next = left.last().filter(|_| more).map(|(rank, id)| Cursor::of(rank, id));
+    Ok((left.into_iter().map(|(_, id)| id).collect(), next))
 }

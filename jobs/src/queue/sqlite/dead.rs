@@ -163,7 +163,7 @@ fn narrow(select: &mut QueryBuilder<Sqlite>, filter: &DeadFilter) {
 }
 
 fn behind(select: &mut QueryBuilder<Sqlite>, cursor: &Cursor, order: &str) -> Result<()> {
-    let (rank, tie): (i64, i64) = cursor.parts().map_err(Fault::Unfit)?;
+    let (rank, tie): (i64, i64) = cursor.parts().map_err(Fault::Cursor)?;
     select.push(" AND (ended_at_ms, entry)").push(order).push("(");
     select.push_bind(rank).push(", ").push_bind(tie).push(")");
     Ok(())

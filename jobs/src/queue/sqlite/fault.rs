@@ -15,6 +15,9 @@ pub(super) enum Fault {
     /// A file that is not fit for use; the text names the cure.
     #[error("{0}")]
     Unfit(String),
+    /// A cursor of another list.
+    #[error("{0}")]
+    Cursor(String),
 }
 
 /// Shorthand for results inside the store.
@@ -32,6 +35,7 @@ pub(super) fn explain(store: String, fault: Fault) -> Error {
     let source = match fault {
         Fault::Corrupt(message) => return Error::Corrupt { store, message },
         Fault::Unfit(message) => return Error::Refused { store, message },
+        Fault::Cursor(message) => return Error::Cursor(message),
         Fault::Sql(source) => source,
     };
     let cure = match primary_code(&source) {

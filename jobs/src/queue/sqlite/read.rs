@@ -101,7 +101,7 @@ impl SqliteQueue {
             State::Dead => (ended!("dead"), i64::MAX),
             State::Cancelled => (ended!("cancelled"), i64::MAX),
         };
-        let after = page.after.as_ref().map(Cursor::parts::<i64, i64>).transpose().map_err(Fault::Unfit)?;
+        let after = page.after.as_ref().map(Cursor::parts::<i64, i64>).transpose().map_err(Fault::Cursor)?;
         let (rank, tie) = after.unwrap_or((before_all, before_all));
         let rows: Vec<Ranked> = sqlx::query_as(sql)
             .bind(queue.as_str())
