@@ -16,6 +16,7 @@ use crate::options::{Group, Options, Priority, Unique};
 use crate::outcome;
 use crate::queue::BatchTotals;
 use crate::retry::Backoff;
+use crate::teller::Teller;
 use crate::trace::TraceContext;
 
 /// The most bytes that the arguments of a job may have.
@@ -55,8 +56,22 @@ pub struct Run {
     pub trace: TraceContext,
     /// How the batch went that this job closes, if it closes one.
     pub batch: Option<BatchTotals>,
+    /// Takes what the attempt has to tell while it runs: progress and short lines of log.
+    pub teller: Teller,
     /// Fires when the job is cancelled, its time is up, or its lease is lost.
     pub cancelled: CancellationToken,
+}
+
+impl Run {
+    /// Says how far the attempt is, for whoever looks at the job. Cheap: only the latest is sent, about once a second.
+    pub fn progress(&self, done: u64, total: impl Into<Option<u64>>) {
+        self.teller.progress(done, total);
+    }
+
+    /// Notes a line in the log of the job, which keeps the last 50 lines of at most 500 bytes. Cheap, and not for much.
+    pub fn note(&self, text: impl AsRef<str>) {
+        self.teller.note(text);
+    }
 }
 
 /// One job as it travels: who it is, what to do, and how.

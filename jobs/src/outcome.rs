@@ -19,7 +19,7 @@ pub enum Outcome {
     /// Finished, and this came of it: for people and for whoever reads the job, not for large data.
     ///
     /// A result of more than [`MAX_RESULT_BYTES`] as JSON text is not kept. The job has done its work, so it has succeeded all the
-    /// same, and the worker's log says how large the result was: keep large data elsewhere and return a reference.
+    /// same, and the last line of its log says how large the result was: keep large data elsewhere and return a reference.
     DoneWith(serde_json::Value),
     /// Failed, and the next attempt is exactly so far away; counted as a failure.
     RetryAfter {

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use deskhand_jobs::fingerprint::Fingerprint;
 use deskhand_jobs::queue::{
-    Batch, Claimed, DeadFilter, DeadStep, Endings, History, Pace, Page, Queue, Settlement, State, Verdict, WorkerInfo,
+    Batch, Claimed, DeadFilter, DeadStep, Endings, History, LogLine, Pace, Page, Progress, Queue, Report, Settlement,
+    State, Verdict, WorkerInfo,
 };
 use deskhand_jobs::testing::MemoryQueue;
 use deskhand_jobs::{
@@ -174,6 +175,17 @@ impl Pair {
                 let (ours, theirs) = which.get(&self.settled).clone();
                 self.settle(&ours, &theirs, Verdict::Succeeded).await;
             }
+            Step::Report(which, done, again) if !self.held.is_empty() => {
+                let (ours, theirs) = which.get(&self.held).clone();
+                self.report(&ours, &theirs, *done).await;
+                if *again {
+                    self.report(&ours, &theirs, *done).await;
+                }
+            }
+            Step::ReportLate(which) if !self.settled.is_empty() => {
+                let (ours, theirs) = which.get(&self.settled).clone();
+                self.report(&ours, &theirs, Some(9)).await;
+            }
             Step::Leave(worker) => {
                 let info = self.workers[*worker].clone();
                 same!(leave(info.id, &info.queues));
@@ -215,7 +227,7 @@ impl Pair {
                     queue.forget_endings(&fetched).await.expect("forgets");
                 }
             }
-            Step::PushAgain(_) | Step::Settle(..) | Step::SettleAgain(_) => {}
+            Step::PushAgain(_) | Step::Settle(..) | Step::SettleAgain(_) | Step::Report(..) | Step::ReportLate(_) => {}
         }
     }
 
@@ -255,6 +267,20 @@ impl Pair {
         }
     }
 
+    async fn report(&self, ours: &Claimed, theirs: &Claimed, done: Option<u64>) {
+        let report = |job: &Claimed| Report {
+            id: job.id,
+            queue: job.queue.clone(),
+            lease: job.lease.clone(),
+            progress: done.map(|done| Progress { done, total: None }),
+            before: done.unwrap_or(3),
+            lines: vec![LogLine { attempt: 1, at_ms: 7, text: "a line".to_owned() }],
+        };
+        let expected = self.model.report(&[report(ours)]).await.expect("the model answers");
+        let answer = self.store.queue.report(&[report(theirs)]).await.expect("the store answers");
+        assert_eq!(answer, expected, "report");
+    }
+
     /// Compares everything that can be seen.
     async fn compare(&self) {
         let real = &*self.store.queue;
@@ -263,7 +289,8 @@ impl Pair {
             let see = async |queue: &dyn Queue| {
                 let record = queue.job(job.id).await.expect("reads")?;
                 let holder = record.running.map(|(worker, _)| worker);
-                let (kept, result) = (record.payload.is_some(), (record.result, record.batch));
+                let (kept, result) =
+                    (record.payload.is_some(), (record.result, record.batch, record.progress, record.log));
                 Some((record.state, record.priority, holder, record.dead_reason, shape(&record.history), kept, result))
             };
             assert_eq!(see(real).await, see(&self.model).await, "job {}", job.id);
@@ -294,7 +321,9 @@ impl Pair {
         assert_eq!(batches(real).await, batches(&self.model).await, "batches");
         let ends = async |queue: &dyn Queue| {
             let ends = queue.endings(1_000).await.expect("reads");
-            ends.into_iter().map(|end| (end.id, (end.state, end.dead_reason, end.result))).collect::<BTreeMap<_, _>>()
+            ends.into_iter()
+                .map(|end| (end.id, (end.state, end.dead_reason, end.result, end.progress, end.log)))
+                .collect::<BTreeMap<_, _>>()
         };
         assert_eq!(ends(real).await, ends(&self.model).await, "endings");
         let groups = async |queue: &dyn Queue| {

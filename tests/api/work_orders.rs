@@ -91,6 +91,7 @@ async fn tickets_and_runs_are_read_by_their_tenant_only() {
         headers: std::collections::BTreeMap::new(),
         trace: deskhand_jobs::TraceContext::root(),
         batch: None,
+        teller: deskhand_jobs::Teller::default(),
         cancelled: tokio_util::sync::CancellationToken::new(),
     };
     test.app.work_orders.sync_system(id.parse().expect("an id"), &run).await.expect("runs");

@@ -89,6 +89,7 @@ fn job() -> Run {
         headers: BTreeMap::new(),
         trace: TraceContext::root(),
         batch: None,
+        teller: deskhand_jobs::Teller::default(),
         cancelled: CancellationToken::new(),
     }
 }

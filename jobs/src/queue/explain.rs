@@ -204,6 +204,8 @@ mod tests {
             dead_reason: (state == State::Dead).then_some(DeadReason::Exhausted),
             history: History { last_error: Some("refused".into()), ..History::default() },
             result: None,
+            progress: None,
+            log: Vec::new(),
             payload: None,
         }
     }

@@ -31,6 +31,7 @@ mod explain;
 pub mod figures;
 pub(crate) mod gate;
 mod page;
+mod progress;
 pub mod redis;
 mod retention;
 pub mod sqlite;
@@ -53,6 +54,8 @@ pub(crate) use dead::kind_in;
 pub use dead::{Amended, DEAD_STEP, DeadFilter, DeadGroup, DeadStep, MAX_DEAD_GROUPS, Moved, Pace};
 pub use explain::{Code, Reason, Surroundings, explain};
 pub use page::{Cursor, Listing, NoCursor, Page};
+pub use progress::{LogLine, MAX_LINE_BYTES, MAX_LOG_LINES, Progress, Report};
+pub(crate) use progress::{append, one_line};
 pub use retention::{Endings, Retention};
 pub(crate) use retention::{REMOVED_PER_BEAT, REMOVED_PER_END};
 pub use turns::PASSED_OVER;
@@ -97,6 +100,10 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Ends attempts. Answers for each in the same order.
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>>;
+
+    /// Keeps what running jobs tell. Answers for each in the same order; who does not show the lease of the job changes nothing. A report
+    /// that comes again changes nothing either.
+    async fn report(&self, reports: &[Report]) -> Result<Vec<Settled>>;
 
     /// Removes a worker that has settled or handed back all it had; its remaining jobs, if any, are handed back.
     async fn leave(&self, worker: WorkerId, queues: &[QueueName]) -> Result<()>;

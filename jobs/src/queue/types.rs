@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BatchTotals, Refusal};
+use super::{BatchTotals, LogLine, Progress, Refusal};
 use crate::id::{BatchId, GroupKey, JobId, QueueName, WorkerId};
 use crate::options::{Limits, Priority};
 
@@ -390,6 +390,10 @@ pub struct JobRecord {
     pub history: History,
     /// What came of it, if it succeeded with a result.
     pub result: Option<serde_json::Value>,
+    /// How far the attempt is that runs, or was that ended the job; a new attempt begins without.
+    pub progress: Option<Progress>,
+    /// What its attempts have noted, the last [`MAX_LOG_LINES`](super::MAX_LOG_LINES).
+    pub log: Vec<LogLine>,
     /// The encoded envelope; `None` for an ended job of which only the record is left.
     pub payload: Option<bytes::Bytes>,
 }
@@ -409,6 +413,10 @@ pub struct Ending {
     pub history: History,
     /// What came of it, if it succeeded with a result.
     pub result: Option<serde_json::Value>,
+    /// How far the attempt was that ended it, if it said so.
+    pub progress: Option<Progress>,
+    /// What its attempts have noted.
+    pub log: Vec<LogLine>,
     /// Who ran it when it ended and when that attempt was claimed; `None` if it ended while nobody ran it.
     pub running: Option<(WorkerId, i64)>,
     /// When it ended, by the store's clock.

@@ -30,7 +30,10 @@ pub async fn run_due(queue: &dyn Queue, registry: &Registry) -> Result<Vec<Attem
     let claim = queue.claim(me.id, &me.queues, 1_000).await?;
     let mut ends = Vec::new();
     for job in claim.jobs {
-        let verdict = worker::once(&job, registry).await;
+        let (verdict, told) = worker::once(&job, registry).await;
+        if let Some(told) = told {
+            queue.report(&[told]).await?;
+        }
         let settlement =
             Settlement { id: job.id, queue: job.queue.clone(), lease: job.lease.clone(), verdict: verdict.clone() };
         queue.settle(&[settlement]).await?;

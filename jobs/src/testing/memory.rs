@@ -15,7 +15,8 @@ use crate::options::{Priority, Unique};
 use crate::queue::gate::Rules;
 use crate::queue::turns::Turns;
 use crate::queue::{
-    DeadReason, Endings, History, JobRecord, Lease, QueueInfo, REMOVED_PER_END, State, WorkerInfo, kind_in,
+    DeadReason, Endings, History, JobRecord, Lease, LogLine, Progress, QueueInfo, REMOVED_PER_END, Report, Settled,
+    State, WorkerInfo, append, kind_in,
 };
 
 /// A store of jobs in memory. Its time is the present, and a test can move it on.
@@ -107,6 +108,17 @@ pub(super) struct Totals {
     pub(super) recovered: u64,
 }
 
+/// What the attempts of a job have told.
+#[derive(Default)]
+pub(super) struct Told {
+    /// Whose progress it is.
+    pub(super) lease: Option<Lease>,
+    pub(super) progress: Option<Progress>,
+    /// How many lines that attempt has noted.
+    pub(super) known: u64,
+    pub(super) log: Vec<LogLine>,
+}
+
 pub(super) struct Row {
     pub(super) queue: QueueName,
     pub(super) priority: Priority,
@@ -126,6 +138,7 @@ pub(super) struct Row {
     pub(super) asked_to_stop: bool,
     pub(super) history: History,
     pub(super) result: Option<serde_json::Value>,
+    pub(super) told: Told,
     pub(super) dead_reason: Option<DeadReason>,
     /// What it does and what it died of, once it has died.
     pub(super) kind: Option<Kind>,
@@ -156,6 +169,7 @@ impl World {
             asked_to_stop: false,
             history: History::default(),
             result: None,
+            told: Told::default(),
             dead_reason: None,
             kind: None,
             fingerprint: None,
@@ -220,6 +234,7 @@ impl World {
             return;
         }
         let Some(row) = self.rows.get_mut(&id) else { return };
+        row.forget_older_progress();
         (row.state, row.ended_at_ms, row.lease, row.dead_reason) = (state, now_ms, None, None);
         row.ending = endings.fetched();
         if row.ending {
@@ -253,6 +268,7 @@ impl World {
         self.leave_batch(id, State::Dead);
         let (now_ms, keep) = (self.now_ms, self.endings.fetched());
         if let Some(row) = self.rows.get_mut(&id) {
+            row.forget_older_progress();
             (row.state, row.ended_at_ms, row.ending, row.lease) = (State::Dead, now_ms, keep, None);
             row.dead_reason = Some(reason);
             row.kind = kind_in(&row.payload);
@@ -304,6 +320,27 @@ impl World {
 }
 
 impl Row {
+    /// Forgets how far an attempt before this one was, or any if the job ends while nobody runs it.
+    fn forget_older_progress(&mut self) {
+        if self.lease.is_none() || self.told.lease != self.lease {
+            self.told.progress = None;
+        }
+    }
+
+    /// Keeps what the running attempt tells.
+    pub(super) fn hear(&mut self, report: &Report) -> Settled {
+        if self.state != State::Running || self.lease.as_ref() != Some(&report.lease) {
+            return Settled::Stale;
+        }
+        if self.told.lease.as_ref() != Some(&report.lease) {
+            (self.told.lease, self.told.progress, self.told.known) = (Some(report.lease.clone()), None, 0);
+        }
+        self.told.progress = report.progress.or(self.told.progress);
+        append(&mut self.told.log, report.fresh(self.told.known));
+        self.told.known = report.known_after(self.told.known);
+        Settled::Applied
+    }
+
     pub(super) fn record(&self, id: JobId) -> JobRecord {
         let ended = matches!(self.state, State::Succeeded | State::Dead | State::Cancelled);
         JobRecord {
@@ -319,6 +356,8 @@ impl Row {
             dead_reason: self.dead_reason,
             history: self.history.clone(),
             result: self.result.clone(),
+            progress: self.told.progress.filter(|_| ended || (self.lease.is_some() && self.told.lease == self.lease)),
+            log: self.told.log.clone(),
             payload: (!self.payload.is_empty()).then(|| self.payload.clone()),
         }
     }

@@ -11,7 +11,7 @@ use crate::options::{Limits, OnConflict};
 use crate::queue::{
     Audit, Batch, BatchCancelled, BatchInfo, Beat, Cancelled, Claim, DeadFilter, DeadGroup, DeadStep, Ending,
     GroupInfo, Health, JobRecord, LEASE, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo,
-    REMOVED_PER_BEAT, Result, Sealed, Settled, Settlement, State, WorkerInfo,
+    REMOVED_PER_BEAT, Report, Result, Sealed, Settled, Settlement, State, WorkerInfo,
 };
 
 impl World {
@@ -103,6 +103,12 @@ impl Queue for MemoryQueue {
         let answers = settlements.iter().map(|settlement| world.settle(settlement)).collect();
         self.bell.notify_one();
         Ok(answers)
+    }
+
+    async fn report(&self, reports: &[Report]) -> Result<Vec<Settled>> {
+        let mut world = self.world();
+        let hear = |report: &Report| world.rows.get_mut(&report.id).map_or(Settled::Stale, |row| row.hear(report));
+        Ok(reports.iter().map(hear).collect())
     }
 
     async fn leave(&self, worker: WorkerId, queues: &[QueueName]) -> Result<()> {
@@ -285,6 +291,8 @@ impl Queue for MemoryQueue {
             dead_reason: row.dead_reason,
             history: row.history.clone(),
             result: row.result.clone(),
+            progress: row.told.progress,
+            log: row.told.log.clone(),
             running: row.running,
             ended_at_ms: row.ended_at_ms,
         });

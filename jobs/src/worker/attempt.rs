@@ -18,6 +18,7 @@ use crate::options::Options;
 use crate::outcome::{self, MAX_RESULT_BYTES, Outcome};
 use crate::queue::{History, Verdict};
 use crate::registry::{Found, Registry};
+use crate::teller::Teller;
 use crate::trace::TraceContext;
 
 /// What all attempts of a worker share.
@@ -31,7 +32,7 @@ impl Attempts {
     /// Runs a delivery to its end. Dropped before, it takes the handler with it and then hands the job back.
     pub(super) async fn run(&self, delivery: Delivery) -> (Ticket, Verdict) {
         // The ticket outlives the handler: a job is handed back only when nobody works on it any more.
-        let Delivery { id, queue, payload, history, claimed_at_ms, rein, ticket } = delivery;
+        let Delivery { id, queue, payload, history, claimed_at_ms, rein, teller, ticket } = delivery;
         let running = self.health.enter();
         let started = Instant::now();
         let decoded = Envelope::decode(id, queue.clone(), &payload);
@@ -48,7 +49,7 @@ impl Attempts {
                     "job", %id, %queue, kind = %envelope.kind, attempt, trace_id = %trace.trace_id(), span_id = %trace.span_id(),
                     parent_span_id = parent.map(|parent| tracing::field::display(parent.span_id()))
                 );
-                let work = self.attempt(envelope, &history, &trace, &rein).instrument(span.clone());
+                let work = self.attempt(envelope, &history, &trace, (&rein, &teller)).instrument(span.clone());
                 let (ending, cause) = trace.clone().scope(work).await;
                 let known = !matches!(ending, Ending::Unknown(_));
                 (if known { envelope.kind.as_str() } else { figures::NO_KIND }, ending, cause)
@@ -62,7 +63,7 @@ impl Attempts {
             &defaults
         };
         if let Ending::Returned(Ok(Outcome::DoneWith(result))) = &ending {
-            warn_of_large(id, label, result);
+            warn_of_large(id, label, result, &teller);
         }
         let facts = Facts { options, history: &history, claimed_at_ms };
         let verdict = verdict(ending, cause, facts, rand::random());
@@ -77,7 +78,7 @@ impl Attempts {
         envelope: &Envelope,
         history: &History,
         trace: &TraceContext,
-        rein: &Rein,
+        (rein, teller): (&Rein, &Teller),
     ) -> (Ending, Option<Cause>) {
         if let Some(cause) = rein.cause() {
             return (Ending::Stopped, Some(cause));
@@ -95,6 +96,7 @@ impl Attempts {
             headers: envelope.headers.clone(),
             trace: trace.clone(),
             batch: history.batch,
+            teller: teller.clone(),
             cancelled: rein.token().clone(),
         };
         match catch_unwind(AssertUnwindSafe(|| handler(&envelope.args, run))) {
@@ -163,14 +165,15 @@ fn message(panic: &(dyn Any + Send)) -> String {
     panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "the panic carries no text".to_owned())
 }
 
-fn warn_of_large(id: crate::id::JobId, kind: &str, result: &serde_json::Value) {
+fn warn_of_large(id: crate::id::JobId, kind: &str, result: &serde_json::Value, teller: &Teller) {
     let size_bytes = size_bytes(result);
     if size_bytes > MAX_RESULT_BYTES {
-        tracing::warn!(
-            %id, kind, size_bytes,
-            "the result of job {id} has {size_bytes} bytes, more than the {MAX_RESULT_BYTES} allowed, and is not kept: \
-             keep large data elsewhere and return a reference"
+        let text = format!(
+            "the result has {size_bytes} bytes, more than the {MAX_RESULT_BYTES} allowed, and is not kept: keep large data \
+             elsewhere and return a reference"
         );
+        tracing::warn!(%id, kind, size_bytes, "job {id} succeeded, but {text}");
+        teller.note(text);
     }
 }
 

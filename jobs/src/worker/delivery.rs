@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::verdict::Cause;
 use crate::id::{JobId, QueueName};
 use crate::queue::{History, Verdict};
+use crate::teller::Teller;
 
 /// Numbers the deliveries of one worker process; no two are the same, even if they are of the same job.
 pub(super) type Number = u64;
@@ -99,6 +100,7 @@ pub(super) struct Delivery {
     pub history: History,
     pub claimed_at_ms: i64,
     pub rein: Arc<Rein>,
+    pub teller: Teller,
     pub ticket: Ticket,
 }
 

@@ -30,9 +30,11 @@ use super::lives::Lives;
 use super::outage::{Call, Failure, Outage};
 use super::settling::{Flushed, Settling};
 use super::shell::Shell;
+use super::telling::Telling;
 use super::verdict::Cause;
 use crate::id::{JobId, QueueName};
 use crate::queue::{Claim, Lease, Settled, Settlement, Verdict};
+use crate::teller::Teller;
 
 const REPORTS_AT_ONCE: usize = 1_024;
 
@@ -59,6 +61,7 @@ pub(super) struct Engine {
     pub news: mpsc::UnboundedReceiver<News>,
     pub feeding: Feeding,
     pub listening: Listening,
+    pub telling: Telling,
     pub settling: Settling,
     pub on_settled: Option<Hook>,
     pub work: Work,
@@ -91,6 +94,7 @@ struct Out {
     queue: QueueName,
     lease: Lease,
     rein: Arc<Rein>,
+    teller: Teller,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -114,6 +118,7 @@ impl Engine {
                 Phase::Draining(until) | Phase::Cancelling(until) | Phase::Flushing(until) => Some(until),
                 Phase::Over => return self.close().await,
             };
+            let tell_at = self.telling.due();
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if until.is_none() => self.begin_stop(),
@@ -122,6 +127,9 @@ impl Engine {
                 asked = finish(&mut self.listening.slot) => self.stop_asked(&asked),
                 _ = self.work.reports.recv_many(&mut self.work.buffer, REPORTS_AT_ONCE) => self.absorb(),
                 Some(news) = self.news.recv() => self.heard(news),
+                () = finish(&mut self.telling.slot) => {}
+                Some(sheet) = self.telling.announced.recv() => self.telling.take(sheet),
+                () = alarm(tell_at) => self.telling.start(),
                 () = alarm(until) => self.time_is_up(),
                 end = self.shell.ended(), if until.is_none() => self.restart_shell(end),
             }
@@ -199,10 +207,12 @@ impl Engine {
     fn hand_out(&mut self, life_number: LifeNumber, claim: Claim) {
         let Some(life) = self.lives.valid(life_number).cloned() else { return };
         self.lives.charge(life_number, claim.jobs.iter().map(|job| job.id));
+        let desk = self.telling.desk.clone();
         let Work { out, last, sender, phase, .. } = &mut self.work;
         let deliveries = claim.jobs.into_iter().map(|job| {
             *last += 1;
             let rein = Arc::new(Rein::new(&life.lost));
+            let teller = Teller::new(&job, desk.clone());
             out.insert(
                 *last,
                 Out {
@@ -211,6 +221,7 @@ impl Engine {
                     queue: job.queue.clone(),
                     lease: job.lease,
                     rein: Arc::clone(&rein),
+                    teller: teller.clone(),
                 },
             );
             Delivery {
@@ -220,6 +231,7 @@ impl Engine {
                 history: job.history,
                 claimed_at_ms: job.claimed_at_ms,
                 rein,
+                teller,
                 ticket: Ticket::new(*last, sender.clone()),
             }
         });
@@ -239,16 +251,18 @@ impl Engine {
                 self.lives.discharge(out.life, out.id);
                 continue;
             }
-            self.settling.push((out.life, Settlement { id: out.id, queue: out.queue, lease: out.lease, verdict }));
+            let rest = out.teller.close();
+            let settlement = Settlement { id: out.id, queue: out.queue, lease: out.lease, verdict };
+            self.settling.push((out.life, settlement), rest);
         }
     }
 
-    fn flushed(&mut self, Flushed { batch, answer }: Flushed) {
+    fn flushed(&mut self, Flushed { batch, rests, answer }: Flushed) {
         let answers = match answer {
             Ok(answers) => answers,
             Err(failure) => {
                 self.outage.failed(Call::Settle, &failure);
-                self.settling.refused(batch, &failure);
+                self.settling.refused(batch, rests, &failure);
                 return;
             }
         };

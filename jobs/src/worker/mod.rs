@@ -8,7 +8,7 @@
 //! ```
 //!
 //! - `engine` claims as many jobs as there are free places, settles what has ended in batches, and stops in good order;
-//!   `feeding`, `settling` and `lives` are its three conversations with the store. `turns`, which is pure, decides which queue of
+//!   `feeding`, `settling`, `telling` and `lives` are its conversations with the store. `turns`, which is pure, decides which queue of
 //!   a [`QueueSet`] is asked first.
 //! - `shell` is the only file that knows apalis. `attempt` turns everything that a handler can do into an ending, and `verdict`,
 //!   which is pure, turns the ending into what becomes of the job. Each delivery reports exactly once (`delivery`).
@@ -41,6 +41,7 @@ mod queue_set;
 mod run;
 mod settling;
 mod shell;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod turns;

@@ -9,10 +9,13 @@ use super::delivery::{Delivery, Rein, Ticket};
 use super::health::HealthHandle;
 use crate::queue::{Claimed, Verdict};
 use crate::registry::Registry;
+use crate::teller::Teller;
 
-/// Runs a claimed job to the end of its attempt; whoever claimed it settles it.
-pub(crate) async fn once(job: &Claimed, registry: &Registry) -> Verdict {
+/// Runs a claimed job to the end of its attempt; whoever claimed it reports what it told and settles it.
+pub(crate) async fn once(job: &Claimed, registry: &Registry) -> (Verdict, Option<crate::queue::Report>) {
     let (reports, _nobody) = mpsc::unbounded_channel();
+    let (desk, _empty) = mpsc::unbounded_channel();
+    let teller = Teller::new(job, desk);
     let delivery = Delivery {
         id: job.id,
         queue: job.queue.clone(),
@@ -20,8 +23,10 @@ pub(crate) async fn once(job: &Claimed, registry: &Registry) -> Verdict {
         history: job.history.clone(),
         claimed_at_ms: job.claimed_at_ms,
         rein: Rein::new(&CancellationToken::new()).into(),
+        teller: teller.clone(),
         ticket: Ticket::new(0, reports),
     };
     let attempts = Attempts { registry: registry.clone(), health: HealthHandle::new(), pace: Pace::default() };
-    attempts.run(delivery).await.1
+    let verdict = attempts.run(delivery).await.1;
+    (verdict, teller.close())
 }

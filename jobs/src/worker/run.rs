@@ -21,6 +21,7 @@ use super::lives::Lives;
 use super::outage::Outage;
 use super::settling::Settling;
 use super::shell::Shell;
+use super::telling::Telling;
 use crate::id::WorkerId;
 use crate::queue::{Queue, WorkerInfo};
 use crate::registry::Registry;
@@ -122,7 +123,6 @@ impl Worker {
             config,
             pace,
             health,
-            outage,
             attempts,
             handlers,
             shell,
@@ -131,7 +131,9 @@ impl Worker {
             news,
             feeding,
             listening,
-            settling: Settling::new(queue, pace),
+            telling: Telling::new(Arc::clone(&queue), Arc::clone(&outage), pace),
+            settling: Settling::new(queue, Arc::clone(&outage), pace),
+            outage,
             on_settled,
             work: Work::new(),
             slots,

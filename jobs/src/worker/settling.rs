@@ -13,8 +13,9 @@ use tokio::time::{sleep, timeout};
 use super::config::Pace;
 use super::figures::timed;
 use super::life::LifeNumber;
-use super::outage::Failure;
-use crate::queue::{Queue, Settled, Settlement};
+use super::outage::{Failure, Outage};
+use super::telling::hand_over;
+use crate::queue::{Queue, Report, Settled, Settlement};
 
 const LARGEST_BATCH: usize = 500;
 
@@ -24,25 +25,33 @@ pub(super) type Owed = (LifeNumber, Settlement);
 /// The end of one try to tell a batch.
 pub(super) struct Flushed {
     pub batch: Vec<Owed>,
+    /// What the jobs have told last and the store has not taken.
+    pub rests: Vec<Report>,
     pub answer: Result<Vec<Settled>, Failure>,
 }
 
 pub(super) struct Settling {
     pub slot: Option<BoxFuture<'static, Flushed>>,
     queue: Arc<dyn Queue>,
+    outage: Arc<Outage>,
     pace: Pace,
     owed: VecDeque<Owed>,
+    /// What owed jobs have told last. It is told before any batch, so before the ends of its jobs, behind which nobody hears it.
+    rests: Vec<Report>,
     in_flight: usize,
     batch_limit: usize,
     failures: u32,
 }
 
 impl Settling {
-    pub(super) fn new(queue: Arc<dyn Queue>, pace: Pace) -> Self {
-        Self { slot: None, queue, pace, owed: VecDeque::new(), in_flight: 0, batch_limit: LARGEST_BATCH, failures: 0 }
+    pub(super) fn new(queue: Arc<dyn Queue>, outage: Arc<Outage>, pace: Pace) -> Self {
+        let (owed, rests) = (VecDeque::new(), Vec::new());
+        Self { slot: None, queue, outage, pace, owed, rests, in_flight: 0, batch_limit: LARGEST_BATCH, failures: 0 }
     }
 
-    pub(super) fn push(&mut self, owed: Owed) {
+    /// Takes an outcome, and what its job has told last.
+    pub(super) fn push(&mut self, owed: Owed, rest: Option<Report>) {
+        self.rests.extend(rest);
         self.owed.push_back(owed);
     }
 
@@ -62,7 +71,9 @@ impl Settling {
             0 => Duration::ZERO,
             failures => Duration::from_millis(self.pace.backoff.delay_ms(failures, rand::random())),
         };
-        self.slot = Some(flush(Arc::clone(&self.queue), batch, pause, self.pace.patience).boxed());
+        let rests = std::mem::take(&mut self.rests);
+        let (queue, outage) = (Arc::clone(&self.queue), Arc::clone(&self.outage));
+        self.slot = Some(flush(queue, outage, (batch, rests), pause, self.pace.patience).boxed());
     }
 
     /// Notes that a batch was taken.
@@ -73,8 +84,9 @@ impl Settling {
     }
 
     /// Keeps a batch that was not taken, for the next try.
-    pub(super) fn refused(&mut self, batch: Vec<Owed>, failure: &Failure) {
+    pub(super) fn refused(&mut self, batch: Vec<Owed>, rests: Vec<Report>, failure: &Failure) {
         self.in_flight = 0;
+        self.rests.splice(0..0, rests);
         self.failures = self.failures.saturating_add(1);
         if failure.may_be_ours() && batch.len() == 1 {
             // One that the store does not want must not stand in the way of the others.
@@ -90,16 +102,25 @@ impl Settling {
     }
 }
 
-async fn flush(queue: Arc<dyn Queue>, batch: Vec<Owed>, pause: Duration, patience: Duration) -> Flushed {
+async fn flush(
+    queue: Arc<dyn Queue>,
+    outage: Arc<Outage>,
+    (batch, rests): (Vec<Owed>, Vec<Report>),
+    pause: Duration,
+    patience: Duration,
+) -> Flushed {
     if !pause.is_zero() {
         sleep(pause).await;
+    }
+    if let Err(failure) = hand_over(&*queue, &outage, &rests, patience).await {
+        return Flushed { batch, rests, answer: Err(failure) };
     }
     let (lives, settlements): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
     let answer = match timed("settle", timeout(patience, queue.settle(&settlements))).await {
         Ok(answer) => answer.map_err(Failure::from),
         Err(silence) => Err(silence.into()),
     };
-    Flushed { batch: lives.into_iter().zip(settlements).collect(), answer }
+    Flushed { batch: lives.into_iter().zip(settlements).collect(), rests: Vec::new(), answer }
 }
 
 #[cfg(test)]
@@ -127,18 +148,18 @@ mod tests {
     #[tokio::test]
     async fn what_the_store_refuses_is_isolated_and_kept() {
         let pace = Pace { backoff: crate::retry::Backoff::exactly(0), ..Pace::default() };
-        let mut settling = Settling::new(Memory::new(), pace);
+        let mut settling = Settling::new(Memory::new(), Arc::default(), pace);
         let jobs: Vec<Owed> = (0..3).map(|_| owed()).collect();
         let first = jobs[0].1.id;
         for job in jobs {
-            settling.push(job);
+            settling.push(job, None);
         }
         let batch = batch_of(&mut settling).await;
         assert_eq!(batch.len(), 3);
-        settling.refused(batch, &refusal());
+        settling.refused(batch, Vec::new(), &refusal());
         let batch = batch_of(&mut settling).await;
         assert_eq!((batch.len(), batch[0].1.id), (1, first), "halved, in order");
-        settling.refused(batch, &refusal());
+        settling.refused(batch, Vec::new(), &refusal());
         let batch = batch_of(&mut settling).await;
         assert_ne!(batch[0].1.id, first, "the others come first");
         settling.taken();

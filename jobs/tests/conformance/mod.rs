@@ -11,6 +11,7 @@ mod life;
 mod limits;
 mod pages;
 mod reads;
+mod reports;
 mod results;
 mod retention;
 mod steers;

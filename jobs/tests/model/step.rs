@@ -30,6 +30,8 @@ pub(super) enum Step {
     Claim(usize, usize),
     Settle(Index, Fate),
     SettleAgain(Index),
+    Report(Index, Option<u64>, bool),
+    ReportLate(Index),
     Leave(usize),
     HandBackOthers(usize, Index),
     Cancel(Index),
@@ -108,6 +110,9 @@ fn step(
         5 => (0..WORKERS, most).prop_map(|(worker, most)| Step::Claim(worker, most)),
         6 => (any::<Index>(), fate()).prop_map(|(which, fate)| Step::Settle(which, fate)),
         1 => any::<Index>().prop_map(Step::SettleAgain),
+        2 => (any::<Index>(), prop::option::of(0u64..5), any::<bool>())
+            .prop_map(|(which, done, again)| Step::Report(which, done, again)),
+        1 => any::<Index>().prop_map(Step::ReportLate),
         1 => (0..WORKERS).prop_map(Step::Leave),
         1 => (0..WORKERS, any::<Index>()).prop_map(|(worker, kept)| Step::HandBackOthers(worker, kept)),
         2 => any::<Index>().prop_map(Step::Cancel),

@@ -14,7 +14,7 @@ use crate::queue::audit::{Findings, Roll};
 use crate::queue::{Audit, Drift, DriftKind, Result};
 
 /// What is read in parts, each entry of which shows by itself whether it is right. `lua/audit.lua` says how.
-const PARTS: [&str; 19] = [
+const PARTS: [&str; 20] = [
     "running",
     "due",
     "dead",
@@ -31,6 +31,7 @@ const PARTS: [&str; 19] = [
     "unique",
     "side",
     "history",
+    "told",
     "cancel",
     "winfo",
     "place",

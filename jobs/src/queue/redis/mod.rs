@@ -29,6 +29,7 @@ mod server;
 mod slots;
 mod steer;
 mod store;
+mod tell;
 mod topology;
 mod wait;
 mod work;

@@ -8,6 +8,7 @@ use redis::Value;
 
 use super::scripts;
 use super::store::RedisQueue;
+use super::tell::{read_log, read_progress};
 use super::work::{Record, by_queue, read_history};
 use crate::id::{GroupKey, JobId, QueueName, WorkerId};
 use crate::options::Priority;
@@ -18,6 +19,9 @@ const BATCH: usize = 500;
 
 /// Scheduled, running, dead; whether paused; how many may run; totals.
 type Counts = (u64, u64, u64, bool, Option<u32>, HashMap<String, u64>);
+
+/// State, options, time, lease, history, payload, progress, log.
+type Row = (String, String, String, String, Vec<u8>, Vec<u8>, String, String);
 
 /// Where a scan goes on, and what it found.
 type Scan = (u64, Vec<(Vec<u8>, Vec<u8>)>);
@@ -81,7 +85,7 @@ impl RedisQueue {
             return Ok(None);
         }
         let unreadable = || self.connection.unreadable(format!("job {id}"));
-        let (state, side, when, lease, history, payload): (String, String, String, String, Vec<u8>, Vec<u8>) =
+        let (state, side, when, lease, history, payload, progress, log): Row =
             redis::from_redis_value(row).map_err(|_| unreadable())?;
         let past = read_history(&history);
         let ended = || past.state.as_deref().and_then(State::from_name);
@@ -106,6 +110,8 @@ impl RedisQueue {
             dead_reason: dead_reason(&past),
             history: past.history,
             result: past.result,
+            progress: past.progress.or_else(|| read_progress(&progress)),
+            log: if past.log.is_empty() { read_log(&log) } else { past.log },
             payload: (!payload.is_empty()).then(|| Bytes::from(payload)),
         }))
     }
@@ -210,6 +216,8 @@ impl RedisQueue {
             ended_at_ms: past.ended_at_ms,
             history: past.history,
             result: past.result,
+            progress: past.progress,
+            log: past.log,
         })
     }
 

@@ -24,7 +24,8 @@ macro_rules! scripts {
     };
 }
 
-scripts!("": push, open_batch);
+// Nor are reports worth memory that others need.
+scripts!("": push, open_batch, report);
 
 // A server whose memory is full must refuse new jobs, but not the beats and ends by which it becomes empty again.
 scripts!("#!lua flags=allow-oom\n": claim, settle, beat, stops, rescue, cancel, retry, pause, limit, limit_group, groups_of, seal_batch, cancel_batch, batches_of, read, workers, forget, audit);

@@ -12,7 +12,7 @@ use crate::job::Envelope;
 use crate::options::Limits;
 use crate::queue::{
     Audit, Batch, BatchCancelled, BatchInfo, Beat, Cancelled, Claim, DeadFilter, DeadGroup, DeadStep, Ending, Endings,
-    GroupInfo, Health, JobRecord, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo, Result, Sealed,
+    GroupInfo, Health, JobRecord, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo, Report, Result, Sealed,
     Settled, Settlement, State, WorkerInfo,
 };
 
@@ -75,6 +75,10 @@ impl Queue for RedisQueue {
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {
         self.settle_all(settlements).await
+    }
+
+    async fn report(&self, reports: &[Report]) -> Result<Vec<Settled>> {
+        self.keep_reports(reports).await
     }
 
     async fn leave(&self, worker: WorkerId, queues: &[QueueName]) -> Result<()> {

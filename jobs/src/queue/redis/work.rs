@@ -7,13 +7,14 @@ use redis::Value;
 use super::limits::limits_text;
 use super::scripts;
 use super::store::RedisQueue;
+use super::tell::{read_log, read_progress};
 use crate::fingerprint::Fingerprint;
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::options::{OnConflict, Options, Priority, UniqueUntil};
 use crate::queue::{
-    BatchTotals, Beat, Claim, Claimed, History, LEASE, Lease, MAX_RECOVERIES, Pushed, Refusal, Result, Settled,
-    Settlement, Verdict, WorkerInfo,
+    BatchTotals, Beat, Claim, Claimed, History, LEASE, Lease, LogLine, MAX_RECOVERIES, Progress, Pushed, Refusal,
+    Result, Settled, Settlement, Verdict, WorkerInfo,
 };
 
 /// The most jobs that one script call handles. Bounds how long the server is busy with one call, and stays far from the number of
@@ -237,6 +238,8 @@ struct Past {
     n: u32,
     o: Option<String>,
     b: Option<BatchTotals>,
+    w: Option<String>,
+    v: Option<String>,
 }
 
 /// A job's past in the words of the port.
@@ -250,6 +253,8 @@ pub(super) struct Record {
     /// The priority of an ended job; nothing for a plain one.
     pub(super) rank: Option<u8>,
     pub(super) result: Option<serde_json::Value>,
+    pub(super) progress: Option<Progress>,
+    pub(super) log: Vec<LogLine>,
 }
 
 /// Reads a history or an ending; nothing, or what cannot be read, is an empty past.
@@ -271,6 +276,8 @@ pub(super) fn read_history(text: &[u8]) -> Record {
         reason: past.d,
         rank: past.p,
         result: past.o.and_then(|text| serde_json::from_str(&text).ok()),
+        progress: past.w.as_deref().and_then(read_progress),
+        log: past.v.as_deref().map(read_log).unwrap_or_default(),
     }
 }
 

@@ -80,6 +80,11 @@ impl SqliteQueue {
         let mut totals = BTreeMap::<String, Totals>::new();
         let kinds = change.kinds(&steps).await?;
         let (mut gone, mut succeeded, mut moved) = (Vec::new(), Vec::new(), Vec::new());
+        let over: Vec<(i64, Option<String>)> = steps
+            .iter()
+            .filter(|(_, step)| change.told && step.goal.is_end())
+            .map(|(held, _)| (held.entry, held.lease.clone()))
+            .collect();
         for (held, step) in steps {
             if let Some(batch) = &held.batch {
                 ended.count(batch, step.goal);
@@ -95,6 +100,7 @@ impl SqliteQueue {
             total.failed += i64::from(step.history.failures - held.history.failures);
             total.recovered += i64::from(step.history.recoveries - held.history.recoveries);
         }
+        change.forget_older_progress(&over).await?;
         change.delete(gone).await?;
         change.succeed(succeeded, self.endings).await?;
         change.move_on(moved, self.endings).await?;

@@ -10,6 +10,7 @@
 //! | `apply.rs` | writes those steps, many at once |
 //! | `push.rs` `claim.rs` `settle.rs` `beat.rs` `steer.rs` | the changes, one transaction each |
 //! | `batches.rs` | jobs that one job waits for |
+//! | `tell.rs` | what running jobs tell |
 //! | `retain.rs` | how long finished jobs stay |
 //! | `limits.rs` `pick.rs` | limits of queues and groups, and who starts next under them |
 //! | `wake.rs` | waiting |
@@ -53,6 +54,7 @@ mod retain;
 mod settle;
 mod steer;
 mod step;
+mod tell;
 mod wake;
 
 pub use open::SqliteQueue;

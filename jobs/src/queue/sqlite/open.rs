@@ -13,7 +13,7 @@ use super::wake::Bells;
 use crate::queue::{Endings, Error};
 
 /// The layouts of the file, each a step from the one before; a change is a new step at the end.
-const LAYOUTS: [&str; 7] = [
+const LAYOUTS: [&str; 8] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -21,6 +21,7 @@ const LAYOUTS: [&str; 7] = [
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
     include_str!("schema/7.sql"),
+    include_str!("schema/8.sql"),
 ];
 
 /// Marks the file as ours; in a hex dump it reads `DskQ`.
@@ -53,6 +54,8 @@ pub struct SqliteQueue {
 pub(super) struct Change {
     pub(super) tx: Transaction<'static, Sqlite>,
     pub(super) now_ms: i64,
+    /// Whether any job has told anything, which decides whether an end has to look for it.
+    pub(super) told: bool,
 }
 
 impl SqliteQueue {
@@ -95,8 +98,9 @@ impl SqliteQueue {
     /// Begins a change: takes the file's write lock and reads the store's clock under it.
     pub(super) async fn begin(&self) -> Result<Change> {
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let now_ms = sqlx::query_scalar(concat!("SELECT ", now_ms!())).fetch_one(&mut *tx).await?;
-        Ok(Change { tx, now_ms })
+        let sql = concat!("SELECT ", now_ms!(), ", EXISTS (SELECT 1 FROM told)");
+        let (now_ms, told) = sqlx::query_as(sql).fetch_one(&mut *tx).await?;
+        Ok(Change { tx, now_ms, told })
     }
 
     /// Reads the store's clock.

@@ -10,7 +10,7 @@ use crate::job::Envelope;
 use crate::options::Limits;
 use crate::queue::{
     Audit, Batch, BatchCancelled, BatchInfo, Beat, Cancelled, Claim, DeadFilter, DeadGroup, DeadStep, Ending,
-    GroupInfo, Health, JobRecord, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo, Result, Sealed,
+    GroupInfo, Health, JobRecord, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo, Report, Result, Sealed,
     Settled, Settlement, State, WorkerInfo,
 };
 
@@ -34,6 +34,10 @@ impl Queue for SqliteQueue {
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {
         self.settle_all(settlements).await.map_err(|fault| self.tell(fault))
+    }
+
+    async fn report(&self, reports: &[Report]) -> Result<Vec<Settled>> {
+        self.keep_reports(reports).await.map_err(|fault| self.tell(fault))
     }
 
     async fn leave(&self, worker: WorkerId, _queues: &[QueueName]) -> Result<()> {

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use super::fault::{Fault, Result};
+use super::tell::read_log;
 use crate::id::{BatchId, GroupKey, JobId, QueueName, WorkerId};
 use crate::options::Priority;
-use crate::queue::{DeadReason, Ending, History, JobRecord, State};
+use crate::queue::{DeadReason, Ending, History, JobRecord, Progress, State};
 
 /// A row of `jobs`, but what only the store itself needs.
 #[derive(sqlx::FromRow)]
@@ -24,6 +25,9 @@ pub(super) struct Stored {
     dead_reason: Option<String>,
     ended_at_ms: Option<i64>,
     result: Option<String>,
+    /// How much is done, of how much, and the log, if it has told anything.
+    #[sqlx(json(nullable))]
+    told: Option<(Option<u64>, Option<u64>, String)>,
     payload: Option<Vec<u8>>,
 }
 
@@ -44,6 +48,12 @@ impl Stored {
             dead_reason,
             history: self.history,
             result,
+            progress: self
+                .told
+                .as_ref()
+                .and_then(progress)
+                .filter(|_| !matches!(state, State::Ready | State::Scheduled)),
+            log: self.told.as_ref().map(|(.., log)| read_log(log)).unwrap_or_default(),
             payload: self.payload.map(Bytes::from),
         })
     }
@@ -56,6 +66,8 @@ impl Stored {
             dead_reason: self.dead_reason()?,
             running: self.claimed()?,
             result: self.result()?,
+            progress: self.told.as_ref().and_then(progress),
+            log: self.told.as_ref().map(|(.., log)| read_log(log)).unwrap_or_default(),
             history: self.history,
             ended_at_ms: self.ended_at_ms.ok_or_else(|| Fault::Corrupt("an ending without its instant".into()))?,
         })
@@ -79,6 +91,10 @@ impl Stored {
         let Some((worker, at_ms)) = self.worker.as_ref().zip(self.claimed_at_ms) else { return Ok(None) };
         Ok(Some((worker.parse().map_err(|_| strange("a worker id", worker))?, at_ms)))
     }
+}
+
+fn progress((done, total, _): &(Option<u64>, Option<u64>, String)) -> Option<Progress> {
+    done.map(|done| Progress { done, total: *total })
 }
 
 pub(super) fn job_id(bytes: &[u8]) -> Result<JobId> {

@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Act {
     Finish,
+    Tell,
+    Boast,
     Wait,
     Fail,
     Panic,
@@ -94,6 +96,14 @@ impl Job for Play {
         stage.started.fetch_add(1, Ordering::SeqCst);
         match self.act {
             Act::Finish => {}
+            Act::Tell => {
+                run.progress(1, 2);
+                run.note("halfway");
+                stage.go.notified().await;
+                run.progress(2, 2);
+                run.note("almost\nthere");
+            }
+            Act::Boast => return Outcome::done_with(&"x".repeat(crate::MAX_RESULT_BYTES)),
             Act::Wait => stage.go.notified().await,
             Act::Fail => return Err("no luck".into()),
             Act::Panic => panic!("oh no"),
@@ -132,6 +142,7 @@ pub(super) fn quick() -> Pace {
         idle_beat: Duration::from_millis(20),
         listen: Duration::from_millis(20),
         lease: Duration::from_secs(10),
+        tell: Duration::from_millis(20),
         cancel_grace: Duration::from_millis(200),
         stop_grace: Duration::from_millis(100),
         flush: Duration::from_millis(300),

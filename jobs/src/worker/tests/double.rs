@@ -15,7 +15,7 @@ use crate::options::Limits;
 use crate::queue::{
     Audit, Batch, BatchCancelled, BatchInfo, Beat, Cancelled, Claim, Claimed, DeadFilter, DeadGroup, DeadStep, Ending,
     Error, GroupInfo, Health, History, JobRecord, Lease, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo,
-    Result, Sealed, Settled, Settlement, State, Verdict, WorkerInfo,
+    Report, Result, Sealed, Settled, Settlement, State, Verdict, WorkerInfo,
 };
 
 #[derive(Default)]
@@ -44,6 +44,8 @@ pub(in crate::worker) struct Inner {
     /// All registrations, in order.
     pub registered: Vec<WorkerId>,
     cancel: HashSet<JobId>,
+    /// All reports, in order.
+    pub told: Vec<Report>,
 }
 
 #[derive(Clone)]
@@ -177,6 +179,13 @@ impl Queue for Memory {
             answers.push(Settled::Applied);
         }
         Ok(answers)
+    }
+
+    async fn report(&self, reports: &[Report]) -> Result<Vec<Settled>> {
+        self.answer()?;
+        let mut inner = self.look();
+        inner.told.extend_from_slice(reports);
+        Ok(vec![Settled::Applied; reports.len()])
     }
 
     async fn leave(&self, worker: WorkerId, _: &[QueueName]) -> Result<()> {

@@ -5,3 +5,4 @@ pub(in crate::worker) mod double;
 mod faults;
 mod outcomes;
 mod spans;
+mod telling;

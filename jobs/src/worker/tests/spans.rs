@@ -67,7 +67,7 @@ async fn an_attempt_runs_in_a_span_that_says_which_it_is_and_who_caused_it() {
         claimed_at_ms: 1,
     };
     let guard = tracing::subscriber::set_default(spans.clone());
-    assert_eq!(crate::worker::once(&claimed, &registry).await, Verdict::Succeeded);
+    assert_eq!(crate::worker::once(&claimed, &registry).await.0, Verdict::Succeeded);
     drop(guard);
     let seen = spans.0.lock().expect("no test panics under this lock");
     let fields = seen.iter().find(|fields| fields.get("id") == Some(&job.id.to_string())).expect("a span of the job");

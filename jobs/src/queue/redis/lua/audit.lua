@@ -109,6 +109,7 @@ end
 -- What is kept beside the jobs, and the question that each entry has to answer with yes.
 local besides = {
   side = { scan = 'HSCAN', drop = 'HDEL', kind = 'dangling', right = is_job },
+  told = { scan = 'HSCAN', drop = 'HDEL', kind = 'dangling', right = is_job },
   history = { scan = 'HSCAN', drop = 'HDEL', kind = 'dangling', right = is_job },
   cancel = { scan = 'SSCAN', drop = 'SREM', kind = 'idle_stop', right = function(id)
     return redis.call('HEXISTS', Q .. 'running', id) == 1

@@ -5,6 +5,26 @@ local function history_of(id)
   return text and cjson.decode(text) or { f = 0, r = 0, h = 0 }
 end
 
+-- Reads what the attempts of a job have told: the lease of the last one that did, its progress, how many lines it has noted, all
+-- lines that are kept.
+local function told_of(id)
+  local text = redis.call('HGET', Q .. 'told', id)
+  if not text then return '', '', 0, '' end
+  local owner, progress, known, log = string.match(text, '^([^\n]*)\n([^\n]*)\n(%d+)\n(.*)$')
+  return owner, progress, tonumber(known), log
+end
+
+local function tell(id, owner, progress, known, log)
+  redis.call('HSET', Q .. 'told', id, owner .. '\n' .. progress .. '\n' .. string.format('%.0f', known) .. '\n' .. log)
+end
+
+-- Puts what the attempts of a job have told into its history. How far an attempt before the last one was is of no interest.
+local function recall(id, history, lease)
+  local owner, progress, _, log = told_of(id)
+  if progress ~= '' and owner == lease then history.w = progress end
+  if log ~= '' then history.v = log end
+end
+
 local function record(id, state, lease, history, reason)
   history.s, history.l, history.t, history.d = state, lease or nil, now, reason
   redis.call('HSET', Q .. 'ended', id, cjson.encode(history))
@@ -34,9 +54,11 @@ local function bury(id, from, state, lease, why, result)
   history.o = result
   local side = redis.call('HGET', Q .. 'side', id)
   release(id, side)
+  if keep or retained then recall(id, history, lease) end
   if not retained then redis.call('HDEL', Q .. 'jobs', id) end
   redis.call('HDEL', Q .. 'history', id)
   redis.call('HDEL', Q .. 'side', id)
+  redis.call('HDEL', Q .. 'told', id)
   regroup(side, from, nil)
   leave_batch(id, side, state)
   if keep or retained then
@@ -68,7 +90,12 @@ local function die(id, lease, history, reason, fingerprint)
   redis.call('ZADD', Q .. 'groups', now, history.g)
   history.d = reason
   redis.call('HSET', Q .. 'history', id, cjson.encode(history))
-  if keep then record(id, 'dead', lease, history, reason) end
+  local owner, progress, known, log = told_of(id)
+  if progress ~= '' and owner ~= lease then tell(id, owner, '', known, log) end
+  if keep then
+    recall(id, history, lease)
+    record(id, 'dead', lease, history, reason)
+  end
 end
 
 -- Takes a job from among the dead; returns its history, or nil if it is not dead.

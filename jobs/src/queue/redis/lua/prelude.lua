@@ -28,6 +28,8 @@
 -- batch:ID hash  when it was "opened"; of its closing job: "id", "payload", "due" time or "", "side"; "sealed" and "stopped", if so; counts "total",
 --                "succeeded", "dead", "cancelled"
 -- left:ID  set   ids of its members that have not ended
+-- told     hash  id -> lease, "\n", progress as "done:total", "done:" or "", "\n", how many lines that attempt has noted, "\n", the
+--                last lines of all attempts as "attempt:time:text\n"        only jobs that tell
 -- cancel   set   ids of running jobs that were asked to stop
 -- workers  zset  worker -> when its lease runs out;   winfo  hash  worker -> description
 -- wake     zset  the marker on which idle workers block

@@ -2,7 +2,7 @@
 --
 -- ARGV     from 3 on: ids
 -- Returns  for each id false if it is unknown, else
---          {state, side, due time or time of the end, lease, history, payload}, with "" for what there is not
+--          {state, side, due time or time of the end, lease, history, payload, progress, log}, with "" for what there is not
 local rows = {}
 for at = 3, #ARGV do
   local id = ARGV[at]
@@ -16,9 +16,11 @@ for at = 3, #ARGV do
     local lease = redis.call('HGET', Q .. 'running', id)
     local due = redis.call('ZSCORE', Q .. 'due', id)
     local died = redis.call('ZSCORE', Q .. 'dead', id)
+    local owner, progress, _, log = told_of(id)
     local state, when = 'ready', ''
     if lease then
       state = 'running'
+      if owner ~= lease then progress = '' end
     elseif due then
       state, when = 'scheduled', due
     elseif died then
@@ -26,7 +28,8 @@ for at = 3, #ARGV do
     elseif over then
       state, history = 'ended', over
     end
-    rows[#rows + 1] = { state, side, when, lease or '', history, payload or '' }
+    if state == 'ready' or state == 'scheduled' then progress = '' end
+    rows[#rows + 1] = { state, side, when, lease or '', history, payload or '', progress, log }
   end
 end
 return rows

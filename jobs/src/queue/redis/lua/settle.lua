@@ -11,7 +11,7 @@ local ids = {}
 for at = 3, #ARGV, 3 do ids[#ids + 1] = ARGV[at] end
 local leases = redis.call('HMGET', Q .. 'running', unpack(ids))
 -- What most queues have nothing of, in one look.
-local plain = redis.call('EXISTS', Q .. 'cancel', Q .. 'history', Q .. 'side', Q .. 'place', Q .. 'limit') == 0
+local plain = redis.call('EXISTS', Q .. 'cancel', Q .. 'history', Q .. 'side', Q .. 'told', Q .. 'place', Q .. 'limit') == 0
 local asked = not plain and redis.call('EXISTS', Q .. 'cancel') == 1 and redis.call('SMISMEMBER', Q .. 'cancel', unpack(ids)) or {}
 
 local answers, seen, ours, done, other, stopped = {}, {}, {}, {}, {}, {}
@@ -35,7 +35,7 @@ if #stopped > 0 then redis.call('SREM', Q .. 'cancel', unpack(stopped)) end
 
 if #done > 0 then
   redis.call('HINCRBY', Q .. 'stats', 'succeeded', #done)
-  if not plain and redis.call('EXISTS', Q .. 'history', Q .. 'side') > 0 then
+  if not plain and redis.call('EXISTS', Q .. 'history', Q .. 'side', Q .. 'told') > 0 then
     for _, n in ipairs(done) do bury(ids[n], 'r', 'succeeded', leases[n]) end
   else
     -- Nothing of the queue has a past or options: the common case, in one command each.
