@@ -136,7 +136,7 @@ mod tests {
             (finished(0, 100, 8_900), fault(Cause::Killed, 0, 9_000, 9_000), true),
             (finished(0, 900, 17_000), fault(Cause::Stopped, 0, 1_000, 16_900), true),
             (finished(0, 900, 6_100), fault(Cause::Stopped, 0, 1_000, 6_000), false),
-            (finished(0, 900, 17_000), fault(Cause::Stopped, 0, 8_000, 30_000), false),
+            (finished(0, 900, 17_000), fault(Cause::Stopped, 0, 9_500, 30_000), false),
             (ran(0, 900, Some((End::Cut, 1_100))), fault(Cause::HandedBack, 0, 1_000, 1_200), true),
             (finished(0, 900, 1_100), fault(Cause::HandedBack, 0, 1_000, 1_200), false),
         ] {
