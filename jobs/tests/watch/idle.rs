@@ -119,3 +119,18 @@ async fn a_push_is_picked_up_in_the_time_of_a_few_commands() {
     assert!(pick < 60 * ping + Duration::from_millis(5), "a push is picked up after {pick:?}, a ping takes {ping:?}");
     worker.end().await;
 }
+
+#[tokio::test]
+async fn a_wait_on_a_server_with_nothing_to_do_ends_in_time() {
+    let Some(server) = RedisServer::start() else { return };
+    let queue = RedisQueue::open(&server.url(), "idle", Endings::Keep).await.expect("answers");
+    let mut late = Vec::new();
+    for n in 0..21 {
+        let (start, wait) = (Instant::now(), Duration::from_millis(130 + 7 * n));
+        queue.wait(&[deskhand_jobs::QueueName::default()], wait).await.expect("waits");
+        late.push(start.elapsed().saturating_sub(wait));
+    }
+    late.sort_unstable();
+    // Left to itself the server looks at its clock ten times a second.
+    assert!(late[10] < Duration::from_millis(20), "{late:?}");
+}

@@ -60,6 +60,12 @@ impl Server {
         self.client.get_multiplexed_async_connection_with_config(&config).await
     }
 
+    /// Gives it something to do; whether it does is found out by others.
+    pub(super) async fn nudge(&self) {
+        let mut manager = self.shared().manager;
+        drop(redis::cmd("PING").exec_async(&mut manager).await);
+    }
+
     /// Says whether it answers, over a new connection.
     pub(super) async fn answers(&self) -> bool {
         let Ok(mut connection) = brief_connection(&self.client).await else { return false };
