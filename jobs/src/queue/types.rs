@@ -123,6 +123,8 @@ pub struct Claim {
     pub next_due_ms: Option<u64>,
     /// The store does not believe this worker alive: it must stop what it runs and register as a new one.
     pub lost: bool,
+    /// A part of the store did not answer, and the worker may have been given jobs of which it does not hear.
+    pub unheard: bool,
 }
 
 /// A job that a worker has taken.
@@ -270,6 +272,8 @@ pub enum Settled {
     Applied,
     /// The lease was no longer the job's: nothing was changed.
     Stale,
+    /// The part of the store that has this job did not answer, unlike others: to be told again.
+    Unanswered,
 }
 
 /// The answer to a beat.
@@ -282,6 +286,11 @@ pub struct Beat {
     /// How long until the first lease of another worker runs out, unless that worker beats before; `None` if there is no
     /// other, or this one is lost.
     pub next_expiry_ms: Option<u64>,
+    /// Queues whose part of the store took this worker for dead, unlike others: it must stop the jobs it runs of these. It is
+    /// registered there anew.
+    pub lost_queues: Vec<QueueName>,
+    /// Queues whose part of the store did not answer, unlike others: its leases there were not renewed.
+    pub silent_queues: Vec<QueueName>,
 }
 
 /// The answer to a cancellation.

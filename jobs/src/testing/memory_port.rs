@@ -72,7 +72,7 @@ impl Queue for MemoryQueue {
         let first_ms = others.map(|(_, (_, expires_ms))| (expires_ms - world.now_ms) as u64).min();
         let next_expiry_ms = first_ms.filter(|_| !lost);
         self.bell.notify_one();
-        Ok(Beat { lost, rescued, next_expiry_ms })
+        Ok(Beat { lost, rescued, next_expiry_ms, ..Beat::default() })
     }
 
     async fn stops(&self, worker: WorkerId, _: &[QueueName]) -> Result<Vec<JobId>> {
@@ -95,7 +95,7 @@ impl Queue for MemoryQueue {
                 jobs.extend(world.claim(worker, queue, wanted));
             }
         }
-        Ok(Claim { jobs, next_due_ms: world.next_due_ms(queues), lost: false })
+        Ok(Claim { jobs, next_due_ms: world.next_due_ms(queues), ..Claim::default() })
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {

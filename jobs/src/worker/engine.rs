@@ -176,6 +176,9 @@ impl Engine {
                 self.outage.answered(Call::Claim);
                 self.health.contact();
                 self.feeding.claimed(&turn, &claim);
+                if claim.unheard {
+                    self.outage.doubt();
+                }
                 if claim.lost {
                     self.feeding.failed(); // no life without a pause
                     self.lost(life);
@@ -269,6 +272,10 @@ impl Engine {
         self.outage.answered(Call::Settle);
         self.settling.taken();
         for ((life, settlement), settled) in batch.into_iter().zip(answers) {
+            if settled == Settled::Unanswered {
+                self.settling.park((life, settlement));
+                continue;
+            }
             self.lives.discharge(life, settlement.id);
             let summary = &mut self.work.summary;
             match (settled, settlement.verdict) {
@@ -281,6 +288,7 @@ impl Engine {
                     figures::handed_back();
                 }
                 (Settled::Applied, _) => summary.finished += 1,
+                (Settled::Unanswered, _) => {}
             }
         }
         if let Some(hook) = &self.on_settled {
@@ -292,6 +300,7 @@ impl Engine {
         match news {
             News::Registered(life) => self.lives.has_registered(life),
             News::Lost(life) => self.lost(life),
+            News::Parted(life, queues) => self.parted(life, &queues),
         }
     }
 
@@ -305,6 +314,20 @@ impl Engine {
         let jobs = self.work.out.values().filter(|out| out.life == life).count();
         if self.lives.lose(life) {
             tracing::warn!(jobs, "the worker has lost its lease: its {jobs} jobs are stopped and it registers anew");
+        }
+    }
+
+    /// Stops the jobs of queues whose leases are lost while the others are not.
+    fn parted(&mut self, life: LifeNumber, queues: &[QueueName]) {
+        let theirs = |out: &&Out| out.life == life && queues.contains(&out.queue);
+        let jobs = self.work.out.values().filter(theirs).map(|out| out.rein.pull(Cause::Lost)).count();
+        if jobs > 0 {
+            let names = queues.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            tracing::warn!(
+                queues = names,
+                jobs,
+                "the worker has lost its lease of {names}: {jobs} jobs of it are stopped"
+            );
         }
     }
 

@@ -20,7 +20,8 @@ use super::config::Pace;
 use super::figures;
 use super::health::HealthHandle;
 use super::outage::{Call, Failure, Outage};
-use crate::id::JobId;
+use super::queue_leases::QueueLeases;
+use crate::id::{JobId, QueueName};
 use crate::queue::{Beat, Queue, WorkerInfo};
 
 /// So much later a lease has run out by every rounding.
@@ -45,10 +46,12 @@ pub(super) struct Life {
 }
 
 /// What the engine learns from a life.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum News {
     Registered(LifeNumber),
     Lost(LifeNumber),
+    /// The leases of some queues only.
+    Parted(LifeNumber, Vec<QueueName>),
 }
 
 /// What keeping a life takes.
@@ -97,6 +100,7 @@ async fn keep(care: Care, life: Arc<Life>) {
     let mut alive_until: Option<Instant> = None;
     let mut failures = 0;
     let mut relieved = false;
+    let mut leases = QueueLeases::default();
     loop {
         let sent = Instant::now();
         let next = match care.beat(&life, alive_until).await {
@@ -107,6 +111,13 @@ async fn keep(care: Care, life: Arc<Life>) {
                     care.tell(News::Registered(life.number));
                 }
                 Care::hear(&beat);
+                let parted = leases.note(&life.info.queues, &beat, sent, &care.pace);
+                if parted.back {
+                    care.outage.doubt();
+                }
+                if !parted.lost.is_empty() {
+                    care.tell(News::Parted(life.number, parted.lost));
+                }
                 if let Some(known) = life.known.get().filter(|_| !relieved) {
                     relieved = care.relieve(&life, known).await;
                 }
@@ -147,7 +158,8 @@ impl Care {
 
     /// How long until the next beat: sooner if another worker would be dead by then, whose jobs are to be taken back.
     fn rest(&self, life: &Life, beat: &Beat) -> Duration {
-        let rest = if life.busy.load(Ordering::Relaxed) { self.pace.beat } else { self.pace.idle_beat };
+        let wanted = life.busy.load(Ordering::Relaxed) || !beat.silent_queues.is_empty();
+        let rest = if wanted { self.pace.beat } else { self.pace.idle_beat };
         let expiry = beat.next_expiry_ms.map(|ms| Duration::from_millis(ms) + JUST_AFTER);
         expiry.map_or(rest, |expiry| rest.min(expiry.max(self.pace.beat / 10)))
     }

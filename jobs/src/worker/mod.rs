@@ -37,6 +37,7 @@ mod listening;
 mod lives;
 mod once;
 mod outage;
+mod queue_leases;
 mod queue_set;
 mod run;
 mod settling;

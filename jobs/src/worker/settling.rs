@@ -19,6 +19,10 @@ use crate::queue::{Queue, Report, Settled, Settlement};
 
 const LARGEST_BATCH: usize = 500;
 
+/// How long to wait before an outcome is told again to a part of the store that did not answer; others that come meanwhile wait as
+/// long.
+const PARKED: Duration = Duration::from_millis(100);
+
 /// An outcome and the life under which its job was claimed.
 pub(super) type Owed = (LifeNumber, Settlement);
 
@@ -38,6 +42,8 @@ pub(super) struct Settling {
     owed: VecDeque<Owed>,
     /// What owed jobs have told last. It is told before any batch, so before the ends of its jobs, behind which nobody hears it.
     rests: Vec<Report>,
+    /// What a part of the store did not answer while others did.
+    parked: VecDeque<Owed>,
     in_flight: usize,
     batch_limit: usize,
     failures: u32,
@@ -45,8 +51,18 @@ pub(super) struct Settling {
 
 impl Settling {
     pub(super) fn new(queue: Arc<dyn Queue>, outage: Arc<Outage>, pace: Pace) -> Self {
-        let (owed, rests) = (VecDeque::new(), Vec::new());
-        Self { slot: None, queue, outage, pace, owed, rests, in_flight: 0, batch_limit: LARGEST_BATCH, failures: 0 }
+        Self {
+            slot: None,
+            queue,
+            outage,
+            pace,
+            owed: VecDeque::new(),
+            rests: Vec::new(),
+            parked: VecDeque::new(),
+            in_flight: 0,
+            batch_limit: LARGEST_BATCH,
+            failures: 0,
+        }
     }
 
     /// Takes an outcome, and what its job has told last.
@@ -57,17 +73,28 @@ impl Settling {
 
     /// Returns how many outcomes the store has not taken yet.
     pub(super) fn len(&self) -> usize {
-        self.owed.len() + self.in_flight
+        self.owed.len() + self.parked.len() + self.in_flight
+    }
+
+    /// Keeps an outcome whose part of the store is away until there is nothing else to tell, so that it delays no other.
+    pub(super) fn park(&mut self, owed: Owed) {
+        self.parked.push_back(owed);
     }
 
     /// Sends the next batch, if there is one and none is under way.
     pub(super) fn start(&mut self) {
-        if self.slot.is_some() || self.owed.is_empty() {
+        if self.slot.is_some() {
             return;
         }
-        let batch: Vec<Owed> = self.owed.drain(..self.owed.len().min(self.batch_limit)).collect();
+        let again = self.owed.is_empty();
+        let next = if again { &mut self.parked } else { &mut self.owed };
+        let batch: Vec<Owed> = next.drain(..next.len().min(self.batch_limit)).collect();
+        if batch.is_empty() {
+            return;
+        }
         self.in_flight = batch.len();
         let pause = match self.failures {
+            0 if again => PARKED,
             0 => Duration::ZERO,
             failures => Duration::from_millis(self.pace.backoff.delay_ms(failures, rand::random())),
         };
@@ -143,6 +170,23 @@ mod tests {
         settling.start();
         let flushed = settling.slot.take().expect("started").await;
         flushed.batch
+    }
+
+    #[tokio::test]
+    async fn what_a_part_of_the_store_did_not_answer_is_kept_and_delays_no_other() {
+        let mut settling = Settling::new(Memory::new(), Pace::default());
+        settling.push(owed());
+        let mut batch = batch_of(&mut settling).await;
+        settling.taken();
+        let parked = batch.remove(0);
+        let id = parked.1.id;
+        settling.park(parked);
+        settling.push(owed());
+        assert_eq!(settling.len(), 2, "a worker that stops waits for both");
+        let batch = batch_of(&mut settling).await;
+        assert!(batch.len() == 1 && batch[0].1.id != id, "the other comes first");
+        settling.taken();
+        assert_eq!(batch_of(&mut settling).await[0].1.id, id);
     }
 
     #[tokio::test]

@@ -173,7 +173,7 @@ impl Parameters {
     }
 
     fn sentinel(&self) -> RedisConnectionInfo {
-        let mut login = RedisConnectionInfo::default();
+        let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
         if let Some(user) = &self.sentinel_user {
             login = login.set_username(user);
         }
@@ -221,7 +221,10 @@ fn server(
     if let Some(protocol) = protocol {
         url.query_pairs_mut().append_pair("protocol", protocol);
     }
-    url.into_connection_info().ok()
+    let server = url.into_connection_info().ok()?;
+    // It would announce the library with a command that a user may not have.
+    let login = server.redis_settings().clone().set_skip_set_lib_name();
+    Some(server.set_redis_settings(login))
 }
 
 /// Reads `host`, `host:port` or `[ipv6]:port`.

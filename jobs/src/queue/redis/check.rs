@@ -13,7 +13,7 @@ use crate::queue::{Error, Health, Result};
 
 /// What a user of the server is to be allowed beside its keys; jobs/README.md says the same. `CONFIG GET` is only for the report.
 const RULE: &str = "+@hash +@list +@set +@sortedset +@string -sort -sort_ro +evalsha +script|load +exists +del \
-                    +pexpire +persist +time +ping +select +client|setinfo +info +config|get +cluster|slots";
+                    +pexpire +persist +time +ping +select +info +config|get +cluster|slots";
 
 /// The commands that scripts and this client send with a key, and how a user may load scripts.
 const COMMANDS: &str = "BZPOPMIN DEL EXISTS GET HDEL HEXISTS HGET HGETALL HINCRBY HKEYS HLEN HMGET HSCAN HSET HSETNX LLEN \

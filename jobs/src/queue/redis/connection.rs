@@ -28,6 +28,16 @@ pub(super) struct Connection {
     skew_ms: AtomicI64,
 }
 
+/// The reason of a failure before anything was sent.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unsent(String);
+
+/// Says whether a call that failed may have been done all the same.
+pub(super) fn may_be_done(error: &Error) -> bool {
+    matches!(error, Error::Unavailable { source, .. } if !source.is::<Unsent>())
+}
+
 /// A connection that nobody shares, and its server.
 pub(super) struct Blocking {
     pub(super) server: Arc<Server>,
@@ -104,9 +114,6 @@ impl Connection {
     ) -> Result<T> {
         let key = self.key(queue, "");
         let mut call = script.key(key.as_str());
-        // Never there, as the first is not. With two such keys a cluster refuses the script while it moves the slot of the queue
-        // to another master, and a script must not see a part of a queue.
-        call.key(self.key(queue, "whole"));
         call.arg(self.skew_ms.load(Ordering::Relaxed));
         call.arg(self.endings_text());
         for argument in arguments {
@@ -183,7 +190,12 @@ impl Connection {
     }
 
     pub(super) fn away(&self, message: String) -> Error {
-        Error::Unavailable { store: self.store.clone(), source: message.into() }
+        Error::Unavailable { store: self.store.clone(), source: Box::new(Unsent(message)) }
+    }
+
+    /// Says whether an error is the business of one master only, while the others may answer.
+    pub(super) fn is_partial(&self, error: &Error) -> bool {
+        self.is_spread() && matches!(error, Error::Unavailable { .. })
     }
 
     pub(super) fn unreadable(&self, message: impl Into<String>) -> Error {

@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(way(&server(ServerErrorKind::ClusterDown, "")), Way::Lost);
         assert_eq!(way(&std::io::Error::from(std::io::ErrorKind::TimedOut).into()), Way::Lost);
         assert_eq!(way(&std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()), Way::Lost);
-        // While a slot moves, its queues wait.
+        // While a slot moves, its queues wait: where ASK points to there is only a part of them.
         assert_eq!(way(&server(ServerErrorKind::TryAgain, "")), Way::Here);
         assert_eq!(way(&server(ServerErrorKind::Ask, "5 h:1")), Way::Here);
     }

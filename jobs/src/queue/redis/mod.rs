@@ -23,6 +23,7 @@ mod failure;
 mod limits;
 mod list;
 mod look;
+mod presence;
 mod read;
 mod scripts;
 mod server;

@@ -1,7 +1,9 @@
 //! What can be looked at: jobs, queues, workers, endings.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::atomic::Ordering;
+use std::sync::{MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use redis::Value;
@@ -29,19 +31,43 @@ type Scan = (u64, Vec<(Vec<u8>, Vec<u8>)>);
 impl RedisQueue {
     pub(super) async fn queue_names(&self) -> Result<Vec<QueueName>> {
         let registry = self.connection.registry_key();
-        let names: Vec<String> = self.connection.command(redis::cmd("SMEMBERS").arg(registry)).await?;
+        let names: Vec<String> = match self.connection.command(redis::cmd("SMEMBERS").arg(registry)).await {
+            Ok(names) => names,
+            // Of several masters one has the list; what it said last serves until it is back.
+            Err(error) if self.connection.is_partial(&error) && !self.listed().is_empty() => {
+                return Ok(self.listed().clone());
+            }
+            Err(error) => return Err(error),
+        };
         let mut names: Vec<QueueName> = names.into_iter().filter_map(|name| QueueName::new(name).ok()).collect();
         names.sort();
+        self.listed().clone_from(&names);
         Ok(names)
     }
 
-    pub(super) async fn find_job(&self, id: JobId) -> Result<Option<JobRecord>> {
+    fn listed(&self) -> MutexGuard<'_, Vec<QueueName>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks one queue after the other until one answers with something. A master that is away matters only if no other has it.
+    pub(super) async fn search<T, F>(&self, ask: impl Fn(QueueName) -> F) -> Result<Option<T>>
+    where
+        F: Future<Output = Result<Option<T>>>,
+    {
+        let mut failure = None;
         for queue in self.queue_names().await? {
-            if let Some(record) = self.read_jobs(&queue, &[id]).await?.pop().flatten() {
-                return Ok(Some(record));
+            match ask(queue).await {
+                Ok(None) => {}
+                Ok(found) => return Ok(found),
+                Err(error) if self.connection.is_partial(&error) => failure = failure.or(Some(error)),
+                Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        failure.map_or(Ok(None), Err)
+    }
+
+    pub(super) async fn find_job(&self, id: JobId) -> Result<Option<JobRecord>> {
+        self.search(|queue| async move { Ok(self.read_jobs(&queue, &[id]).await?.pop().flatten()) }).await
     }
 
     pub(super) async fn known_ids(&self, ids: &[JobId]) -> Result<Vec<JobId>> {
@@ -179,13 +205,26 @@ impl RedisQueue {
         // Another queue first each time: one that ends more jobs than anybody fetches must not hide the others.
         let first = self.turn.fetch_add(1, Ordering::Relaxed) % queues.len().max(1);
         queues.rotate_left(first);
+        let mut failure = None;
         for queue in queues {
-            for (id, text) in self.scan_endings(&queue, limit - endings.len()).await? {
+            let records = match self.scan_endings(&queue, limit - endings.len()).await {
+                Ok(records) => records,
+                // Those of the others are not held up.
+                Err(error) if self.connection.is_partial(&error) => {
+                    failure = failure.or(Some(error));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            for (id, text) in records {
                 endings.push(self.read_ending(self.read_id(&id)?, &queue, &text)?);
             }
             endings.truncate(limit);
         }
-        Ok(endings)
+        match failure {
+            Some(error) if endings.is_empty() => Err(error),
+            _ => Ok(endings),
+        }
     }
 
     /// Reads records of endings until there are at least `enough` or no more.

@@ -7,25 +7,23 @@ use crate::queue::{Cancelled, Result};
 
 impl RedisQueue {
     pub(super) async fn cancel_job(&self, id: JobId) -> Result<Cancelled> {
-        for queue in self.queue_names().await? {
+        let ask = |queue: QueueName| async move {
             let answer: String = self.connection.call(&scripts::cancel, &queue, [id.as_bytes()]).await?;
-            match answer.as_str() {
-                "ended" => return Ok(Cancelled::Ended),
-                "asked" => return Ok(Cancelled::Asked),
-                "already" => return Ok(Cancelled::AlreadyEnded),
-                _ => {}
-            }
-        }
-        Ok(Cancelled::Unknown)
+            Ok(match answer.as_str() {
+                "ended" => Some(Cancelled::Ended),
+                "asked" => Some(Cancelled::Asked),
+                "already" => Some(Cancelled::AlreadyEnded),
+                _ => None,
+            })
+        };
+        Ok(self.search(ask).await?.unwrap_or(Cancelled::Unknown))
     }
 
     pub(super) async fn retry_job(&self, id: JobId) -> Result<bool> {
-        for queue in self.queue_names().await? {
-            if self.connection.call::<bool>(&scripts::retry, &queue, [id.as_bytes()]).await? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let ask = |queue: QueueName| async move {
+            Ok(self.connection.call::<bool>(&scripts::retry, &queue, [id.as_bytes()]).await?.then_some(()))
+        };
+        Ok(self.search(ask).await?.is_some())
     }
 
     pub(super) async fn set_paused(&self, queue: &QueueName, paused: bool) -> Result<()> {

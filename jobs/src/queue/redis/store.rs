@@ -1,5 +1,7 @@
 //! The store as the port sees it: which duty is in which file.
 
+use std::collections::HashSet;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
@@ -22,6 +24,10 @@ pub struct RedisQueue {
     pub(super) waiter: Waiter,
     /// Counts the fetches of endings, so that queues take turns.
     pub(super) turn: AtomicUsize,
+    /// The list of queues as it was read last.
+    pub(super) listed: Mutex<Vec<QueueName>>,
+    /// Queues that are not in the list of queues yet, because the master that has it was away.
+    pub(super) unlisted: Mutex<HashSet<QueueName>>,
 }
 
 impl RedisQueue {
@@ -41,7 +47,13 @@ impl RedisQueue {
     pub async fn open(url: &str, prefix: &str, endings: Endings) -> Result<Self> {
         let connection = Connection::open(url, prefix, endings).await?;
         connection.check().await?;
-        Ok(Self { connection, waiter: Waiter::default(), turn: AtomicUsize::new(0) })
+        Ok(Self {
+            connection,
+            waiter: Waiter::default(),
+            turn: AtomicUsize::new(0),
+            listed: Mutex::default(),
+            unlisted: Mutex::default(),
+        })
     }
 
     /// For tests: moves what this client takes for the server's time.
@@ -82,17 +94,11 @@ impl Queue for RedisQueue {
     }
 
     async fn leave(&self, worker: WorkerId, queues: &[QueueName]) -> Result<()> {
-        for queue in queues {
-            self.take_back(worker, queue, "leaves", &[]).await?;
-        }
-        Ok(())
+        self.take_back_all(worker, queues, "leaves", &[]).await
     }
 
     async fn hand_back_others(&self, worker: WorkerId, queues: &[QueueName], known: &[JobId]) -> Result<()> {
-        for queue in queues {
-            self.take_back(worker, queue, "lives", known).await?;
-        }
-        Ok(())
+        self.take_back_all(worker, queues, "lives", known).await
     }
 
     async fn wait(&self, queues: &[QueueName], max_wait: Duration) -> Result<()> {

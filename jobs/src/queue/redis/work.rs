@@ -1,9 +1,10 @@
 //! What producers and workers do: push, beat, claim, settle, rescue.
 
 use bytes::Bytes;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join;
 use redis::Value;
 
+use super::connection::may_be_done;
 use super::limits::limits_text;
 use super::scripts;
 use super::store::RedisQueue;
@@ -13,8 +14,7 @@ use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::options::{OnConflict, Options, Priority, UniqueUntil};
 use crate::queue::{
-    BatchTotals, Beat, Claim, Claimed, History, LEASE, Lease, LogLine, MAX_RECOVERIES, Progress, Pushed, Refusal,
-    Result, Settled, Settlement, Verdict, WorkerInfo,
+    BatchTotals, Claim, Claimed, History, Lease, LogLine, Progress, Pushed, Refusal, Result, Settled, Settlement, Verdict,
 };
 
 /// The most jobs that one script call handles. Bounds how long the server is busy with one call, and stays far from the number of
@@ -26,12 +26,25 @@ const REPLACING: usize = 25;
 /// How often one claim looks on if it met only jobs whose groups may not start one. Each look puts 500 of them aside for good.
 const LOOKS: usize = 20;
 
+/// How soon to ask a queue again that has not answered while others have.
+const LOOK_AGAIN_MS: u64 = 1_000;
+
 impl RedisQueue {
     pub(super) async fn push_jobs(&self, jobs: &[Envelope]) -> Result<Vec<Pushed>> {
         let mut answers = vec![Pushed::Duplicate; jobs.len()];
+        let mut failure = None;
         for (queue, places) in by_queue(jobs, |job| &job.options.queue) {
             // Side by side, which costs no time. Should only the jobs get through, the caller is told of a failure and comes again.
-            let ((), values) = try_join(self.register_queue(&queue), self.push_to(&queue, jobs, &places)).await?;
+            let pushed = try_join(self.register_queue(&queue), self.push_to(&queue, jobs, &places)).await;
+            let values = match pushed {
+                Ok(((), values)) => values,
+                // The caller comes again with all; until then the other queues have theirs.
+                Err(error) if self.connection.is_partial(&error) => {
+                    failure = failure.or(Some(error));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             for (place, value) in places.into_iter().zip(values) {
                 answers[place] = match value {
                     Value::Int(0) => Pushed::Created,
@@ -44,7 +57,7 @@ impl RedisQueue {
                 };
             }
         }
-        Ok(answers)
+        failure.map_or(Ok(answers), Err)
     }
 
     fn read_old(&self, answer: &[Value]) -> Result<JobId> {
@@ -69,67 +82,9 @@ impl RedisQueue {
         Ok(answers)
     }
 
-    pub(super) async fn beat_all(&self, worker: &WorkerInfo, register: bool) -> Result<Beat> {
-        let mut beat = Beat::default();
-        let info = if register { serde_json::to_string(worker).unwrap_or_default() } else { String::new() };
-        let arguments = [worker.id.to_string(), LEASE.as_millis().to_string(), info];
-        for queue in &worker.queues {
-            if register {
-                self.register_queue(queue).await?;
-            }
-            let (lost, dead, next_expiry_ms): (u8, Vec<String>, i64) =
-                self.connection.call(&scripts::beat, queue, &arguments).await?;
-            beat.lost |= lost == 1;
-            let next_expiry_ms = u64::try_from(next_expiry_ms).ok();
-            beat.next_expiry_ms = [beat.next_expiry_ms, next_expiry_ms].into_iter().flatten().min();
-            for dead in dead {
-                let dead = dead.parse().map_err(|_| self.connection.unreadable(format!("worker {dead:?}")))?;
-                beat.rescued += self.take_back(dead, queue, "dead", &[]).await?;
-            }
-        }
-        Ok(beat)
-    }
-
-    pub(super) async fn asked_to_stop(&self, worker: WorkerId, queues: &[QueueName]) -> Result<Vec<JobId>> {
-        let worker = [worker.to_string()];
-        let asked = queues.iter().map(|queue| self.connection.call::<Vec<Vec<u8>>>(&scripts::stops, queue, &worker));
-        let asked = try_join_all(asked).await?;
-        asked.iter().flatten().map(|id| self.read_id(id)).collect()
-    }
-
-    /// Takes back what a worker has of a queue, but what it keeps; `why` is a word of the script.
-    pub(super) async fn take_back(
-        &self,
-        worker: WorkerId,
-        queue: &QueueName,
-        why: &str,
-        kept: &[JobId],
-    ) -> Result<usize> {
-        // The number of workers in front makes no difference.
-        let poison = Fingerprint::of("1 workers died while running this job");
-        let mut taken = 0;
-        let mut cursor = "0".to_owned();
-        loop {
-            let (worker, recoveries) = (worker.to_string(), MAX_RECOVERIES.to_string());
-            let fixed = [
-                worker.as_bytes(),
-                cursor.as_bytes(),
-                why.as_bytes(),
-                recoveries.as_bytes(),
-                poison.as_str().as_bytes(),
-            ];
-            let arguments = fixed.into_iter().chain(kept.iter().map(|id| &id.as_bytes()[..]));
-            let part: (String, usize) = self.connection.call(&scripts::rescue, queue, arguments).await?;
-            taken += part.1;
-            cursor = part.0;
-            if cursor == "0" {
-                return Ok(taken);
-            }
-        }
-    }
-
     pub(super) async fn claim_from(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim> {
         let mut claim = Claim::default();
+        let (mut lost, mut failure, mut answered) = (false, None, false);
         for queue in queues {
             let wanted = (limit - claim.jobs.len()).min(BATCH);
             if wanted == 0 {
@@ -143,18 +98,48 @@ impl RedisQueue {
             }
             self.waiter.looked_into(queue);
             let arguments = [worker.to_string(), wanted.to_string()];
-            let mut part = Claim::default();
-            for _ in 0..LOOKS {
-                let reply: Vec<Value> = self.connection.call(&scripts::claim, queue, &arguments).await?;
-                let more = reply.first() == Some(&Value::Int(1));
-                part = self.read_claim(queue, reply)?;
-                if !more || !part.jobs.is_empty() {
-                    break;
+            let part = match self.claim_one(queue, &arguments).await {
+                Ok(part) => part,
+                Err(error) if self.connection.is_partial(&error) => {
+                    claim.unheard |= may_be_done(&error);
+                    failure = failure.or(Some(error));
+                    continue;
                 }
-            }
-            claim.lost |= part.lost;
+                // Jobs are in hand: they must not be lost with the answer of another queue.
+                Err(error) if !claim.jobs.is_empty() => {
+                    claim.unheard |= may_be_done(&error);
+                    return Ok(claim);
+                }
+                Err(error) => return Err(error),
+            };
+            lost |= part.lost;
+            answered |= !part.lost;
             claim.next_due_ms = [claim.next_due_ms, part.next_due_ms].into_iter().flatten().min();
             claim.jobs.extend(part.jobs);
+        }
+        let failed = failure.is_some();
+        if let Some(error) = failure.filter(|_| !lost && !answered) {
+            return Err(error);
+        }
+        // A master that has forgotten this worker, unlike others, tells the next beat.
+        let forgotten = lost && answered && self.connection.is_spread();
+        claim.lost = lost && !forgotten;
+        if failed || forgotten {
+            // Somebody has to find out when it gives jobs again.
+            claim.next_due_ms = Some(claim.next_due_ms.unwrap_or(LOOK_AGAIN_MS).min(LOOK_AGAIN_MS));
+        }
+        Ok(claim)
+    }
+
+    async fn claim_one(&self, queue: &QueueName, arguments: &[String]) -> Result<Claim> {
+        let mut claim = Claim::default();
+        for _ in 0..LOOKS {
+            let reply: Vec<Value> = self.connection.call(&scripts::claim, queue, arguments).await?;
+            let more = reply.first() == Some(&Value::Int(1));
+            claim = self.read_claim(queue, reply)?;
+            if !more || !claim.jobs.is_empty() {
+                break;
+            }
         }
         Ok(claim)
     }
@@ -183,11 +168,11 @@ impl RedisQueue {
                 claimed_at_ms,
             });
         }
-        Ok(Claim { jobs, next_due_ms: u64::try_from(next_due).ok(), lost: false })
+        Ok(Claim { jobs, next_due_ms: u64::try_from(next_due).ok(), ..Claim::default() })
     }
 
     pub(super) async fn settle_all(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {
-        let mut answers = vec![Settled::Stale; settlements.len()];
+        let mut answers = vec![Settled::Unanswered; settlements.len()];
         for (queue, places) in by_queue(settlements, |settlement| &settlement.queue) {
             for places in places.chunks(BATCH) {
                 let mut arguments = Vec::with_capacity(places.len() * 3);
@@ -196,24 +181,17 @@ impl RedisQueue {
                     arguments.push(settlement.lease.0.as_bytes().to_vec());
                     arguments.push(verdict_text(&settlement.verdict).into_bytes());
                 }
-                let values: Vec<u8> = self.connection.call(&scripts::settle, &queue, &arguments).await?;
+                let values: Vec<u8> = match self.connection.call(&scripts::settle, &queue, &arguments).await {
+                    Ok(values) => values,
+                    Err(error) if self.connection.is_partial(&error) => continue,
+                    Err(error) => return Err(error),
+                };
                 for (&place, value) in places.iter().zip(values) {
                     answers[place] = if value == 1 { Settled::Applied } else { Settled::Stale };
                 }
             }
         }
         Ok(answers)
-    }
-
-    /// Puts a queue into the registry. Each time anew: a server that was emptied has forgotten what this process has said before.
-    pub(super) async fn register_queue(&self, queue: &QueueName) -> Result<()> {
-        let registry = self.connection.registry_key();
-        // Asked first, because a server without memory lets nobody add, but a worker must be able to come and drain it.
-        let known: bool = self.connection.command(redis::cmd("SISMEMBER").arg(&registry).arg(queue.as_str())).await?;
-        if known {
-            return Ok(());
-        }
-        self.connection.command(redis::cmd("SADD").arg(&registry).arg(queue.as_str())).await
     }
 
     pub(super) fn read_id(&self, bytes: &[u8]) -> Result<JobId> {

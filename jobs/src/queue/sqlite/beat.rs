@@ -32,7 +32,7 @@ impl SqliteQueue {
         let next_expiry_ms = if known { change.next_expiry_ms(&id).await? } else { None };
         change.commit().await?;
         self.bells.ring(&queues);
-        Ok(Beat { lost: !known, rescued, next_expiry_ms })
+        Ok(Beat { lost: !known, rescued, next_expiry_ms, ..Beat::default() })
     }
 
     pub(super) async fn asked_to_stop(&self, worker: WorkerId) -> Result<Vec<JobId>> {
@@ -155,7 +155,7 @@ mod tests {
 
         let other = worker();
         let beat = fixture.store.beat(&other, true).await.expect("beats");
-        assert_eq!(beat, Beat { lost: false, rescued: 2, next_expiry_ms: None });
+        assert_eq!(beat, Beat { rescued: 2, ..Beat::default() });
         assert_eq!(fixture.store.workers().await.expect("reads"), std::slice::from_ref(&other));
         let stale = fixture.store.settle(&[settlement(&lost[0], Verdict::Succeeded)]).await.expect("settles");
         assert_eq!(stale, [Settled::Stale]);

@@ -120,7 +120,7 @@ impl Queue for Memory {
             inner.alive.insert(worker.id);
             inner.registered.push(worker.id);
         }
-        Ok(Beat { lost: !inner.alive.contains(&worker.id), rescued: 0, next_expiry_ms: None })
+        Ok(Beat { lost: !inner.alive.contains(&worker.id), ..Beat::default() })
     }
 
     async fn stops(&self, worker: WorkerId, _: &[QueueName]) -> Result<Vec<JobId>> {
@@ -157,7 +157,7 @@ impl Queue for Memory {
         if !jobs.is_empty() && self.swallow_claim.swap(false, Ordering::SeqCst) {
             return Err(Error::Unavailable { store: "memory".to_owned(), source: "the answer got lost".into() });
         }
-        Ok(Claim { jobs, next_due_ms: None, lost: false })
+        Ok(Claim { jobs, next_due_ms: None, ..Claim::default() })
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {

@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  the queue's prefix, such as "deskhand:{q:mail}:". Every key of the queue is the prefix and a word, so that all share
 --          one hash tag and a script never leaves its slot.
--- KEYS[2]  a second key that never exists: with two, a cluster refuses the script while it moves the slot
+--          Nothing is ever stored under the prefix alone: therefore a cluster that moves the slot refuses the script on its old
+--          master (ASK, which nobody follows), so that no script sees a part of a queue.
 -- ARGV[1]  milliseconds to add to the server's clock; 0 outside tests
 -- ARGV[2]  what becomes of ended jobs: "0" dropped, "1" the record is kept until it is fetched, "count:age" retained, at most so
 --          many and for so many milliseconds
