@@ -6,4 +6,5 @@ mod faults;
 mod fixtures;
 mod model;
 mod processes;
+mod topology;
 mod watch;

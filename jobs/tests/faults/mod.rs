@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use deskhand_jobs::queue::Queue;
-use deskhand_jobs::worker::{Config, Summary, Worker};
-use deskhand_jobs::{Envelope, Job, Options, Outcome, Registry, Run, outcome};
+use deskhand_jobs::worker::{Config, QueueSet, Summary, Worker};
+use deskhand_jobs::{Envelope, Job, Options, Outcome, QueueName, Registry, Run, outcome};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +27,11 @@ pub(crate) struct Runs(Arc<Mutex<BTreeMap<u32, u32>>>);
 impl Runs {
     pub(crate) fn distinct(&self) -> usize {
         self.0.lock().expect("no test panics under this lock").len()
+    }
+
+    /// How often a job of this number ran to its end.
+    pub(crate) fn of(&self, n: u32) -> u32 {
+        self.0.lock().expect("no test panics under this lock").get(&n).copied().unwrap_or_default()
     }
 }
 
@@ -78,11 +83,17 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(queue: Arc<dyn Queue>, runs: &Runs) -> Self {
+        Self::serve(queue, runs, [QueueName::default()])
+    }
+
+    pub(crate) fn serve(queue: Arc<dyn Queue>, runs: &Runs, names: impl IntoIterator<Item = QueueName>) -> Self {
         let mut registry = Registry::new();
         registry.add::<Count>(runs.clone()).expect("one handler");
         registry.add::<Explode>(()).expect("one handler");
         let stop = CancellationToken::new();
-        let worker = Worker::new(queue, registry, Config { concurrency: 8, ..Config::default() });
+        let queues = QueueSet::ordered(names).expect("different names");
+        let config = Config { concurrency: 8, queues, ..Config::default() };
+        let worker = Worker::new(queue, registry, config);
         Self { task: tokio::spawn(worker.run(stop.clone())), stop }
     }
 

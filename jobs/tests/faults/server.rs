@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct RedisServer {
     port: u16,
     directory: tempfile::TempDir,
-    settings: Vec<&'static str>,
+    settings: Vec<String>,
     child: Child,
 }
 
@@ -17,22 +17,24 @@ impl RedisServer {
     }
 
     /// As [`RedisServer::start`], with settings of its own, such as `--appendfsync`, `everysec`.
-    pub(crate) fn start_with(settings: &[&'static str]) -> Option<Self> {
+    pub(crate) fn start_with(settings: &[&str]) -> Option<Self> {
         if std::env::var("TEST_ONLY").as_deref() == Ok("sqlite") {
             return None;
         }
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
+        let port = free_port();
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let child = launch(port, directory.path(), settings);
-        let server = Self { port, directory, settings: settings.to_vec(), child };
+        let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+        let child = launch(port, directory.path(), &settings);
+        let server = Self { port, directory, settings, child };
         server.wait();
         Some(server)
     }
 
+    /// Returns the address, with the password if the settings have one.
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        let password = self.settings.iter().skip_while(|word| *word != "--requirepass").nth(1);
+        let login = password.map(|password| format!(":{password}@")).unwrap_or_default();
+        format!("redis://{login}127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -44,16 +46,20 @@ impl RedisServer {
         self.ask::<redis::Value>(words).await;
     }
 
-    /// Gives it an order and returns what it says.
+    /// Asks it something.
     pub(crate) async fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        self.try_ask(words).await.expect("it answers")
+    }
+
+    /// Asks it something while it may be busy with itself.
+    pub(crate) async fn try_ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
         let client = redis::Client::open(self.url()).expect("a valid address");
         // Some orders take their time.
         let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(30)));
-        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
-        let mut connection = connection.expect("it answers");
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let mut order = redis::cmd(words[0]);
         order.arg(&words[1..]);
-        order.query_async(&mut connection).await.expect("it obeys")
+        order.query_async(&mut connection).await
     }
 
     /// Ends the server as a power cut would.
@@ -96,7 +102,13 @@ impl Drop for RedisServer {
     }
 }
 
-fn launch(port: u16, directory: &std::path::Path, settings: &[&str]) -> Child {
+/// Finds a port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+fn launch(port: u16, directory: &std::path::Path, settings: &[String]) -> Child {
     Command::new("redis-server")
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "yes"])
         .args(["--appendfsync", "always", "--dir"])
