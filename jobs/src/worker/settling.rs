@@ -174,14 +174,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_part_of_the_store_did_not_answer_is_kept_and_delays_no_other() {
-        let mut settling = Settling::new(Memory::new(), Pace::default());
-        settling.push(owed());
+        let mut settling = Settling::new(Memory::new(), Arc::default(), Pace::default());
+        settling.push(owed(), None);
         let mut batch = batch_of(&mut settling).await;
         settling.taken();
         let parked = batch.remove(0);
         let id = parked.1.id;
         settling.park(parked);
-        settling.push(owed());
+        settling.push(owed(), None);
         assert_eq!(settling.len(), 2, "a worker that stops waits for both");
         let batch = batch_of(&mut settling).await;
         assert!(batch.len() == 1 && batch[0].1.id != id, "the other comes first");

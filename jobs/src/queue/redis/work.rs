@@ -14,7 +14,8 @@ use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::options::{OnConflict, Options, Priority, UniqueUntil};
 use crate::queue::{
-    BatchTotals, Claim, Claimed, History, Lease, LogLine, Progress, Pushed, Refusal, Result, Settled, Settlement, Verdict,
+    BatchTotals, Claim, Claimed, History, Lease, LogLine, Progress, Pushed, Refusal, Result, Settled, Settlement,
+    Verdict,
 };
 
 /// The most jobs that one script call handles. Bounds how long the server is busy with one call, and stays far from the number of
