@@ -80,7 +80,7 @@ pub(super) async fn show(State(app): State<App>) -> Response {
     let up = matches!(answer, Ok(Ok(_)));
     if let Ok(Ok((queues, workers))) = answer {
         for queue in &queues {
-            figures::set(queue);
+            figures::set(queue, app.clock.now().timestamp_millis());
             let desired = desired(&app, queue, &workers);
             metrics::gauge!(DESIRED, "queue" => queue.name.to_string()).set(desired as f64);
         }

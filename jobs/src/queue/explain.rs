@@ -223,6 +223,7 @@ mod tests {
             succeeded_total: 0,
             failed_total: 0,
             recovered_total: 0,
+            oldest_ready_at_ms: None,
         }
     }
 

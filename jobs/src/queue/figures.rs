@@ -5,6 +5,7 @@ use metrics::{counter, describe_counter, describe_gauge, gauge};
 use super::QueueInfo;
 
 const JOBS: &str = "deskhand_queue_jobs";
+const OLDEST: &str = "deskhand_queue_oldest_ready_seconds";
 const PAUSED: &str = "deskhand_queue_paused";
 
 type Total = fn(&QueueInfo) -> u64;
@@ -20,14 +21,19 @@ const TOTALS: [(&str, Total, &str); 4] = [
 /// Describes the figures to the recorder of this process.
 pub fn describe() {
     describe_gauge!(JOBS, "Jobs in the queue, by queue and state");
+    describe_gauge!(
+        OLDEST,
+        metrics::Unit::Seconds,
+        "How long the oldest of the jobs that come next is ready; 0 if none is"
+    );
     describe_gauge!(PAUSED, "1 if the queue hands out nothing");
     for (name, _, meaning) in TOTALS {
         describe_counter!(name, meaning);
     }
 }
 
-/// Sets the figures of a queue to what was just read of it.
-pub fn set(queue: &QueueInfo) {
+/// Sets the figures of a queue to what was just read of it, at an instant in milliseconds since 1970.
+pub fn set(queue: &QueueInfo, now_ms: i64) {
     let name = queue.name.to_string();
     for (state, jobs) in
         [("ready", queue.ready), ("scheduled", queue.scheduled), ("running", queue.running), ("dead", queue.dead)]
@@ -37,5 +43,8 @@ pub fn set(queue: &QueueInfo) {
     for (total, of, _) in TOTALS {
         counter!(total, "queue" => name.clone()).absolute(of(queue));
     }
+    // The clock of whoever reads against that of the store or of the enqueuer: never less than nothing.
+    let age_ms = queue.oldest_ready_at_ms.map_or(0, |since_ms| now_ms.saturating_sub(since_ms).max(0));
+    gauge!(OLDEST, "queue" => name.clone()).set(age_ms as f64 / 1_000.0);
     gauge!(PAUSED, "queue" => name).set(f64::from(u8::from(queue.paused)));
 }

@@ -119,12 +119,23 @@ pub struct Lease(pub(crate) std::sync::Arc<str>);
 pub struct Claim {
     /// The jobs, in the order in which they should start.
     pub jobs: Vec<Claimed>,
+    /// How late the jobs were found that became ready by this claim, because they were due.
+    pub late: Vec<Late>,
     /// How long until the next scheduled job of these queues is due; `None` if there is none.
     pub next_due_ms: Option<u64>,
     /// The store does not believe this worker alive: it must stop what it runs and register as a new one.
     pub lost: bool,
     /// A part of the store did not answer, and the worker may have been given jobs of which it does not hear.
     pub unheard: bool,
+}
+
+/// How late due jobs of a queue were found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Late {
+    /// The queue.
+    pub queue: QueueName,
+    /// For each job, the milliseconds since it was due.
+    pub ms: Vec<u64>,
 }
 
 /// A job that a worker has taken.
@@ -332,6 +343,9 @@ pub struct QueueInfo {
     pub concurrency: Option<u32>,
     /// Jobs that wait for a worker.
     pub ready: u64,
+    /// Since when the job waits that waits longest of those that come next, one of each priority, limited or not, by the store's clock; of a job that
+    /// was ready when it was pushed, the time in its id. `None` if none is ready.
+    pub oldest_ready_at_ms: Option<i64>,
     /// Jobs that wait for their time.
     pub scheduled: u64,
     /// Jobs that a worker has.

@@ -12,8 +12,11 @@ use crate::queue::{Claimed, GroupInfo, Lease, State};
 type Running = BTreeMap<GroupKey, u64>;
 
 impl World {
-    /// Makes due jobs ready, in the order of their time.
-    fn promote(&mut self, queue: &QueueName) {
+    /// Makes due jobs ready, in the order of their time, if any may start; returns how late they are.
+    pub(super) fn promote(&mut self, queue: &QueueName) -> Vec<u64> {
+        if self.room(queue) == 0 {
+            return Vec::new();
+        }
         let now_ms = self.now_ms;
         let mut due: Vec<(i64, JobId)> = self
             .rows
@@ -22,9 +25,10 @@ impl World {
             .map(|(id, row)| (row.run_at_ms, *id))
             .collect();
         due.sort_unstable();
-        for (_, id) in due {
-            self.ready(id, false);
+        for (_, id) in &due {
+            self.ready(*id, false);
         }
+        due.into_iter().map(|(due_ms, _)| (now_ms - due_ms) as u64).collect()
     }
 
     pub(super) fn claim(&mut self, worker: WorkerId, queue: &QueueName, limit: usize) -> Vec<Claimed> {
@@ -32,7 +36,6 @@ impl World {
         if room == 0 {
             return Vec::new();
         }
-        self.promote(queue);
         let number = self.last_place();
         let lease = Lease(format!("{worker}:{number}:{}", self.now_ms).into());
         let mut running = self.running_by_group(queue);

@@ -133,6 +133,8 @@ pub(super) struct Row {
     /// The place in line while it is ready; the least is the first.
     pub(super) place: i64,
     pub(super) run_at_ms: i64,
+    /// Since when it is ready, if it was not when it was pushed.
+    pub(super) ready_since_ms: Option<i64>,
     pub(super) lease: Option<Lease>,
     pub(super) running: Option<(WorkerId, i64)>,
     pub(super) asked_to_stop: bool,
@@ -164,6 +166,7 @@ impl World {
             state: if due_ms.is_some() { State::Scheduled } else { State::Ready },
             place,
             run_at_ms: due_ms.unwrap_or_default(),
+            ready_since_ms: None,
             lease: None,
             running: None,
             asked_to_stop: false,
@@ -278,8 +281,11 @@ impl World {
 
     /// Makes a job ready: where it stood before it was claimed, or behind all others of its priority.
     pub(super) fn ready(&mut self, id: JobId, where_it_stood: bool) {
-        let last = self.last_place();
+        let (last, now_ms) = (self.last_place(), self.now_ms);
         if let Some(row) = self.rows.get_mut(&id) {
+            // A scheduled job is ready since it was due, whenever somebody finds that.
+            let due_ms = if row.state == State::Scheduled { row.run_at_ms.min(now_ms) } else { now_ms };
+            row.ready_since_ms = Some(due_ms);
             (row.state, row.place) = (State::Ready, if where_it_stood { row.place } else { last });
             (row.lease, row.running, row.asked_to_stop) = (None, None, false);
         }
@@ -297,6 +303,17 @@ impl World {
         line.into_iter().map(|(.., id)| id).collect()
     }
 
+    /// Of the first of each priority, the one that is ready longest.
+    fn oldest_ready_at_ms(&self, queue: &QueueName) -> Option<i64> {
+        let mut heads: BTreeMap<Priority, i64> = BTreeMap::new();
+        for id in self.line(queue) {
+            if let Some(row) = self.rows.get(&id) {
+                heads.entry(row.priority).or_insert_with(|| row.ready_since_ms.unwrap_or_else(|| id.created_at_ms()));
+            }
+        }
+        heads.into_values().min()
+    }
+
     pub(super) fn is_alive(&self, worker: WorkerId) -> bool {
         self.workers.get(&worker).is_some_and(|(_, expires_ms)| *expires_ms >= self.now_ms)
     }
@@ -308,6 +325,7 @@ impl World {
             paused: totals.paused,
             concurrency: totals.concurrency,
             ready: count(State::Ready),
+            oldest_ready_at_ms: self.oldest_ready_at_ms(name),
             scheduled: count(State::Scheduled),
             running: count(State::Running),
             dead: count(State::Dead),

@@ -10,7 +10,7 @@ use crate::job::Envelope;
 use crate::options::{Limits, OnConflict};
 use crate::queue::{
     Audit, Batch, BatchCancelled, BatchInfo, Beat, Cancelled, Claim, DeadFilter, DeadGroup, DeadStep, Ending,
-    GroupInfo, Health, JobRecord, LEASE, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo,
+    GroupInfo, Health, JobRecord, LEASE, Late, Listing, Moved, Opened, Pace, Page, Pushed, Queue, QueueInfo,
     REMOVED_PER_BEAT, Report, Result, Sealed, Settled, Settlement, State, WorkerInfo,
 };
 
@@ -88,14 +88,18 @@ impl Queue for MemoryQueue {
         if !world.is_alive(worker) {
             return Ok(Claim { lost: true, ..Claim::default() });
         }
-        let mut jobs = Vec::new();
+        let (mut jobs, mut late) = (Vec::new(), Vec::new());
         for queue in queues {
             if !world.totals(queue).paused {
                 let wanted = limit - jobs.len();
+                let ms = if wanted > 0 { world.promote(queue) } else { Vec::new() };
+                if !ms.is_empty() {
+                    late.push(Late { queue: queue.clone(), ms });
+                }
                 jobs.extend(world.claim(worker, queue, wanted));
             }
         }
-        Ok(Claim { jobs, next_due_ms: world.next_due_ms(queues), ..Claim::default() })
+        Ok(Claim { jobs, late, next_due_ms: world.next_due_ms(queues), ..Claim::default() })
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {

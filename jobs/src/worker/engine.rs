@@ -179,6 +179,7 @@ impl Engine {
                 if claim.unheard {
                     self.outage.doubt();
                 }
+                claim.late.iter().for_each(|late| self.health.figures().late(late));
                 if claim.lost {
                     self.feeding.failed(); // no life without a pause
                     self.lost(life);

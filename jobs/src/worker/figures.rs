@@ -11,7 +11,7 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram, Unit};
 
 use crate::id::QueueName;
-use crate::queue::Verdict;
+use crate::queue::{Late, Verdict};
 
 const FINISHED: &str = "deskhand_jobs_finished_total";
 const DURATION: &str = "deskhand_job_duration_seconds";
@@ -20,6 +20,7 @@ const RESCUED: &str = "deskhand_jobs_rescued_total";
 const HANDED_BACK: &str = "deskhand_jobs_handed_back_total";
 const STALE: &str = "deskhand_ends_stale_total";
 const CALL: &str = "deskhand_store_call_seconds";
+const DELAY: &str = "deskhand_delay_error_seconds";
 const SLOTS: &str = "deskhand_worker_slots";
 const BUSY: &str = "deskhand_worker_slots_busy";
 
@@ -37,6 +38,7 @@ pub(super) fn describe() {
     metrics::describe_counter!(HANDED_BACK, "Jobs given back unfinished by stopping workers of this process");
     metrics::describe_counter!(STALE, "Ends that the store did not take, because the lease had been lost");
     metrics::describe_histogram!(CALL, Unit::Seconds, "How long the store took to answer, by call");
+    metrics::describe_histogram!(DELAY, Unit::Seconds, "How late due jobs were found, by queue");
     metrics::describe_gauge!(SLOTS, "Jobs that the workers of this process may have at once");
     metrics::describe_gauge!(BUSY, "Jobs that they have");
 }
@@ -66,6 +68,7 @@ pub(super) struct Figures {
 #[derive(Debug, Default)]
 struct OfQueue {
     kinds: RwLock<HashMap<String, Arc<OfKind>>>,
+    delay: OnceLock<Histogram>,
     /// The average of the attempts in milliseconds, as the bits of a float; 0 if there was none.
     mean_ms: AtomicU64,
 }
@@ -94,6 +97,15 @@ impl Figures {
         of_kind.duration.record(took.as_secs_f64());
         if !matches!(verdict, Verdict::SetAside { .. } | Verdict::HandBack) {
             of_queue.average(took);
+        }
+    }
+
+    /// Notes how late due jobs were found.
+    pub(super) fn late(&self, late: &Late) {
+        let of_queue = entry(&self.queues, &late.queue, OfQueue::default);
+        let delay = of_queue.delay.get_or_init(|| metrics::histogram!(DELAY, "queue" => late.queue.to_string()));
+        for ms in &late.ms {
+            delay.record(*ms as f64 / 1_000.0);
         }
     }
 

@@ -3,6 +3,7 @@
 //! To add a rule: write an `async fn` over a [`Store`](crate::fixtures::Store) in the file of its duty and name it in the list
 //! at the file's head. To add a store: give it a line in the macro.
 
+mod ages;
 mod batches;
 mod dead;
 mod ends;

@@ -49,6 +49,27 @@ impl RedisQueue {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Of the ready jobs that come next, one of each priority, the one that is ready longest.
+    async fn oldest_ready_at_ms(&self, queue: &QueueName) -> Result<Option<i64>> {
+        let mut pipeline = redis::pipe();
+        for rank in 0..Priority::ALL.len() {
+            let key = |word: &str| self.connection.key(queue, &format!("{word}:{rank}"));
+            pipeline.lrange(key("ready"), 0, 0).zrange(key("back"), 0, 0).zrange(key("limited"), 0, 0);
+        }
+        let heads: Vec<Vec<Vec<u8>>> = self.connection.pipeline(&pipeline).await?;
+        let heads: Vec<JobId> = heads.iter().flatten().filter_map(|id| JobId::from_slice(id)).collect();
+        if heads.is_empty() {
+            return Ok(None);
+        }
+        let mut command = redis::cmd("HMGET");
+        command.arg(self.connection.key(queue, "since"));
+        for id in &heads {
+            command.arg(id.as_bytes());
+        }
+        let since_ms: Vec<Option<i64>> = self.connection.command(&command).await?;
+        Ok(heads.iter().zip(since_ms).map(|(id, since_ms)| since_ms.unwrap_or_else(|| id.created_at_ms())).min())
+    }
+
     /// Asks one queue after the other until one answers with something. A master that is away matters only if no other has it.
     pub(super) async fn search<T, F>(&self, ask: impl Fn(QueueName) -> F) -> Result<Option<T>>
     where
@@ -163,11 +184,14 @@ impl RedisQueue {
             let ready: Vec<u64> = redis::from_redis_value(Value::Array(values.split_off(6))).map_err(unreadable)?;
             let (scheduled, running, dead, paused, concurrency, stats): Counts =
                 redis::from_redis_value(Value::Array(values)).map_err(unreadable)?;
+            let ready = ready.iter().sum::<u64>();
+            let oldest_ready_at_ms = if ready > 0 { self.oldest_ready_at_ms(&name).await? } else { None };
             let total = |word: &str| stats.get(word).copied().unwrap_or_default();
             infos.push(QueueInfo {
                 paused,
                 concurrency,
-                ready: ready.iter().sum(),
+                ready,
+                oldest_ready_at_ms,
                 scheduled,
                 running,
                 dead,

@@ -14,7 +14,7 @@ use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
 use crate::options::{OnConflict, Options, Priority, UniqueUntil};
 use crate::queue::{
-    BatchTotals, Claim, Claimed, History, Lease, LogLine, Progress, Pushed, Refusal, Result, Settled, Settlement,
+    BatchTotals, Claim, Claimed, History, Late, Lease, LogLine, Progress, Pushed, Refusal, Result, Settled, Settlement,
     Verdict,
 };
 
@@ -117,6 +117,7 @@ impl RedisQueue {
             answered |= !part.lost;
             claim.next_due_ms = [claim.next_due_ms, part.next_due_ms].into_iter().flatten().min();
             claim.jobs.extend(part.jobs);
+            claim.late.extend(part.late);
         }
         let failed = failure.is_some();
         if let Some(error) = failure.filter(|_| !lost && !answered) {
@@ -156,6 +157,13 @@ impl RedisQueue {
             return Err(self.connection.unreadable("the answer to a claim"));
         };
         let lease = Lease(String::from_utf8_lossy(&lease).into());
+        let ms: Vec<u64> = match values.next() {
+            Some(late) => {
+                redis::from_redis_value(late).map_err(|_| self.connection.unreadable("the answer to a claim"))?
+            }
+            None => Vec::new(),
+        };
+        let late = if ms.is_empty() { Vec::new() } else { vec![Late { queue: queue.clone(), ms }] };
         let mut jobs = Vec::with_capacity(values.len() / 3);
         while let (Some(Value::BulkString(id)), Some(Value::BulkString(payload)), Some(Value::BulkString(history))) =
             (values.next(), values.next(), values.next())
@@ -169,7 +177,7 @@ impl RedisQueue {
                 claimed_at_ms,
             });
         }
-        Ok(Claim { jobs, next_due_ms: u64::try_from(next_due).ok(), ..Claim::default() })
+        Ok(Claim { jobs, late, next_due_ms: u64::try_from(next_due).ok(), ..Claim::default() })
     }
 
     pub(super) async fn settle_all(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {

@@ -190,7 +190,7 @@ impl Change {
         if rows.is_empty() {
             return Ok(());
         }
-        let sql = "UPDATE jobs SET state = new.state, run_at_ms = new.run_at_ms, lease = NULL, cancel_requested = 0, \
+        let sql = "UPDATE jobs SET state = new.state, run_at_ms = new.run_at_ms, ready_since_ms = iif(new.state = 'ready', ?3, NULL), lease = NULL, cancel_requested = 0, \
                    failures = new.failures, recoveries = new.recoveries, hand_backs = new.hand_backs, \
                    aside_since_ms = new.aside_since_ms, last_error = new.last_error, dead_reason = new.dead_reason, \
                    ended_at_ms = new.ended_at_ms, ending = new.ended_at_ms IS NOT NULL AND ?2, \
@@ -205,7 +205,7 @@ impl Change {
                    value ->> 9 AS ended_at_ms, value ->> 10 AS ended_by_a_person, value ->> 11 AS result, \
                    value ->> 12 AS kind, value ->> 13 AS fingerprint FROM json_each(?1)) AS new \
                    WHERE jobs.entry = new.entry";
-        sqlx::query(sql).bind(list(rows)).bind(endings.fetched()).execute(&mut *self.tx).await?;
+        sqlx::query(sql).bind(list(rows)).bind(endings.fetched()).bind(self.now_ms).execute(&mut *self.tx).await?;
         Ok(())
     }
 

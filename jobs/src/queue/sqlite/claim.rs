@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sqlx::types::Json;
 
 use super::apply::{list, name_list};
 use super::columns::history;
@@ -12,7 +13,7 @@ use super::open::{Change, SqliteQueue};
 use super::record::job_id;
 use crate::id::{QueueName, WorkerId};
 use crate::queue::turns::Turns;
-use crate::queue::{Claim, Claimed, History, Lease};
+use crate::queue::{Claim, Claimed, History, Late, Lease};
 
 /// The most jobs of one queue that become due in one claim, so that a flood of them does not hold the lock for long.
 const PROMOTED_AT_ONCE: i64 = 500;
@@ -78,7 +79,8 @@ impl SqliteQueue {
             let is_due = |at_ms: Option<i64>| at_ms.is_some_and(|at_ms| at_ms <= now_ms);
             if is_due(offer.due_ms) || is_due(offer.token_ms) {
                 if is_due(offer.due_ms) {
-                    change.promote(queue).await?;
+                    let ms = change.promote(queue).await?;
+                    claim.late.push(Late { queue: queue.clone(), ms });
                 }
                 change.pass_tokens(queue).await?;
                 offer = change.offers(std::slice::from_ref(queue)).await?.pop().unwrap_or(offer);
@@ -133,10 +135,18 @@ impl Change {
         Ok(sqlx::query_as(sql).bind(name_list(queues)).fetch_all(&mut *self.tx).await?)
     }
 
-    /// Makes due jobs ready, behind those that are.
-    async fn promote(&mut self, queue: &QueueName) -> Result<()> {
+    /// Makes due jobs ready, behind those that are; returns how late they are.
+    async fn promote(&mut self, queue: &QueueName) -> Result<Vec<u64>> {
+        let sql = "SELECT json_group_array(max(0, ?2 - run_at_ms)) FROM (SELECT run_at_ms FROM jobs \
+                   WHERE state = 'scheduled' AND queue = ?1 AND run_at_ms <= ?2 ORDER BY run_at_ms, place LIMIT ?3)";
+        let Json(late_ms) = sqlx::query_scalar(sql)
+            .bind(queue.as_str())
+            .bind(self.now_ms)
+            .bind(PROMOTED_AT_ONCE)
+            .fetch_one(&mut *self.tx)
+            .await?;
         let base = self.places(PROMOTED_AT_ONCE).await?;
-        let sql = "UPDATE jobs SET state = 'ready', run_at_ms = NULL, place = ?1 + due.nth \
+        let sql = "UPDATE jobs SET state = 'ready', run_at_ms = NULL, ready_since_ms = run_at_ms, place = ?1 + due.nth \
                    FROM (SELECT entry, row_number() OVER (ORDER BY run_at_ms, place) AS nth FROM jobs \
                          WHERE state = 'scheduled' AND queue = ?2 AND run_at_ms <= ?3 \
                          ORDER BY run_at_ms, place LIMIT ?4) AS due \
@@ -148,7 +158,7 @@ impl Change {
             .bind(PROMOTED_AT_ONCE)
             .execute(&mut *self.tx)
             .await?;
-        Ok(())
+        Ok(late_ms)
     }
 
     /// Makes a lease: the number makes it different from every other one of this file, the worker is for people.

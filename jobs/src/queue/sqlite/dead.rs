@@ -212,11 +212,11 @@ impl Change {
             dead.iter().enumerate().map(|(n, (_, held))| (held.entry, due_ms(n))).collect();
         let rows = serde_json::to_string(&rows).expect("numbers have a JSON form");
         let base = self.places(dead.len() as i64).await?;
-        let sql = "UPDATE jobs SET state = iif(back.value ->> 1 IS NULL, 'ready', 'scheduled'), run_at_ms = back.value ->> 1, \
+        let sql = "UPDATE jobs SET state = iif(back.value ->> 1 IS NULL, 'ready', 'scheduled'), run_at_ms = back.value ->> 1, ready_since_ms = ?3, \
                    place = ?2 + back.key + 1, failures = 0, recoveries = 0, hand_backs = 0, aside_since_ms = NULL, \
                    last_error = NULL, dead_reason = NULL, ended_at_ms = NULL, ending = 0, kind = NULL, fingerprint = NULL, \
                    generation = generation + 1 FROM json_each(?1) AS back WHERE jobs.entry = back.value ->> 0";
-        sqlx::query(sql).bind(&rows).bind(base).execute(&mut *self.tx).await?;
+        sqlx::query(sql).bind(&rows).bind(base).bind(self.now_ms).execute(&mut *self.tx).await?;
         let sql = "UPDATE jobs SET holds_key = 0 WHERE holds_key = 1 AND key_until_ms <= ?2 AND (queue, unique_key) IN \
                    (SELECT queue, unique_key FROM jobs WHERE entry IN (SELECT value ->> 0 FROM json_each(?1)))";
         sqlx::query(sql).bind(&rows).bind(self.now_ms).execute(&mut *self.tx).await?;

@@ -13,7 +13,7 @@ use super::wake::Bells;
 use crate::queue::{Endings, Error};
 
 /// The layouts of the file, each a step from the one before; a change is a new step at the end.
-const LAYOUTS: [&str; 8] = [
+const LAYOUTS: [&str; 9] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -22,6 +22,7 @@ const LAYOUTS: [&str; 8] = [
     include_str!("schema/6.sql"),
     include_str!("schema/7.sql"),
     include_str!("schema/8.sql"),
+    include_str!("schema/9.sql"),
 ];
 
 /// Marks the file as ours; in a hex dump it reads `DskQ`.

@@ -81,6 +81,14 @@ pub(super) fn listing(mut rows: Vec<Ranked>, size: usize) -> Result<Listing> {
     Ok(Listing { jobs, next })
 }
 
+/// The counts of all queues, each with the ready jobs that come next, of each priority one that may start and one that is limited.
+const QUEUES: &str = "SELECT *, (SELECT json_group_array(json_array(hex(head.id), head.ready_since_ms)) \
+    FROM (VALUES (0), (1), (2), (3)) AS ranks JOIN jobs AS head ON head.entry IN ( \
+        (SELECT entry FROM jobs WHERE state = 'ready' AND limited = 0 AND queue = queues.name AND priority = ranks.column1 \
+         ORDER BY place LIMIT 1), \
+        (SELECT entry FROM jobs WHERE limited = 1 AND queue = queues.name AND priority = ranks.column1 ORDER BY place LIMIT 1)) \
+    WHERE queues.ready > 0) AS heads FROM queues ORDER BY name";
+
 impl SqliteQueue {
     pub(super) async fn read_job(&self, id: JobId) -> Result<Option<JobRecord>> {
         let sql = concat!("SELECT ", stored!(), ", payload FROM jobs WHERE id = ?1");
@@ -121,8 +129,7 @@ impl SqliteQueue {
     }
 
     pub(super) async fn read_queues(&self) -> Result<Vec<QueueInfo>> {
-        let counted: Vec<Counted> =
-            sqlx::query_as("SELECT * FROM queues ORDER BY name").fetch_all(&self.readers).await?;
+        let counted: Vec<Counted> = sqlx::query_as(QUEUES).fetch_all(&self.readers).await?;
         counted.into_iter().map(Counted::info).collect()
     }
 
@@ -149,15 +156,25 @@ struct Counted {
     succeeded_total: i64,
     failed_total: i64,
     recovered_total: i64,
+    /// Id and since when it is ready, if not since its push.
+    #[sqlx(json)]
+    heads: Vec<(String, Option<i64>)>,
 }
 
 impl Counted {
     fn info(self) -> Result<QueueInfo> {
+        let mut oldest_ready_at_ms: Option<i64> = None;
+        for (id, since_ms) in &self.heads {
+            let id: JobId = id.parse().map_err(|error: crate::id::Invalid| Fault::Corrupt(error.to_string()))?;
+            let since_ms = since_ms.unwrap_or_else(|| id.created_at_ms());
+            oldest_ready_at_ms = Some(oldest_ready_at_ms.map_or(since_ms, |oldest_ms| oldest_ms.min(since_ms)));
+        }
         Ok(QueueInfo {
             name: queue_name(&self.name)?,
             paused: self.paused,
             concurrency: self.concurrency,
             ready: self.ready as u64,
+            oldest_ready_at_ms,
             scheduled: self.scheduled as u64,
             running: self.running as u64,
             dead: self.dead as u64,

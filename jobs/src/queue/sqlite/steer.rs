@@ -38,10 +38,14 @@ impl SqliteQueue {
     pub(super) async fn hurry(&self, id: JobId) -> Result<bool> {
         let mut change = self.begin().await?;
         let place = change.places(1).await? + 1;
-        let sql = "UPDATE jobs SET state = 'ready', run_at_ms = NULL, place = ?2 \
+        let sql = "UPDATE jobs SET state = 'ready', run_at_ms = NULL, ready_since_ms = ?3, place = ?2 \
                    WHERE id = ?1 AND state = 'scheduled' RETURNING queue";
-        let queue: Option<String> =
-            sqlx::query_scalar(sql).bind(id.as_bytes().as_slice()).bind(place).fetch_optional(&mut *change.tx).await?;
+        let queue: Option<String> = sqlx::query_scalar(sql)
+            .bind(id.as_bytes().as_slice())
+            .bind(place)
+            .bind(change.now_ms)
+            .fetch_optional(&mut *change.tx)
+            .await?;
         let Some(queue) = queue else { return Ok(false) };
         change.commit().await?;
         self.bells.ring([&queue_name(&queue)?]);

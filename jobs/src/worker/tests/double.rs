@@ -157,7 +157,7 @@ impl Queue for Memory {
         if !jobs.is_empty() && self.swallow_claim.swap(false, Ordering::SeqCst) {
             return Err(Error::Unavailable { store: "memory".to_owned(), source: "the answer got lost".into() });
         }
-        Ok(Claim { jobs, next_due_ms: None, ..Claim::default() })
+        Ok(Claim { jobs, ..Claim::default() })
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {

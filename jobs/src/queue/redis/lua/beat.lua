@@ -20,9 +20,13 @@ tidy(100)
 
 -- Who took the last marker may have died before it looked: what is ready or due must not wait for the next push.
 if redis.call('EXISTS', Q .. 'paused') == 0 then
-  local first = redis.call('ZRANGE', Q .. 'due', 0, 0, 'WITHSCORES')
-  local overdue = first[2] and tonumber(first[2]) <= now
-  if overdue or redis.call('EXISTS', Q .. 'ready:0', Q .. 'ready:1', Q .. 'ready:2', Q .. 'ready:3') > 0 then wake() end
+  local waits = redis.call('EXISTS', Q .. 'ready:0', Q .. 'ready:1', Q .. 'ready:2', Q .. 'ready:3',
+    Q .. 'back:0', Q .. 'back:1', Q .. 'back:2', Q .. 'back:3') > 0
+  for _, word in ipairs({ 'due', 'tokens' }) do
+    local first = redis.call('ZRANGE', Q .. word, 0, 0, 'WITHSCORES')
+    waits = waits or first[2] and tonumber(first[2]) <= now
+  end
+  if waits then wake() end
 end
 
 local next_expiry = -1

@@ -3,7 +3,8 @@
 -- ARGV[3]  the worker
 -- ARGV[4]  how many at most, no more than 500
 -- Returns  {-1} if the worker's lease has run out, else
---          {0, or 1 if it stopped before it had looked at all, milliseconds to the next due job or token or -1, now, lease, id, payload, history or "", id, payload, …}
+--          {0, or 1 if it stopped before it had looked at all, milliseconds to the next due job or token or -1, now, lease,
+--          for each job that became ready how many milliseconds ago it was due, id, payload, history or "", id, payload, …}
 local worker, room = ARGV[3], tonumber(ARGV[4])
 local expiry = redis.call('ZSCORE', Q .. 'workers', worker)
 if not expiry or tonumber(expiry) < now then return { -1 } end
@@ -18,9 +19,15 @@ if switches[2] then
 end
 
 local aside = redis.call('EXISTS', Q .. 'side') == 1
-local due = redis.call('ZRANGEBYSCORE', Q .. 'due', '-inf', now, 'LIMIT', 0, 500)
+local found = redis.call('ZRANGEBYSCORE', Q .. 'due', '-inf', now, 'WITHSCORES', 'LIMIT', 0, 500)
+local due, late = {}, {}
+for at = 1, #found, 2 do
+  due[#due + 1] = found[at]
+  late[#late + 1] = now - found[at + 1]
+end
 if #due > 0 then
   redis.call('ZREM', Q .. 'due', unpack(due))
+  redis.call('HSET', Q .. 'since', unpack(found))
   local sides = aside and redis.call('HMGET', Q .. 'side', unpack(due)) or {}
   local lists = {}
   for n, id in ipairs(due) do
@@ -234,7 +241,7 @@ else
   more = more or #ids < #list
 end
 
-local reply = { more and 1 or 0, -1, now, '' }
+local reply = { more and 1 or 0, -1, now, '', late }
 if #ids > 0 then
   -- Longer than 64 bytes, beyond which the server keeps a hash as a hash table: the packed list of a short one is searched from
   -- end to end for each job.
@@ -242,6 +249,7 @@ if #ids > 0 then
   reply[4] = lease
   local payloads = redis.call('HMGET', Q .. 'jobs', unpack(ids))
   local histories = redis.call('EXISTS', Q .. 'history') == 1 and redis.call('HMGET', Q .. 'history', unpack(ids)) or {}
+  if redis.call('EXISTS', Q .. 'since') == 1 then redis.call('HDEL', Q .. 'since', unpack(ids)) end
   local owned = {}
   for n, id in ipairs(ids) do
     if sides[n] and string.find(sides[n], '^.[sS]') then

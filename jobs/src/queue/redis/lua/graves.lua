@@ -17,6 +17,7 @@ local function revive(id, history, delay)
   if delay > 0 then
     schedule(id, now + delay)
   else
+    ready_now(id)
     redis.call('RPUSH', Q .. 'ready:' .. rank_of(side), id)
     wake()
   end

@@ -109,6 +109,7 @@ end
 -- Takes a waiting job out of wherever it waits.
 local function take_out(id)
   if redis.call('ZREM', Q .. 'due', id) == 1 then return end
+  redis.call('HDEL', Q .. 'since', id)
   local side = redis.call('HGET', Q .. 'side', id)
   local rank, group = rank_of(side), group_of(side)
   if redis.call('ZREM', Q .. 'back:' .. rank, id) == 1 then return end
@@ -123,6 +124,7 @@ end
 -- Puts a job that was running back where it stood: "place" knows, or its lease, of which the jobs stand in the order of their ids.
 local function stand_again(id, side, lease, place)
   if not place then place = string.format('%.0f', tonumber(string.match(lease, ':(%d+):')) * 4096) end
+  ready_now(id)
   redis.call('ZADD', Q .. 'back:' .. rank_of(side), place, id)
   wake()
 end

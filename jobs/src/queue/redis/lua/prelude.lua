@@ -24,6 +24,7 @@
 -- side     hash  id -> options                    only jobs that are not plain: priority digit, one of "-sfSF" for the unique key (none,
 --                                                 until started, until finished; a capital if the key has before it until when it
 --                                                 holds at most, and ":"), group, "\n", batch, "\n", unique key
+-- since    hash  id -> since when it is ready       only ready jobs that were not when they were pushed
 -- unique   hash  unique key -> id
 -- batches  zset  batch -> 0                       not closed yet
 -- batch:ID hash  when it was "opened"; of its closing job: "id", "payload", "due" time or "", "side"; "sealed" and "stopped", if so; counts "total",
@@ -47,6 +48,11 @@ local retained = string.find(ARGV[2], ':', 1, true)
 
 local function wake()
   redis.call('ZADD', Q .. 'wake', 0, 'w')
+end
+
+-- Notes that a job becomes ready that was pushed before.
+local function ready_now(id)
+  redis.call('HSET', Q .. 'since', id, string.format('%.0f', now))
 end
 
 -- A worker that waits knows the earliest due time; it must hear of an earlier one.
