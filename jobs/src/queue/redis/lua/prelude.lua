@@ -92,14 +92,17 @@ local function go_keyless(id, side)
   redis.call('HSET', Q .. 'side', id, rank .. '-' .. group .. '\n' .. batch .. '\n')
 end
 
--- Takes the unique key for a job; returns who holds it if somebody does. A holder whose time is over loses it.
+-- Takes the unique key for a job; returns who holds it if somebody does. A holder whose time is over loses it, and so does one that
+-- has no options: it is gone, or holds no key.
 local function hold(key, id)
   if redis.call('HSETNX', Q .. 'unique', key, id) == 1 then return nil end
   local holder = redis.call('HGET', Q .. 'unique', key)
   local side = redis.call('HGET', Q .. 'side', holder)
-  local _, latest = key_of(side)
-  if not latest or latest > now then return holder end
-  go_keyless(holder, side)
+  if side then
+    local _, latest = key_of(side)
+    if not latest or latest > now then return holder end
+    go_keyless(holder, side)
+  end
   redis.call('HSET', Q .. 'unique', key, id)
   return nil
 end
