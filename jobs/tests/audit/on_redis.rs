@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use deskhand_jobs::queue::redis::RedisQueue;
 use deskhand_jobs::queue::{Audit, Batch, Drift, DriftKind, Endings, Pushed, Queue, State, Verdict};
-use deskhand_jobs::{Envelope, JobId, Options, QueueName, Unique, UniqueUntil, WorkerId};
+use deskhand_jobs::{Envelope, Group, GroupKey, JobId, Options, QueueName, Unique, UniqueUntil, WorkerId};
 use redis::aio::MultiplexedConnection;
 
 use crate::conformance::{claim, job, plain, settle, worker, worker_of};
@@ -71,6 +71,38 @@ fn unique(key: &str) -> Envelope {
 
 fn bytes(id: &JobId) -> &[u8] {
     id.as_bytes()
+}
+
+#[tokio::test]
+async fn a_slot_that_no_job_has_is_given_back() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let of_group = || {
+        let group = Some(Group::new(GroupKey::new("a").expect("valid")).concurrency(1));
+        job(Options { group, ..Options::default() })
+    };
+    let (first, second) = (bench.push(of_group()).await, bench.push(of_group()).await);
+    let me = worker(&bench.queue).await;
+    assert_eq!(claim(&bench.queue, me, 9).await.len(), 1);
+    assert!(claim(&bench.queue, me, 9).await.is_empty());
+    bench.write("HINCRBY", "group:a", &[b"r", b"1"]).await;
+    bench.expect(&[(DriftKind::Count, None, "group a")]).await;
+    bench.queue.cancel(first).await.expect("asks");
+    assert_eq!(
+        bench
+            .queue
+            .group(&QueueName::default(), &GroupKey::new("a").expect("valid"))
+            .await
+            .expect("reads")
+            .map(|group| group.running),
+        Some(1)
+    );
+
+    assert!(claim(&bench.queue, me, 9).await.is_empty(), "aside again");
+    bench.write("ZREM", "limited:2:a", &[bytes(&second)]).await;
+    bench.expect(&[(DriftKind::Homeless, Some(second), "limited:2")]).await;
+    assert_eq!(bench.state(second).await, Some(State::Ready));
+    bench.write("HSET", "place", &[bytes(&second), b"7"]).await;
+    bench.expect(&[(DriftKind::Dangling, Some(second), "place")]).await;
 }
 
 #[tokio::test]

@@ -263,9 +263,10 @@ fn first_broken() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{Fixture, failed, fixture, job, later, unique, worker};
+    use super::super::fixture::{Fixture, failed, fixture, job, job_with, later, unique, worker};
     use super::*;
-    use crate::options::UniqueUntil;
+    use crate::id::GroupKey;
+    use crate::options::{Group, Options, UniqueUntil};
     use crate::queue::{Endings, Queue, Verdict};
     use std::time::Duration;
 
@@ -337,6 +338,28 @@ mod tests {
         write(&fixture, "UPDATE queues SET retained = 7").await;
         assert_eq!(audit(&fixture, true).await, [(DriftKind::Count, "retained".to_owned())]);
         assert_eq!(audit(&fixture, true).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_slot_that_no_job_has_is_found_and_given_back() {
+        let fixture = fixture(Endings::Drop).await;
+        let worker = fixture.worker().await;
+        let group = Some(Group::new(GroupKey::new("a").expect("valid")).concurrency(1));
+        for _ in 0..2 {
+            fixture.push(&job_with(Options { group: group.clone(), ..Options::default() })).await;
+        }
+        assert_eq!(fixture.claim(&worker, 9).await.len(), 1);
+        let held = fixture.claim(&worker, 9).await;
+        assert_eq!((held.len(), audit(&fixture, false).await), (0, vec![]));
+        write(&fixture, "UPDATE groups SET running = 2").await;
+        let count = (DriftKind::Count, "group a".to_owned());
+        assert_eq!(audit(&fixture, false).await, std::slice::from_ref(&count));
+        assert_eq!(audit(&fixture, true).await, std::slice::from_ref(&count));
+        assert_eq!(audit(&fixture, true).await, []);
+        write(&fixture, "UPDATE jobs SET limited = 1 WHERE state = 'running'").await;
+        assert_eq!(audit(&fixture, true).await, [(DriftKind::Homeless, "limited".to_owned())]);
+        assert_eq!(audit(&fixture, true).await, []);
+        fixture.counts().await;
     }
 
     #[tokio::test]
