@@ -79,6 +79,7 @@ pub(super) async fn run(command: Enqueue, app: &App) -> anyhow::Result<()> {
         run_at: command.run_at,
         max_attempts: command.max_attempts,
         unique: None,
+        group: None,
         idempotency_key: command.idempotency_key,
     };
     let tenant = app.tenant();

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::DeadReason;
-use deskhand_jobs::{Envelope, GroupKey, JobId, Kind, Options, Priority, QueueName};
+use deskhand_jobs::{Envelope, JobId, Kind, Options, Priority, QueueName};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::limits::in_queue;
 use super::model::LedgerState;
 use crate::base::error::BoxError;
 use crate::base::{Error, Result, TenantId};
@@ -129,7 +130,7 @@ impl Row {
         }
         if let Some(group) = &mut options.group {
             // Nor is one tenant to take the slots of another.
-            group.key = GroupKey::new(format!("{}:{}", self.tenant_id, group.key))?;
+            group.key = in_queue(&self.tenant_id, &group.key)?;
         }
         Ok(Envelope {
             id: self.id.0,

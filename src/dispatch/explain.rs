@@ -6,6 +6,7 @@ use deskhand_jobs::{JobId, outcome};
 use serde::Serialize;
 
 use super::entry::Entry;
+use super::limits::as_seen;
 use super::model::LedgerState;
 use super::service::{Seen, Service};
 use crate::base::{Result, TenantId};
@@ -39,7 +40,7 @@ impl Service {
         let now = self.db.clock().now();
         let looked = async {
             let live = self.queue.job(id).await?;
-            let around = look_around(&*self.queue, live.as_ref()).await?;
+            let around = look_around(&*self.queue, tenant, live.as_ref()).await?;
             Ok::<_, queue::Error>((live, around))
         };
         match looked.await {
@@ -62,13 +63,13 @@ struct Around {
     running: Vec<JobId>,
 }
 
-async fn look_around(queue: &dyn Queue, live: Option<&JobRecord>) -> queue::Result<Around> {
+async fn look_around(queue: &dyn Queue, tenant: &TenantId, live: Option<&JobRecord>) -> queue::Result<Around> {
     let mut around =
         Around { queues: queue.queues().await?, workers: queue.workers().await?, group: None, running: Vec::new() };
     if let Some(live) = live
         && let Some(key) = &live.group
     {
-        around.group = queue.group(&live.queue, key).await?;
+        around.group = queue.group(&live.queue, key).await?.and_then(|group| as_seen(tenant, group));
         let running = queue.list(&live.queue, State::Running, Page::first(LOOKED_AT)).await?.jobs;
         let mates = running.into_iter().filter(|job| job.group.as_ref() == Some(key)).map(|job| job.id);
         around.running = mates.take(NAMED).collect();

@@ -13,6 +13,7 @@ mod groups;
 pub mod jobs;
 mod keeper;
 pub mod ledger;
+mod limits;
 mod listener;
 mod live;
 mod model;

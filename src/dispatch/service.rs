@@ -7,12 +7,13 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::{Cancelled, JobRecord, Queue};
-use deskhand_jobs::{Envelope, JobId, Priority, QueueName, Registry, Unique, outcome};
+use deskhand_jobs::{Envelope, Group, JobId, Priority, QueueName, Registry, Unique, outcome};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::entry::Entry;
 use super::ledger::{self, Filter};
+use super::limits;
 use super::model::LedgerState;
 use super::outbox::{self, Idempotency};
 use super::steer;
@@ -53,6 +54,8 @@ pub struct NewJob {
     pub max_attempts: Option<u32>,
     /// Another key than the kind's own, of which there may be one job.
     pub unique: Option<Unique>,
+    /// Another group than the kind's own, whose limits it shares.
+    pub group: Option<Group>,
     /// The client's key: the same request under the same key is the same job.
     pub idempotency_key: Option<String>,
 }
@@ -95,6 +98,10 @@ impl Service {
         envelope.options.priority = new.priority.unwrap_or(envelope.options.priority);
         envelope.options.max_attempts = new.max_attempts.unwrap_or(envelope.options.max_attempts);
         envelope.options.unique = new.unique.or(envelope.options.unique);
+        envelope.options.group = new.group.or(envelope.options.group);
+        if let Some(group) = &envelope.options.group {
+            limits::check(tenant, group)?;
+        }
         if !envelope.args.get().starts_with('{') {
             return Err(Error::field("/args", "the arguments have to be a JSON object, as in {}"));
         }
@@ -232,9 +239,12 @@ impl Service {
 fn fingerprint(new: &NewJob) -> Result<String> {
     let wrong = |error: serde_json::Error| Error::field("/args", error.to_string());
     let args: serde_json::Value = serde_json::from_str(new.args.get()).map_err(wrong)?;
-    let asked = serde_json::json!({
+    let mut asked = serde_json::json!({
         "kind": new.kind, "args": args, "queue": new.queue, "priority": new.priority, "run_at": new.run_at,
         "max_attempts": new.max_attempts, "unique": new.unique,
     });
+    if let Some(group) = &new.group {
+        asked["group"] = serde_json::json!(group);
+    }
     Ok(URL_SAFE_NO_PAD.encode(Sha256::digest(asked.to_string())))
 }

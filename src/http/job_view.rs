@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::{DeadReason, JobRecord};
-use deskhand_jobs::{JobId, Kind, Priority, QueueName, Unique};
+use deskhand_jobs::{Group, JobId, Kind, Priority, QueueName, Unique};
 use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -62,6 +62,8 @@ pub struct JobView {
     pub timeout_ms: u64,
     /// Set if no second job of the key may exist.
     pub unique: Option<Unique>,
+    /// Set if it shares limits with others.
+    pub group: Option<Group>,
     /// The client's key, if it gave one.
     pub idempotency_key: Option<String>,
     /// Counts the changes of the job's row; who sends it with a change does not overwrite another one.
@@ -93,6 +95,7 @@ impl From<Seen> for JobView {
             created_at: entry.created_at,
             timeout_ms: entry.options.timeout_ms,
             unique: entry.options.unique,
+            group: entry.options.group,
             idempotency_key: entry.idempotency_key,
             version: entry.version,
         };

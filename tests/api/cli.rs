@@ -45,6 +45,26 @@ async fn a_queue_that_contradicts_itself_is_shown_and_repaired() {
 }
 
 #[test]
+fn queues_and_groups_are_limited() {
+    let data = data();
+    let run = |arguments: &[&str]| deskhand(data.path(), arguments, &[]);
+    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(run(&["enqueue", "work_orders.sync"]).status.success());
+    assert!(run(&["queues", "limit", "default", "--concurrency", "4"]).status.success());
+    assert_eq!(json(&run(&["queues", "list", "--json"]))[0]["concurrency"], 4);
+    assert!(run(&["queues", "limit", "default", "--none"]).status.success());
+    assert_eq!(json(&run(&["queues", "list", "--json"]))[0]["concurrency"], Value::Null);
+    assert!(!run(&["queues", "limit", "default"]).status.success());
+    assert!(!run(&["queues", "limit", "default", "--concurrency", "0"]).status.success());
+
+    let fix = ["queues", "limit-group", "default", "site:7", "--concurrency", "2", "--starts", "5", "--per-ms", "1000"];
+    assert_eq!(text(&run(&fix)), "the limits of group site:7 are fixed\n");
+    assert!(text(&run(&["queues", "groups", "default"])).contains("5 in 1000 ms, burst 1"));
+    assert!(run(&["queues", "limit-group", "default", "site:7", "--none"]).status.success());
+    assert_eq!(json(&run(&["queues", "groups", "default", "--json"])), Value::Array(vec![]));
+}
+
+#[test]
 fn jobs_are_enqueued_listed_and_cancelled() {
     let data = data();
     let run = |arguments: &[&str]| deskhand(data.path(), arguments, &[]);

@@ -2,6 +2,7 @@
 
 mod cli;
 mod jobs;
+mod limits;
 mod refusals;
 mod roles;
 mod steering;

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::Cancelled;
-use deskhand_jobs::{JobId, Kind, Priority, QueueName, Unique};
+use deskhand_jobs::{Group, JobId, Kind, Priority, QueueName, Unique};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -42,6 +42,7 @@ struct Wanted {
     run_at: Option<DateTime<Utc>>,
     max_attempts: Option<u32>,
     unique: Option<Unique>,
+    group: Option<Group>,
 }
 
 async fn enqueue(
@@ -59,6 +60,7 @@ async fn enqueue(
         run_at: wanted.run_at,
         max_attempts: wanted.max_attempts,
         unique: wanted.unique,
+        group: wanted.group,
         idempotency_key,
     };
     let enqueued = app.jobs.enqueue(&caller.tenant, new).await?;
