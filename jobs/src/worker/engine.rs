@@ -271,7 +271,7 @@ impl Engine {
             }
         };
         self.outage.answered(Call::Settle);
-        self.settling.taken();
+        self.settling.taken(rests);
         for ((life, settlement), settled) in batch.into_iter().zip(answers) {
             if settled == Settled::Unanswered {
                 self.settling.park((life, settlement));

@@ -103,8 +103,9 @@ impl Settling {
         self.slot = Some(flush(queue, outage, (batch, rests), pause, self.pace.patience).boxed());
     }
 
-    /// Notes that a batch was taken.
-    pub(super) fn taken(&mut self) {
+    /// Notes that a batch was taken, but for reports that were not answered: they are told again before the next one.
+    pub(super) fn taken(&mut self, rests: Vec<Report>) {
+        self.rests.splice(0..0, rests);
         self.in_flight = 0;
         self.failures = 0;
         self.batch_limit = (self.batch_limit * 2).min(LARGEST_BATCH);
@@ -139,15 +140,16 @@ async fn flush(
     if !pause.is_zero() {
         sleep(pause).await;
     }
-    if let Err(failure) = hand_over(&*queue, &outage, &rests, patience).await {
-        return Flushed { batch, rests, answer: Err(failure) };
-    }
+    let rests = match hand_over(&*queue, &outage, &rests, patience).await {
+        Ok(unanswered) => unanswered.into_iter().map(|place| rests[place].clone()).collect(),
+        Err(failure) => return Flushed { batch, rests, answer: Err(failure) },
+    };
     let (lives, settlements): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
     let answer = match timed("settle", timeout(patience, queue.settle(&settlements))).await {
         Ok(answer) => answer.map_err(Failure::from),
         Err(silence) => Err(silence.into()),
     };
-    Flushed { batch: lives.into_iter().zip(settlements).collect(), rests: Vec::new(), answer }
+    Flushed { batch: lives.into_iter().zip(settlements).collect(), rests, answer }
 }
 
 #[cfg(test)]
@@ -177,7 +179,7 @@ mod tests {
         let mut settling = Settling::new(Memory::new(), Arc::default(), Pace::default());
         settling.push(owed(), None);
         let mut batch = batch_of(&mut settling).await;
-        settling.taken();
+        settling.taken(Vec::new());
         let parked = batch.remove(0);
         let id = parked.1.id;
         settling.park(parked);
@@ -185,7 +187,7 @@ mod tests {
         assert_eq!(settling.len(), 2, "a worker that stops waits for both");
         let batch = batch_of(&mut settling).await;
         assert!(batch.len() == 1 && batch[0].1.id != id, "the other comes first");
-        settling.taken();
+        settling.taken(Vec::new());
         assert_eq!(batch_of(&mut settling).await[0].1.id, id);
     }
 
@@ -206,7 +208,7 @@ mod tests {
         settling.refused(batch, Vec::new(), &refusal());
         let batch = batch_of(&mut settling).await;
         assert_ne!(batch[0].1.id, first, "the others come first");
-        settling.taken();
+        settling.taken(Vec::new());
         assert_eq!(settling.len(), 2, "nothing is lost");
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::config::Pace;
 use super::outage::{Failure, Outage};
-use crate::queue::{Queue, Report};
+use crate::queue::{Queue, Report, Settled};
 use crate::teller::{Sent, Sheet};
 
 pub(super) struct Telling {
@@ -55,30 +55,41 @@ async fn tell(queue: Arc<dyn Queue>, outage: Arc<Outage>, sheets: Vec<Arc<Sheet>
     let reports: Vec<Report> = sent.iter().map(|sent| sent.report.clone()).collect();
     match hand_over(&*queue, &outage, &reports, patience).await {
         // What it refuses today it refuses tomorrow.
-        Ok(()) => sheets.iter().zip(&sent).for_each(|(sheet, sent)| sheet.taken(sent)),
+        Ok(unanswered) => {
+            for (n, (sheet, sent)) in sheets.iter().zip(&sent).enumerate() {
+                if unanswered.contains(&n) { sheet.again() } else { sheet.taken(sent) }
+            }
+        }
         Err(_) => sheets.iter().for_each(Sheet::again),
     }
 }
 
-/// Hands reports over. They are never worth the end of a job: what the store refuses is told in the log and given up.
+/// Hands reports over. They are never worth the end of a job: what the store refuses is told in the log and given up. Returns the
+/// places of those that a part of the store did not answer.
 pub(super) async fn hand_over(
     queue: &dyn Queue,
     outage: &Outage,
     reports: &[Report],
     patience: Duration,
-) -> Result<(), Failure> {
+) -> Result<Vec<usize>, Failure> {
     if reports.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let answer = match timeout(patience, queue.report(reports)).await {
         Ok(answer) => answer.map_err(Failure::from),
         Err(silence) => Err(silence.into()),
     };
-    let Err(failure) = answer else { return Ok(()) };
+    let failure = match answer {
+        Ok(answers) => {
+            let unanswered = answers.iter().enumerate().filter(|(_, answer)| **answer == Settled::Unanswered);
+            return Ok(unanswered.map(|(place, _)| place).collect());
+        }
+        Err(failure) => failure,
+    };
     if failure.may_be_ours() {
         let error = crate::outcome::chain(&failure);
         tracing::warn!(error, jobs = reports.len(), "the queue does not take what {} jobs report", reports.len());
-        return Ok(());
+        return Ok(Vec::new());
     }
     outage.doubt();
     Err(failure)

@@ -35,7 +35,7 @@ impl Runs {
     }
 }
 
-/// Counts itself.
+/// Counts itself; one that takes seconds tells each how far it is.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Count {
     pub(crate) n: u32,
@@ -47,8 +47,12 @@ impl Job for Count {
     const KIND: &'static str = "test.count";
     type Context = Runs;
 
-    async fn run(self, runs: Runs, _: Run) -> outcome::Result {
-        tokio::time::sleep(Duration::from_millis(self.takes_ms)).await;
+    async fn run(self, runs: Runs, run: Run) -> outcome::Result {
+        for second in 0..self.takes_ms / 1_000 {
+            run.progress(second, self.takes_ms / 1_000);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(self.takes_ms % 1_000)).await;
         *runs.0.lock().expect("no test panics under this lock").entry(self.n).or_default() += 1;
         Ok(Outcome::Done)
     }

@@ -130,6 +130,11 @@ async fn a_master_that_hangs_past_the_lease_interrupts_no_job_of_the_others() {
     // Only the first call that is not answered waits for it.
     assert!(slowest < Duration::from_secs(12), "{slowest:?}");
     assert!(n > 20, "only {} jobs in all that time", n - 10);
+    let running = ["HLEN", &format!("test:{{q:{well}}}:running")];
+    until("the ends of all but the long job to be told", || async {
+        cluster.nodes[(victim + 1) % 3].ask::<u64>(&running).await == 1
+    })
+    .await;
     assert_eq!(runs.of(2), 0, "it was stopped before anybody else could have it");
     cluster.nodes[victim].freeze(false);
 

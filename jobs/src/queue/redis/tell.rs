@@ -10,7 +10,7 @@ const REPORTS: usize = 50;
 
 impl RedisQueue {
     pub(super) async fn keep_reports(&self, reports: &[Report]) -> Result<Vec<Settled>> {
-        let mut answers = vec![Settled::Stale; reports.len()];
+        let mut answers = vec![Settled::Unanswered; reports.len()];
         for (queue, places) in by_queue(reports, |report| &report.queue) {
             for places in places.chunks(REPORTS) {
                 let mut arguments = Vec::with_capacity(places.len() * 5);
@@ -21,7 +21,11 @@ impl RedisQueue {
                     arguments.push(report.before.to_string().into_bytes());
                     arguments.push(report.lines.iter().map(line_text).collect::<String>().into_bytes());
                 }
-                let values: Vec<u8> = self.connection.call(&scripts::report, &queue, &arguments).await?;
+                let values: Vec<u8> = match self.connection.call(&scripts::report, &queue, &arguments).await {
+                    Ok(values) => values,
+                    Err(error) if self.connection.is_partial(&error) => continue,
+                    Err(error) => return Err(error),
+                };
                 for (&place, value) in places.iter().zip(values) {
                     answers[place] = if value == 1 { Settled::Applied } else { Settled::Stale };
                 }
