@@ -50,8 +50,8 @@ async fn the_oldest_of_those_that_come_next_is_told(store: Store) {
     assert_eq!(oldest_ms(q).await, None);
     let urgent = job(Options { priority: Priority::Critical, ..Options::default() });
     let normal = plain();
-    q.push(&[normal.clone()]).await.expect("pushes");
-    q.push(&[urgent.clone()]).await.expect("pushes");
+    q.push(std::slice::from_ref(&normal)).await.expect("pushes");
+    q.push(std::slice::from_ref(&urgent)).await.expect("pushes");
     let expected = [&urgent, &normal].map(|job| job.id.created_at_ms());
     assert_eq!(oldest_ms(q).await, expected.into_iter().min(), "the time in the id");
     let taken = claim(q, me, 1).await;
@@ -79,6 +79,6 @@ async fn a_job_is_ready_since_it_came_back(store: Store) {
     assert_eq!(oldest_ms(q).await, None);
     let mut again = plain();
     again.id = taken[0].id;
-    q.push(&[again.clone()]).await.expect("pushes");
+    q.push(std::slice::from_ref(&again)).await.expect("pushes");
     assert_eq!(oldest_ms(q).await, Some(again.id.created_at_ms()));
 }
