@@ -172,5 +172,13 @@ fn describe(job: &JobView) -> String {
         rows.push(("dead because", reason.as_str().to_owned()));
     }
     rows.push(("last error", or_dash(job.last_error.as_ref())));
+    if let Some(progress) = job.progress {
+        let total = progress.total.map(|total| format!(" of {total}")).unwrap_or_default();
+        rows.push(("progress", format!("{}{total}", progress.done)));
+    }
+    if let Some(result) = &job.result {
+        rows.push(("result", result.to_string()));
+    }
+    rows.extend(job.log.iter().map(|note| ("log", format!("{} attempt {}: {}", at(note.at), note.attempt, note.text))));
     rows.iter().map(|(name, value)| format!("{name:<13}{value}")).collect::<Vec<_>>().join("\n")
 }

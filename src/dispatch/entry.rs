@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use deskhand_jobs::queue::DeadReason;
+use deskhand_jobs::queue::{DeadReason, LogLine, Progress};
 use deskhand_jobs::{Envelope, JobId, Kind, Options, Priority, QueueName};
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::limits::in_queue;
@@ -53,6 +54,12 @@ pub struct Entry {
     pub ended_at: Option<DateTime<Utc>>,
     /// How long its last attempt took, in milliseconds.
     pub duration_ms: Option<i64>,
+    /// What came of it, if it succeeded with a result.
+    pub result: Option<Value>,
+    /// How far its last attempt was, known once it has ended.
+    pub progress: Option<Progress>,
+    /// What its attempts noted, known once it has ended; empty in lists.
+    pub log: Vec<LogLine>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
     /// When the queue took it.
@@ -64,7 +71,7 @@ pub struct Entry {
 }
 
 /// The columns of [`Row`], in the order of the table.
-pub(super) const COLUMNS: [&str; 23] = [
+pub(super) const COLUMNS: [&str; 25] = [
     "id",
     "tenant_id",
     "kind",
@@ -88,7 +95,12 @@ pub(super) const COLUMNS: [&str; 23] = [
     "pushed_at",
     "version",
     "generation",
+    "result",
+    "progress",
 ];
+
+/// Columns that only a look at one job reads, because they may be long.
+pub(super) const LONG_COLUMNS: [&str; 1] = ["log"];
 
 /// The row as it is stored: text that may turn out to be unreadable, which harms this job and no other.
 #[derive(Debug, sqlx::FromRow)]
@@ -116,6 +128,10 @@ pub(super) struct Row {
     pushed_at: Option<DateTime<Utc>>,
     version: i64,
     generation: i64,
+    result: Option<String>,
+    progress: Option<String>,
+    #[sqlx(default)]
+    log: Option<String>,
     #[sqlx(default)]
     idempotency_key: Option<String>,
 }
@@ -180,6 +196,10 @@ impl Row {
             started_at: self.started_at,
             ended_at: self.ended_at,
             duration_ms: self.duration_ms,
+            // Written by the keeper; what cannot be read is worth less than the rest of the job.
+            result: self.result.and_then(|text| serde_json::from_str(&text).ok()),
+            progress: self.progress.and_then(|text| serde_json::from_str(&text).ok()),
+            log: self.log.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
             created_at: self.created_at,
             pushed_at: self.pushed_at,
             version: self.version,

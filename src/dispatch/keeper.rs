@@ -101,6 +101,10 @@ struct Line {
     started_at: Option<String>,
     ended_at: String,
     duration_ms: Option<i64>,
+    /// JSON within JSON, as the columns keep it.
+    result: Option<String>,
+    progress: Option<String>,
+    log: Option<String>,
 }
 
 impl Line {
@@ -121,6 +125,9 @@ impl Line {
             started_at: started_at_ms.map(written),
             ended_at: written(ending.ended_at_ms),
             duration_ms: started_at_ms.map(|at_ms| (ending.ended_at_ms - at_ms).max(0)),
+            result: ending.result.as_ref().map(serde_json::Value::to_string),
+            progress: ending.progress.and_then(|progress| serde_json::to_string(&progress).ok()),
+            log: Some(&ending.log).filter(|log| !log.is_empty()).and_then(|log| serde_json::to_string(log).ok()),
         })
     }
 }
@@ -150,13 +157,14 @@ async fn write(tx: &mut Tx, endings: &[Ending]) -> Result<()> {
              value ->> 'dead_reason' AS dead_reason, value ->> 'last_error' AS last_error, value ->> 'fingerprint' AS fingerprint, \
              value ->> 'worker' AS worker, \
              value ->> 'started_at' AS started_at, value ->> 'ended_at' AS ended_at, \
-             value ->> 'duration_ms' AS duration_ms FROM json_each($1)) ",
+             value ->> 'duration_ms' AS duration_ms, value ->> 'result' AS result, value ->> 'progress' AS progress, \
+             value ->> 'log' AS log FROM json_each($1)) ",
             update!()
         ),
         Backend::Postgres => concat!(
             "WITH e AS (SELECT * FROM json_to_recordset($1::json) AS e (id text, state text, failures bigint, \
              recoveries bigint, hand_backs bigint, dead_reason text, last_error text, fingerprint text, worker text, \
-             started_at timestamptz, ended_at timestamptz, duration_ms bigint)) ",
+             started_at timestamptz, ended_at timestamptz, duration_ms bigint, result text, progress text, log text)) ",
             update!()
         ),
     };
@@ -167,7 +175,8 @@ macro_rules! update {
     () => {
         "UPDATE jobs SET state = e.state, failures = e.failures, recoveries = e.recoveries, hand_backs = e.hand_backs, \
          dead_reason = e.dead_reason, last_error = e.last_error, fingerprint = e.fingerprint, worker = e.worker, started_at = e.started_at, \
-         ended_at = e.ended_at, ended_through = e.ended_at, duration_ms = e.duration_ms, version = version + 1 \
+         ended_at = e.ended_at, ended_through = e.ended_at, duration_ms = e.duration_ms, result = e.result, \
+         progress = e.progress, log = e.log, version = version + 1 \
          FROM e WHERE jobs.id = e.id AND (jobs.ended_through IS NULL OR jobs.ended_through < e.ended_at \
          OR (jobs.state IN ('pending', 'pushed') AND jobs.ended_through <> e.ended_at))"
     };

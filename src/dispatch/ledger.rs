@@ -7,7 +7,7 @@ use deskhand_jobs::fingerprint::Fingerprint;
 use deskhand_jobs::{JobId, Kind, QueueName};
 use sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement};
 
-use super::entry::{COLUMNS, Entry, Row};
+use super::entry::{COLUMNS, Entry, LONG_COLUMNS, Row};
 use super::model::LedgerState;
 use crate::base::{PageRequest, Paged, Result, TenantId};
 use crate::db::{Build, Text, Tx, read_page};
@@ -147,7 +147,7 @@ pub(super) async fn idempotency_hash(tx: &mut Tx, id: JobId) -> Result<Option<St
 
 async fn one(tx: &mut Tx, tenant: &TenantId, column: &'static str, value: String) -> Result<Option<Entry>> {
     let mut select = narrowed(tenant, &Filter::default());
-    select.columns(columns()).and_where(Expr::col(col(column)).eq(value));
+    select.columns(columns()).columns(LONG_COLUMNS.map(Alias::new)).and_where(Expr::col(col(column)).eq(value));
     let row: Option<Row> = on!(tx, |c| {
         let (sql, values) = c.build(&select);
         sqlx::query_as_with(sql, values).fetch_optional(c).await

@@ -55,6 +55,7 @@ pub(super) async fn revive(db: &Db, dead: &[Dead], to: LedgerState, delay: Durat
         .value(Alias::new("hand_backs"), 0)
         .value(Alias::new("generation"), Expr::col(Alias::new("generation")).add(1))
         .value(Alias::new("dead_reason"), Option::<String>::None)
+        .value(Alias::new("progress"), Option::<String>::None)
         .value(Alias::new("ended_at"), Option::<chrono::DateTime<chrono::Utc>>::None)
         .value(Alias::new(if to == LedgerState::Pushed { "pushed_at" } else { "run_at" }), later(tx.now(), delay));
     run(&mut tx, &update).await?;

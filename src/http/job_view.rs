@@ -1,10 +1,11 @@
 //! A job as doors show it: the row of the ledger, with what the queue knows while it has the job.
 
 use chrono::{DateTime, Utc};
-use deskhand_jobs::queue::{DeadReason, JobRecord};
+use deskhand_jobs::queue::{DeadReason, JobRecord, LogLine, Progress};
 use deskhand_jobs::{Group, JobId, Kind, Priority, QueueName, Unique};
 use futures_util::future::join_all;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::app::App;
@@ -56,6 +57,13 @@ pub struct JobView {
     pub ended_at: Option<DateTime<Utc>>,
     /// How long its last attempt took, in milliseconds.
     pub duration_ms: Option<i64>,
+    /// What came of it, if it succeeded with a result.
+    pub result: Option<Value>,
+    /// How far the attempt is that runs, or was that ended it.
+    pub progress: Option<Progress>,
+    /// What its attempts noted, if they noted anything; lists show it only of jobs that the queue has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<Note>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
     /// The longest one attempt may take, in milliseconds.
@@ -68,6 +76,23 @@ pub struct JobView {
     pub idempotency_key: Option<String>,
     /// Counts the changes of the job's row; who sends it with a change does not overwrite another one.
     pub version: i64,
+}
+
+/// A line that a handler noted.
+#[derive(Debug, Serialize)]
+pub struct Note {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The attempt that noted it.
+    pub attempt: u32,
+    /// The line.
+    pub text: String,
+}
+
+impl From<LogLine> for Note {
+    fn from(LogLine { attempt, at_ms, text }: LogLine) -> Self {
+        Self { at: DateTime::from_timestamp_millis(at_ms).unwrap_or_default(), attempt, text }
+    }
 }
 
 impl From<Seen> for JobView {
@@ -92,6 +117,9 @@ impl From<Seen> for JobView {
             started_at: entry.started_at,
             ended_at: entry.ended_at,
             duration_ms: entry.duration_ms,
+            result: entry.result,
+            progress: entry.progress,
+            log: entry.log.into_iter().map(Note::from).collect(),
             created_at: entry.created_at,
             timeout_ms: entry.options.timeout_ms,
             unique: entry.options.unique,
@@ -175,6 +203,8 @@ impl JobView {
         self.hand_backs = live.history.hand_backs;
         self.last_error = live.history.last_error.or(self.last_error.take());
         self.dead_reason = live.dead_reason;
+        (self.result, self.progress) = (live.result, live.progress);
+        self.log = live.log.into_iter().map(Note::from).collect();
         if let Some((worker, since_ms)) = live.running {
             self.worker = Some(worker.to_string());
             self.started_at = instant(since_ms);

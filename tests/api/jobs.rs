@@ -3,8 +3,8 @@
 use axum::body::Body;
 use axum::http::{Request, header};
 use deskhand::dispatch::{Keeper, Relay};
-use deskhand_jobs::WorkerId;
-use deskhand_jobs::queue::{DeadReason, Verdict, WorkerInfo};
+use deskhand_jobs::queue::{DeadReason, LogLine, Progress, Report, Settlement, Verdict, WorkerInfo};
+use deskhand_jobs::{QueueName, WorkerId};
 use serde_json::{Value, json};
 
 use crate::fixtures::TestApp;
@@ -288,5 +288,43 @@ async fn jobs_in_the_queues_are_walked_by_cursor() {
     for query in ["state=ready&cursor=x", "state=ready&cursor=alpha:nonsense", "state=dead&cursor=", "cursor="] {
         let told = test.get(&format!("/api/v1/jobs?{query}")).await.refused(400, "invalid");
         assert_eq!(told["errors"][0]["pointer"], "/cursor", "{query}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_shows_how_far_it_is_what_it_noted_and_what_came_of_it() {
+    let test = TestApp::new().await;
+    let path = format!("/api/v1/jobs/{}", id(&test.post("/api/v1/jobs", sync()).await));
+    let (db, queue) = (test.app.db.clone(), test.app.queue.clone());
+    Relay::new(db.clone(), queue.clone()).push_due().await.expect("pushes");
+    let job = test.get(&path).await.json()["data"].clone();
+    assert_eq!((&job["progress"], &job["result"], &job["log"]), (&json!(null), &json!(null), &json!(null)), "{job}");
+
+    let queues = vec![QueueName::default()];
+    let me = WorkerInfo { id: WorkerId::new(), name: "hands".into(), queues, concurrency: 1, started_at_ms: 0 };
+    queue.beat(&me, true).await.expect("beats");
+    let job = queue.claim(me.id, &me.queues, 1).await.expect("claims").jobs.remove(0);
+    let report = Report {
+        id: job.id,
+        queue: job.queue.clone(),
+        lease: job.lease.clone(),
+        progress: Some(Progress { done: 2, total: Some(9) }),
+        before: 0,
+        lines: vec![LogLine { attempt: 1, at_ms: 1_700_000_000_000, text: "page 2".into() }],
+    };
+    queue.report(&[report]).await.expect("reports");
+    let told = json!([{"at": "2023-11-14T22:13:20Z", "attempt": 1, "text": "page 2"}]);
+    let live = test.get(&path).await.json()["data"].clone();
+    assert_eq!((&live["state"], &live["log"]), (&json!("running"), &told));
+    assert_eq!(live["progress"], json!({"done": 2, "total": 9}));
+
+    let verdict = Verdict::SucceededWith { result: json!({"tickets": 9}) };
+    let end = Settlement { id: job.id, queue: job.queue.clone(), lease: job.lease.clone(), verdict };
+    queue.settle(&[end]).await.expect("settles");
+    for from in ["the queue", "the ledger"] {
+        let ended = test.get(&path).await.json()["data"].clone();
+        assert_eq!((&ended["state"], &ended["result"]), (&json!("succeeded"), &json!({"tickets": 9})), "from {from}");
+        assert_eq!((&ended["progress"], &ended["log"]), (&json!({"done": 2, "total": 9}), &told), "from {from}");
+        Keeper::new(db.clone(), queue.clone()).write_endings().await.expect("keeps");
     }
 }

@@ -1,6 +1,7 @@
 //! Store functions and what they rest on, on both databases.
 
 mod outbox;
+mod outcomes;
 mod relay;
 mod retention;
 mod schedules;

@@ -99,6 +99,9 @@ async fn tickets_come_in_and_a_wrong_password_is_seen(database: &str, queue: &st
     let (end, errors) = follow(&test, &job_of(&test, &good).await).await;
     assert_eq!(end["state"], "succeeded", "{end}");
     assert_eq!(end["failures"], 2, "the 500 and the torn body; a 429 is no failure: {end}");
+    assert_eq!(end["progress"], json!({"done": 500, "total": null}), "{end}");
+    let noted = end["log"].as_array().and_then(|log| log.last()).expect("it noted its pages");
+    assert!(noted["text"].as_str().is_some_and(|text| text.contains("500 tickets so far")), "{noted}");
     assert!(
         !errors.is_empty() && errors.iter().all(|error| error.contains("ops jira")),
         "each failure is seen and names the system: {errors:?}"

@@ -8,7 +8,7 @@ use super::WorkOrders;
 use super::context::adapter_of;
 use crate::base::{Error, Result};
 use crate::work_orders::adapters::{self, Page, Walk};
-use crate::work_orders::model::{Content, RunStatus, SyncLog, System, SystemId};
+use crate::work_orders::model::{Content, Counts, RunStatus, SyncLog, System, SystemId};
 use crate::work_orders::store::orders::Stored;
 use crate::work_orders::store::{logs, orders, systems};
 
@@ -32,6 +32,16 @@ enum Reached {
     End,
     /// There are more.
     Break,
+}
+
+/// Tells whoever looks at the job how far the run is; how many tickets there are, no system says beforehand.
+fn tell(run: &Run, log: &SyncLog) {
+    let Counts { fetched, created, updated, failed, .. } = log.counts;
+    run.progress(fetched.unsigned_abs(), None);
+    run.note(format!(
+        "page {}: {fetched} tickets so far, {created} new, {updated} changed, {failed} not readable",
+        log.pages
+    ));
 }
 
 impl WorkOrders {
@@ -107,6 +117,7 @@ impl WorkOrders {
         while let Some(page) = walk.next_page().await? {
             let last = page.next.is_none();
             self.store(system, log, page).await?;
+            tell(run, log);
             if !last && (run.cancelled.is_cancelled() || self.clock.now() >= until) {
                 return Ok(Reached::Break);
             }
