@@ -156,9 +156,10 @@ pub(super) async fn run(command: Queues, app: &App) -> anyhow::Result<()> {
             find_queue(app, &wanted.queue).await?;
             let LimitGroup { queue, group, .. } = &wanted;
             app.jobs.limit_group(&app.tenant(), queue, group, wanted.limits()).await?;
-            line(&match wanted.none {
-                false => format!("the limits of group {group} are fixed"),
-                true => format!("group {group} has the limits that its jobs bring"),
+            line(&if wanted.none {
+                format!("group {group} has the limits that its jobs bring")
+            } else {
+                format!("the limits of group {group} are fixed")
             })
         }
         Queues::Audit { repair, output } => {

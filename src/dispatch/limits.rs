@@ -57,9 +57,10 @@ pub(super) fn in_queue(tenant: &TenantId, key: &GroupKey) -> std::result::Result
 }
 
 /// Returns a group under the key that the tenant knows; `None` if it is another's.
-pub(super) fn as_seen(tenant: &TenantId, group: GroupInfo) -> Option<GroupInfo> {
+pub(super) fn as_seen(tenant: &TenantId, mut group: GroupInfo) -> Option<GroupInfo> {
     let key = group.key.as_str().strip_prefix(&tenant.to_string())?.strip_prefix(':')?;
-    Some(GroupInfo { key: GroupKey::new(key).ok()?, ..group })
+    group.key = GroupKey::new(key).ok()?;
+    Some(group)
 }
 
 /// Refuses a group that the queue would not take.

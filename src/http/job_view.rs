@@ -138,7 +138,7 @@ impl JobView {
     /// Lists jobs of a tenant, wherever they are; `filter.state` is set from the place.
     ///
     /// # Errors
-    /// [`Error`](crate::base::Error) of the database, or of the queue if only it can tell.
+    /// [`Error`] of the database, or of the queue if only it can tell.
     pub async fn list(
         app: &App,
         tenant: &TenantId,
@@ -159,7 +159,7 @@ impl JobView {
     /// Walks through jobs of a tenant that the queues have; an empty cursor begins.
     ///
     /// # Errors
-    /// [`Error`](crate::base::Error) of the database or the queue, or if the cursor or the place allows no walk.
+    /// [`Error`] of the database or the queue, or if the cursor or the place allows no walk.
     pub async fn walk(
         app: &App,
         tenant: &TenantId,
