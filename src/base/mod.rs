@@ -1,7 +1,8 @@
-//! Floor 0: what every subject needs and what needs no subject. Ids, the clock, errors, secrets, pages, addresses.
+//! Floor 0: what every subject needs and what needs no subject. Ids, the clock, errors, secrets, pages, addresses, who acts.
 //!
 //! A subject makes its own id with one line, [`id!`](crate::id): `id!(/// Identifies one ticket. TicketId, "ticket");`
 
+pub mod actor;
 pub mod address;
 pub mod clock;
 pub mod error;
@@ -11,6 +12,7 @@ pub mod page;
 pub mod secrets;
 
 pub use crate::id;
+pub use actor::{Actor, ActorKind, ClaimId};
 pub use address::shown;
 pub use clock::Clock;
 pub use error::{Error, FieldError, Result};

@@ -1,5 +1,6 @@
 //! Store functions and what they rest on, on both databases.
 
+mod audit;
 mod outbox;
 mod outcomes;
 mod relay;

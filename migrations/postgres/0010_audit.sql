@@ -1,0 +1,45 @@
+-- Who changed what: a chain per tenant, in which each entry bears the hash of the one before it. Rows are only ever added.
+-- before_json, after_json: JSON without secrets, or null. claim_id: the request's idempotency claim, if it had one.
+CREATE TABLE audit_log (
+    tenant_id TEXT COLLATE "C" NOT NULL,
+    seq BIGINT NOT NULL,
+    at TIMESTAMPTZ NOT NULL,
+    actor_kind TEXT NOT NULL,
+    actor_id TEXT COLLATE "C",
+    actor_name TEXT NOT NULL,
+    address TEXT,
+    request_id TEXT COLLATE "C",
+    claim_id TEXT COLLATE "C",
+    action TEXT COLLATE "C" NOT NULL,
+    object_kind TEXT COLLATE "C" NOT NULL,
+    object_id TEXT COLLATE "C" NOT NULL,
+    before_json TEXT,
+    after_json TEXT,
+    reason TEXT,
+    previous_hash TEXT NOT NULL,
+    hash TEXT NOT NULL
+);
+
+CREATE UNIQUE INDEX audit_log_seq ON audit_log (tenant_id, seq);
+CREATE INDEX audit_log_by_object ON audit_log (tenant_id, object_kind, object_id, seq);
+CREATE INDEX audit_log_by_action ON audit_log (tenant_id, action, seq);
+CREATE INDEX audit_log_by_actor ON audit_log (tenant_id, actor_name, seq);
+CREATE INDEX audit_log_by_claim ON audit_log (tenant_id, claim_id) WHERE claim_id IS NOT NULL;
+
+-- The last entry of each chain; its row is the lock under which entries are added.
+CREATE TABLE audit_heads (
+    tenant_id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    seq BIGINT NOT NULL,
+    hash TEXT NOT NULL
+);
+
+CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the audit record is append-only';
+END
+$$;
+
+CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE ON audit_log
+    FOR EACH ROW EXECUTE FUNCTION refuse_audit_change();
+CREATE TRIGGER audit_log_not_emptied BEFORE TRUNCATE ON audit_log
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change();
