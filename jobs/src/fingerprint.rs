@@ -15,6 +15,7 @@ const HEX_WORD: usize = 8;
 /// Identifies a group of errors: 16 hexadecimal digits, the same in every version and on every machine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, example = "0123456789abcdef"))]
 pub struct Fingerprint(String);
 
 impl Fingerprint {

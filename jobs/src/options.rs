@@ -8,6 +8,7 @@ use crate::retry::Backoff;
 /// How urgent a job is within its queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Priority {
     /// Before everything else.
     Critical,
@@ -43,6 +44,7 @@ impl Priority {
 /// Until when another job with the same key is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum UniqueUntil {
     /// Until an attempt of the job has started.
     Started,
@@ -53,6 +55,7 @@ pub enum UniqueUntil {
 /// What becomes of a job whose unique key another one holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum OnConflict {
     /// It is not taken; the pusher is told who holds the key.
     #[default]
@@ -71,6 +74,7 @@ impl OnConflict {
 /// Makes a job the only one of its key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Unique {
     /// The key, within the queue.
     pub key: String,
@@ -109,6 +113,7 @@ impl Unique {
 /// Binds a job to others of its kind of load: together they keep the limits of the group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = JobGroup))]
 pub struct Group {
     /// The key, within the queue.
     pub key: GroupKey,
@@ -141,6 +146,7 @@ impl Group {
 /// What a group may do at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = GroupLimits))]
 pub struct Limits {
     /// How many of its jobs may run at once, over all workers; at least 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -200,6 +206,7 @@ impl Limits {
 /// A token bucket: each start takes a token; they come back evenly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = GroupRate))]
 pub struct Rate {
     /// How many tokens come back within the period; at least 1.
     pub starts: u32,

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::base::{Secret, TenantId};
+use super::scope::{Scope, Scopes};
+use crate::base::{Actor, Error, Result, Secret, TenantId};
 
 crate::id!(
     /// Identifies one API token, not its secret.
@@ -19,14 +20,42 @@ const PREFIX: &str = "dkh_";
 /// Who is calling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The tenant in which it acts.
-    pub tenant: TenantId,
-    /// Which token it showed.
-    pub token_id: TokenId,
-    /// The name of the token.
-    pub name: String,
+    /// Who that is, for the audit record.
+    pub actor: Actor,
     /// What it may do.
-    pub scopes: Vec<String>,
+    pub scopes: Scopes,
+}
+
+impl Caller {
+    /// Returns the tenant in which it acts.
+    pub fn tenant(&self) -> &TenantId {
+        &self.actor.tenant
+    }
+
+    /// Says no if it may not do what a scope stands for.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] names the scope.
+    pub fn must(&self, scope: Scope) -> Result<()> {
+        if self.scopes.allow(scope) {
+            return Ok(());
+        }
+        let message = format!("{} lacks the scope {scope}: ask an administrator for it", self.actor);
+        Err(Error::Forbidden { message })
+    }
+
+    /// Says no if it acts in another tenant than the first: what all tenants share is steered from there.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] names the tenant.
+    pub fn must_steer_all(&self) -> Result<()> {
+        let first = TenantId::default();
+        if *self.tenant() == first {
+            return Ok(());
+        }
+        let message = format!("all tenants share this: it is steered from tenant {first} only");
+        Err(Error::Forbidden { message })
+    }
 }
 
 /// What may be told of a token.

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::model::{self, Caller, TokenId, TokenInfo};
+use super::scope::Scopes;
 use super::store;
-use crate::base::{Error, Result, Secret, TenantId};
+use crate::base::{Actor, ActorKind, Error, Result, Secret, TenantId};
 use crate::db::Db;
 
 /// The name of the first token.
@@ -85,8 +86,9 @@ pub async fn authenticate(db: &Db, token: &str) -> Result<Option<Caller>> {
         store::note_use(&mut tx, found.id, now).await?;
         tx.commit().await?;
     }
-    let scopes = found.scopes.split_whitespace().map(str::to_owned).collect();
-    Ok(Some(Caller { tenant: found.tenant_id, token_id: found.id, name: found.name, scopes }))
+    let scopes = Scopes::read(&found.scopes);
+    let actor = Actor { id: Some(found.id.to_string()), ..Actor::new(found.tenant_id, ActorKind::Token, found.name) };
+    Ok(Some(Caller { actor, scopes }))
 }
 
 /// Lists the tokens of a tenant by name.

@@ -138,7 +138,8 @@ impl Running {
             Error::field(pointer, format!("cannot listen on {listen}: {error}; stop what has it, or set {key}"))
         })?;
         let address = listener.local_addr().ok();
-        let server = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let server = axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
         self.spawn(name, stop, async move |stop| {
             tokio::select! {
                 ended = server.into_future() => {

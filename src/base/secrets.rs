@@ -14,8 +14,9 @@ use serde::Deserialize;
 use super::{Error, Result};
 
 /// A text that does not show itself: no `Display`, no `Serialize`, a blank `Debug`.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String, format = Password)]
 pub struct Secret(String);
 
 impl Secret {

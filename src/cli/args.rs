@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    api, dead, doctor, enqueue, jobs, logging, migrate, queues, schedules, serve, sync, sync_logs, token, workers,
+    api, dead, doctor, enqueue, jobs, logging, migrate, openapi, queues, schedules, serve, sync, sync_logs, token,
+    workers,
 };
 use crate::app::App;
 use crate::config::{self, Config};
@@ -65,6 +66,8 @@ enum Command {
     Token(token::Token),
     /// Check the settings, the database and the queue.
     Doctor(doctor::Doctor),
+    /// Print the document of the API.
+    Openapi(openapi::Openapi),
 }
 
 /// Does what was typed.
@@ -72,6 +75,10 @@ enum Command {
 /// # Errors
 /// One clear sentence with the cure.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    if let Command::Openapi(command) = args.command {
+        // It needs no settings.
+        return openapi::run(command);
+    }
     let config = config::load(args.config.as_deref(), std::env::vars())?;
     let serves =
         matches!(args.command, Command::Serve(_) | Command::Api(_) | Command::Scheduler(_) | Command::Worker(_));
@@ -100,7 +107,12 @@ async fn once(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Sync(command) => sync::run(command, &app).await,
         Command::SyncLogs(command) => sync_logs::run(command, &app).await,
         Command::Token(command) => token::run(command, &app).await,
-        Command::Serve(_) | Command::Api(_) | Command::Scheduler(_) | Command::Worker(_) | Command::Doctor(_) => {
+        Command::Serve(_)
+        | Command::Api(_)
+        | Command::Scheduler(_)
+        | Command::Worker(_)
+        | Command::Doctor(_)
+        | Command::Openapi(_) => {
             unreachable!("`run` has taken the commands that open the app themselves")
         }
     };

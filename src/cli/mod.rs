@@ -10,6 +10,7 @@ mod enqueue;
 mod jobs;
 mod logging;
 mod migrate;
+mod openapi;
 mod print;
 mod queues;
 mod schedules;

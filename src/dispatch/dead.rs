@@ -25,7 +25,7 @@ pub const MOST_PACED: usize = 10_000;
 const BATCH: usize = 500;
 
 /// What a redrive did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Redriven {
     /// The jobs that were dead and run again.
     pub redriven: Vec<JobId>,

@@ -16,7 +16,7 @@ const LOOKED_AT: usize = 100;
 const NAMED: usize = 5;
 
 /// One reason, as a stable code and as a sentence that names the cure if there is one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Reason {
     /// For programs: the queue's codes, and `not_due`, `not_sent`, `queue_unreachable`, `not_in_queue`.
     pub code: String,

@@ -16,7 +16,8 @@ use crate::on;
 const MOST: i64 = 200;
 
 /// Dead jobs of one kind that died of the same error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = DeadGroup)]
 pub struct Group {
     /// What they do.
     pub kind: Kind,

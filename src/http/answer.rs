@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::base::Paged;
 
 /// One object: 200 with `{"data": …}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Data<T> {
     /// The object.
     pub data: T,
@@ -28,17 +28,22 @@ pub struct Created<T>(pub T);
 pub struct Accepted<T>(pub T);
 
 /// A slice of a list: 200 with `{"data": […], "total", "page", "size", "next"}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct List<T> {
+    /// The items of the page.
     data: Vec<T>,
+    /// How many there are in the whole list.
     total: u64,
+    /// The number of the page; the first is 1.
     page: u64,
+    /// How many items a full page has.
     size: u64,
+    /// The number of the next page; null on the last.
     next: Option<u64>,
 }
 
 /// A slice of a list that is walked by cursor: 200 with `{"data": […], "size", "next"}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Walked<T> {
     /// The items.
     pub data: Vec<T>,

@@ -33,6 +33,19 @@ pub struct Path<T>(pub T);
 #[derive(Debug)]
 pub struct Page(pub PageRequest);
 
+/// `?page&size` as the document of the API tells it.
+#[derive(Debug, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "it is only documented; `Page` reads the numbers")]
+pub struct Paging {
+    /// The number of the page; the first is 1, which is also what is meant if it is left out.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u64>,
+    /// How many items a page has; 20 if it is left out.
+    #[param(minimum = 1, maximum = 200)]
+    size: Option<u64>,
+}
+
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 

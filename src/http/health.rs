@@ -21,7 +21,7 @@ const WORKER_CONTACT: Duration = Duration::from_secs(15);
 const LOOP_CONTACT: Duration = Duration::from_secs(30);
 
 /// What is reported of one part.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Check {
     /// The part.
     pub name: &'static str,
@@ -32,7 +32,7 @@ pub struct Check {
 }
 
 /// What is reported of the process.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Readiness {
     /// Whether every part does its work.
     pub ready: bool,
@@ -40,16 +40,34 @@ pub struct Readiness {
     pub checks: Vec<Check>,
 }
 
-#[derive(Serialize)]
+/// A process that lives.
+#[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct Alive {
+    /// Always `ok`.
     status: &'static str,
+    /// Of the program.
     version: &'static str,
 }
 
+/// Says that the process lives.
+#[utoipa::path(
+    get, path = "/health", operation_id = "health", tag = "process",
+    responses((status = 200, description = "It lives.", body = Data<Alive>)),
+    security(())
+)]
 pub(super) async fn health() -> Data<Alive> {
     data(Alive { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }
 
+/// Says whether the process can do its work, part by part.
+#[utoipa::path(
+    get, path = "/ready", operation_id = "ready", tag = "process",
+    responses(
+        (status = 200, description = "Every part does its work.", body = Data<Readiness>),
+        (status = 503, description = "A part does not; `checks` says which and why.", body = Data<Readiness>),
+    ),
+    security(())
+)]
 pub(super) async fn ready(State(app): State<App>) -> Response {
     let readiness = readiness(&app).await;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

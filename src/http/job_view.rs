@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::base::{Error, PageRequest, Paged, Result, TenantId};
@@ -16,7 +17,8 @@ use crate::dispatch::{Entry, LedgerState, Place, Stand};
 use crate::http::Walked;
 
 /// A job as doors show it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Job)]
 pub struct JobView {
     /// The job.
     pub id: JobId,
@@ -25,6 +27,7 @@ pub struct JobView {
     /// What it does.
     pub kind: Kind,
     /// The arguments.
+    #[schema(value_type = Object)]
     pub args: Box<RawValue>,
     /// Its queue.
     pub queue: QueueName,
@@ -79,7 +82,7 @@ pub struct JobView {
 }
 
 /// A line that a handler noted.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Note {
     /// When.
     pub at: DateTime<Utc>,

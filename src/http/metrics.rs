@@ -73,6 +73,12 @@ pub async fn upkeep() {
     }
 }
 
+/// Tells the figures, as Prometheus reads them.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics", tag = "process",
+    responses((status = 200, description = "Figures, a line each.", body = String, content_type = "text/plain")),
+    security(("token" = ["metrics:read"]))
+)]
 pub(super) async fn show(State(app): State<App>) -> Response {
     // What was counted is told in any case: a queue that is away is when it is wanted most.
     let asked = async { tokio::try_join!(app.queue.queues(), app.queue.workers()) };

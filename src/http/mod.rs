@@ -1,14 +1,19 @@
 //! The API. This room has the parts that every route shares, and the routes of the engine itself.
 //!
-//! To add the routes of a subject: 1. `subject/http.rs` gives a `Router`, its handlers take [`Caller`](crate::access::Caller),
-//! [`Body`], [`Query`], [`Path`] and return an [`Answer`] of [`Data`], [`Created`] or [`List`]; 2. `router.rs` merges it.
+//! To add the routes of a subject: 1. `subject/http.rs` gives an `OpenApiRouter`, its handlers take
+//! [`Caller`](crate::access::Caller), [`Body`], [`Query`], [`Path`] and return an [`Answer`] of [`Data`], [`Created`] or [`List`];
+//! 2. each handler documents itself with `#[utoipa::path(…)]`, and names in `security` the [`Scope`](crate::access::Scope) that it
+//! needs: the guard asks for exactly that; 3. `router.rs` merges it, and `openapi.rs` has a sentence for its tag.
 
 mod answer;
 mod caller;
+mod docs;
 mod extract;
+mod guard;
 mod health;
 mod job_view;
 pub mod metrics;
+mod openapi;
 mod problem;
 mod request_id;
 mod router;
@@ -16,12 +21,12 @@ mod routes;
 mod trace;
 
 pub use answer::{Accepted, Created, Data, List, Walked, data};
-pub use extract::{Body, Page, Path, Query, Unfiltered};
+pub use extract::{Body, Page, Paging, Path, Query, Unfiltered};
 use extract::{instant, parse};
 pub use health::{Check, Readiness, readiness};
 pub use job_view::JobView;
 pub use problem::{Answer, Problem};
-pub use router::{probes, router};
+pub use router::{document, probes, router};
 pub use routes::queues::find_queue;
 pub use routes::schedules::ScheduleView;
 pub use routes::workers::WorkerView;

@@ -27,15 +27,24 @@ pub struct Problem {
 /// Shorthand for what a handler returns.
 pub type Answer<T> = Result<T, Problem>;
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// Why a request was refused.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemBody<'a> {
+    /// Always `about:blank`: the code says what happened.
     r#type: &'static str,
+    /// The words of the status.
     title: &'a str,
+    /// The status.
     status: u16,
+    /// The stable name of the case.
     code: &'a str,
+    /// What is wrong and what to do.
     detail: &'a str,
+    /// The id under which the log has the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
+    /// The fields that are wrong.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
 }
@@ -72,7 +81,7 @@ impl Problem {
 
     /// Writes the answer, with the id of the request if it is known.
     pub(super) fn respond(&self, request_id: Option<&str>) -> Response {
-        let body = Body {
+        let body = ProblemBody {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),

@@ -22,12 +22,17 @@ const MAX_CHARS: usize = 128;
 /// A refusal of axum or of a layer is a short text; more is not read.
 const MAX_TEXT_BYTES: usize = 4096;
 
+/// The id of a request, for whoever notes it.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub(super) String);
+
 /// Gives the request its id, serves it, and finishes the answer.
-pub(super) async fn layer(request: Request, next: Next) -> Response {
+pub(super) async fn layer(mut request: Request, next: Next) -> Response {
     let id = chosen(request.headers().get(&HEADER)).unwrap_or_else(|| Uuid::now_v7().to_string());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     // The route and not the path: a label for each id would fill every store of figures.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    request.extensions_mut().insert(RequestId(id.clone()));
     let started = Instant::now();
     let trace = trace::of_request(request.headers());
     let span = tracing::info_span!("request", request_id = id, trace_id = %trace.trace_id(), %method, path);

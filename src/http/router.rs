@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::normalize_path::NormalizePath;
 use tower_http::timeout::TimeoutLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::guard::Guard;
 use super::problem::Problem;
-use super::{caller, health, metrics, request_id, routes};
+use super::{caller, docs, health, metrics, openapi, request_id, routes};
 use crate::app::App;
 use crate::work_orders;
 
@@ -23,34 +26,54 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Puts together everything that is served.
 pub fn router(app: App) -> Router {
-    let routes = Router::new()
+    let (routes, document) = routes().split_for_parts();
+    // As the first users know them.
+    let (unversioned, _) = OpenApiRouter::new().nest("/api", work_orders::http::router()).split_for_parts();
+    layered(app, routes.merge(unversioned), document)
+}
+
+/// Puts together what a process without the API serves: health, readiness, figures.
+pub fn probes(app: App) -> Router {
+    let (routes, document) = of_process().split_for_parts();
+    layered(app, routes, document)
+}
+
+/// Returns the document of the API.
+pub fn document() -> OpenApi {
+    let mut document = routes().split_for_parts().1;
+    openapi::complete(&mut document);
+    document
+}
+
+fn of_process() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::common())
+        .routes(routes!(health::health))
+        .routes(routes!(health::ready))
+        .routes(routes!(metrics::show))
+}
+
+fn routes() -> OpenApiRouter<App> {
+    of_process()
         .merge(routes::jobs::router())
         .merge(routes::dead::router())
         .merge(routes::queues::router())
         .merge(routes::workers::router())
         .merge(routes::schedules::router())
-        .merge(work_orders::http::router(app.work_orders.clone()));
-    layered(app, routes)
+        .nest("/api/v1", work_orders::http::router())
 }
 
-/// Puts together what a process without the API serves: health, readiness, figures.
-pub fn probes(app: App) -> Router {
-    layered(app, Router::new())
-}
-
-fn layered(app: App, mut guarded: Router<App>) -> Router {
-    let figures = Router::new().route("/metrics", get(metrics::show));
-    let mut open = Router::new().route("/health", get(health::health)).route("/ready", get(health::ready));
+fn layered(app: App, routes: Router<App>, mut document: OpenApi) -> Router {
+    let mut guard = Guard::of(&document).expect("every operation says who may call it: a test mounts them all");
     if app.config.metrics.public {
-        open = open.merge(figures);
-    } else {
-        guarded = guarded.merge(figures);
+        guard = guard.open(Method::GET, "/metrics");
     }
-    // The fallback is guarded too: without a token nobody learns what exists.
-    let guarded = guarded.fallback(request_id::nothing_here).layer(from_fn_with_state(app.clone(), caller::check));
+    openapi::complete(&mut document);
     let limit = DefaultBodyLimit::max(app.config.server.body_limit_bytes);
-    let all = guarded
-        .merge(open)
+    let all = routes
+        // The fallback is guarded too: without a token nobody learns what exists.
+        .fallback(request_id::nothing_here)
+        .layer(from_fn_with_state((app.clone(), guard), caller::check))
+        .merge(docs::router(document))
         .layer(limit)
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT))
         .layer(CatchPanicLayer::custom(panicked))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
-use deskhand::access::service;
+use deskhand::access::{Scopes, service};
 use deskhand::base::{Clock, Secret, TenantId};
 
 use crate::fixtures::databases::on_both;
@@ -15,7 +15,7 @@ async fn the_first_token_is_shown_once() {
         let secret = service::bootstrap(db, None).await.expect("answers").expect("the first start makes one");
         assert!(service::bootstrap(db, None).await.expect("answers").is_none(), "the second start makes none");
         let caller = service::authenticate(db, secret.expose()).await.expect("answers").expect("known");
-        assert_eq!((caller.tenant, caller.name.as_str()), (TenantId::default(), "bootstrap"));
+        assert_eq!((caller.actor.tenant, caller.actor.name.as_str()), (TenantId::default(), "bootstrap"));
         assert!(service::authenticate(db, "dkh_nobody").await.expect("answers").is_none());
     })
     .await;
@@ -47,10 +47,10 @@ async fn a_token_ends_by_time_or_by_hand() {
         let db = &fresh.db.with_clock(clock.clone());
         let tenant = TenantId::new("acme").expect("valid");
         let end = clock.now() + TimeDelta::hours(1);
-        let (info, secret) = service::create(db, &tenant, "ci", "operator viewer", Some(end)).await.expect("made");
+        let (info, secret) = service::create(db, &tenant, "ci", "jobs:write jobs:read", Some(end)).await.expect("made");
         let caller = service::authenticate(db, secret.expose()).await.expect("answers").expect("known");
-        assert_eq!((caller.token_id, caller.tenant), (info.id, tenant.clone()));
-        assert_eq!(caller.scopes, ["operator", "viewer"]);
+        assert_eq!((caller.actor.id, caller.actor.tenant), (Some(info.id.to_string()), tenant.clone()));
+        assert_eq!(caller.scopes, Scopes::read("jobs:read jobs:write"));
         assert_eq!(service::list(db, &tenant).await.expect("lists")[0].last_used_at, Some(clock.now()));
         let taken = service::create(db, &tenant, "ci", "", None).await.expect_err("the name is taken");
         assert_eq!(taken.code(), "token_name_taken");

@@ -13,6 +13,7 @@ pub const MAX_LINE_BYTES: usize = 500;
 
 /// How far an attempt is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Progress {
     /// How much is done.
     pub done: u64,

@@ -237,6 +237,7 @@ pub enum Verdict {
 /// Why a job is dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum DeadReason {
     /// The last allowed attempt failed.
     Exhausted,
@@ -334,6 +335,7 @@ pub struct WorkerInfo {
 
 /// A queue and its counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct QueueInfo {
     /// The queue.
     pub name: QueueName,
@@ -371,6 +373,7 @@ impl QueueInfo {
 
 /// A group of jobs that share limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GroupInfo {
     /// Its key, within the queue.
     pub key: GroupKey,

@@ -27,7 +27,7 @@ pub struct NoWord {
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
         pub enum $name {
             $($(#[$variant_doc])* #[serde(rename = $word)] $variant),+
         }
@@ -140,7 +140,7 @@ pub struct Schedule {
 }
 
 /// What became of one slot.
-#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Slot {
     /// The instant by the crontab line.
     pub slot_at: DateTime<Utc>,
@@ -150,6 +150,7 @@ pub struct Slot {
     pub reason: Option<String>,
     /// Its job.
     #[serde(serialize_with = "as_text")]
+    #[schema(value_type = Option<JobId>)]
     pub job_id: Option<Text<JobId>>,
     /// When it was dealt with.
     pub created_at: DateTime<Utc>,

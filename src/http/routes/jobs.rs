@@ -1,15 +1,16 @@
 //! `/api/v1/jobs`: enqueue by kind, look, steer.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::Cancelled;
 use deskhand_jobs::{Group, JobId, Kind, Priority, QueueName, Unique};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::access::Caller;
 use crate::app::App;
@@ -17,34 +18,52 @@ use crate::base::Error;
 use crate::dispatch::ledger::Filter;
 use crate::dispatch::service::NewJob;
 use crate::dispatch::{Place, Reason};
-use crate::http::{Answer, Body, Created, Data, JobView, List, Page, Path, Problem, Query, data, instant};
+use crate::http::openapi::IDEMPOTENCY_KEY;
+use crate::http::{Answer, Body, Created, Data, JobView, List, Page, Paging, Path, Problem, Query, data, instant};
 
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
-pub(in crate::http) fn router() -> Router<App> {
-    Router::new()
-        .route("/api/v1/jobs", get(list).post(enqueue))
-        .route("/api/v1/jobs/{id}", get(show))
-        .route("/api/v1/jobs/{id}/explain", get(explain))
-        .route("/api/v1/jobs/{id}/retry", post(retry))
-        .route("/api/v1/jobs/{id}/cancel", post(cancel))
-        .route("/api/v1/jobs/{id}/discard", post(discard))
+pub(in crate::http) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, enqueue))
+        .routes(routes!(show))
+        .routes(routes!(explain))
+        .routes(routes!(retry))
+        .routes(routes!(cancel))
+        .routes(routes!(discard))
 }
 
-#[derive(Deserialize)]
+/// A job that somebody wants. What is left out is as the kind has it.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
+    /// What it does.
+    #[schema(example = "work_orders.sync")]
     kind: String,
+    /// The arguments, as the kind wants them.
+    #[schema(value_type = Object)]
     args: Option<Box<RawValue>>,
+    /// The queue.
     queue: Option<QueueName>,
+    /// The place in the queue.
     priority: Option<Priority>,
+    /// Not before this instant.
     #[serde(default, deserialize_with = "instant")]
     run_at: Option<DateTime<Utc>>,
+    /// The failures after which it is dead.
+    #[schema(minimum = 1)]
     max_attempts: Option<u32>,
+    /// Makes it the only one of its key.
     unique: Option<Unique>,
+    /// Lets it share limits with others.
     group: Option<Group>,
 }
 
+/// Enqueues a job.
+#[utoipa::path(
+    post, path = "/api/v1/jobs", operation_id = "enqueue_job", tag = "jobs",
+    request_body = Wanted,
+    responses((status = 201, description = "The job, which is durable.", body = Data<JobView>), (status = 200, description = "The job that the same request made before.", body = Data<JobView>)),
+    security(("token" = ["jobs:write"]))
+)]
 async fn enqueue(
     State(app): State<App>,
     caller: Caller,
@@ -63,9 +82,9 @@ async fn enqueue(
         group: wanted.group,
         idempotency_key,
     };
-    let enqueued = app.jobs.enqueue(&caller.tenant, new).await?;
+    let enqueued = app.jobs.enqueue(caller.tenant(), new).await?;
     let created = enqueued.created;
-    let view = JobView::from(app.jobs.get(&caller.tenant, enqueued.entry.id).await?);
+    let view = JobView::from(app.jobs.get(caller.tenant(), enqueued.entry.id).await?);
     Ok(if created { Created(view).into_response() } else { data(view).into_response() })
 }
 
@@ -86,15 +105,27 @@ fn empty() -> Box<RawValue> {
     RawValue::from_string("{}".to_owned()).expect("an empty object is JSON")
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Narrow {
+    /// Where they are: pending, pushed, scheduled, ready, running, succeeded, dead or cancelled.
     state: Option<String>,
+    /// What they do.
     kind: Option<Kind>,
+    /// Their queue.
     queue: Option<QueueName>,
+    /// Where the page before ended, for states that only the queue knows; empty for the first page.
     cursor: Option<String>,
 }
 
+/// Lists jobs.
+#[utoipa::path(
+    get, path = "/api/v1/jobs", operation_id = "list_jobs", tag = "jobs",
+    params(Narrow, Paging),
+    responses((status = 200, description = "Jobs, the latest first. With a `cursor`, and for states that only the queue knows, `total` and `page` are left out.", body = List<JobView>)),
+    security(("token" = ["jobs:read"]))
+)]
 async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -105,44 +136,81 @@ async fn list(
     let place = place.map_err(|error| Problem::field("/state", error.to_string()))?;
     let filter = Filter { state: None, kind: narrow.kind, queue: narrow.queue, ..Filter::default() };
     if let Some(cursor) = narrow.cursor {
-        return Ok(JobView::walk(&app, &caller.tenant, place, filter, &cursor, page).await?.into_response());
+        return Ok(JobView::walk(&app, caller.tenant(), place, filter, &cursor, page).await?.into_response());
     }
-    Ok(List::from(JobView::list(&app, &caller.tenant, place, filter, page).await?).into_response())
+    Ok(List::from(JobView::list(&app, caller.tenant(), place, filter, page).await?).into_response())
 }
 
+/// Shows a job.
+#[utoipa::path(
+    get, path = "/api/v1/jobs/{id}", operation_id = "show_job", tag = "jobs",
+    params(("id" = JobId, Path, description = "The job.")),
+    responses((status = 200, description = "The job.", body = Data<JobView>)),
+    security(("token" = ["jobs:read"]))
+)]
 async fn show(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<JobView>> {
-    Ok(data(app.jobs.get(&caller.tenant, id).await?.into()))
+    Ok(data(app.jobs.get(caller.tenant(), id).await?.into()))
 }
 
+/// Says why a job is not running now.
+#[utoipa::path(
+    get, path = "/api/v1/jobs/{id}/explain", operation_id = "explain_job", tag = "jobs",
+    params(("id" = JobId, Path, description = "The job.")),
+    responses((status = 200, description = "Each reason with what to do.", body = Data<Vec<Reason>>)),
+    security(("token" = ["jobs:read"]))
+)]
 async fn explain(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<Vec<Reason>>> {
-    Ok(data(app.jobs.explain(&caller.tenant, id).await?))
+    Ok(data(app.jobs.explain(caller.tenant(), id).await?))
 }
 
+/// Lets a job run now that waits for a later time; a dead one starts again.
+#[utoipa::path(
+    post, path = "/api/v1/jobs/{id}/retry", operation_id = "retry_job", tag = "jobs",
+    params(("id" = JobId, Path, description = "The job.")),
+    responses((status = 200, description = "The job.", body = Data<JobView>)),
+    security(("token" = ["jobs:write"]))
+)]
 async fn retry(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<JobView>> {
-    app.jobs.retry(&caller.tenant, id).await?;
-    Ok(data(app.jobs.get(&caller.tenant, id).await?.into()))
+    app.jobs.retry(caller.tenant(), id).await?;
+    Ok(data(app.jobs.get(caller.tenant(), id).await?.into()))
 }
 
-#[derive(Serialize)]
+/// What became of a job.
+#[derive(Serialize, ToSchema)]
 struct Stopped {
+    /// The job.
     id: JobId,
     /// `cancelled`, or `stopping` for a job that runs and was asked to stop.
     state: &'static str,
 }
 
+/// Ends a job that waits; asks one that runs to stop.
+#[utoipa::path(
+    post, path = "/api/v1/jobs/{id}/cancel", operation_id = "cancel_job", tag = "jobs",
+    params(("id" = JobId, Path, description = "The job.")),
+    responses((status = 200, description = "Where it is now.", body = Data<Stopped>)),
+    security(("token" = ["jobs:write"]))
+)]
 async fn cancel(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<Stopped>> {
-    let reason = format!("cancelled with token {}", caller.name);
-    let state = match app.jobs.cancel(&caller.tenant, id, &reason).await? {
+    let reason = format!("cancelled with token {}", caller.actor.name);
+    let state = match app.jobs.cancel(caller.tenant(), id, &reason).await? {
         Cancelled::Asked => "stopping",
         Cancelled::Ended | Cancelled::AlreadyEnded | Cancelled::Unknown => "cancelled",
     };
     Ok(data(Stopped { id, state }))
 }
 
+/// Gives a dead job up.
+#[utoipa::path(
+    post, path = "/api/v1/jobs/{id}/discard", operation_id = "discard_job", tag = "jobs",
+    params(("id" = JobId, Path, description = "The job.")),
+    responses((status = 200, description = "Where it is now.", body = Data<Stopped>)),
+    security(("token" = ["jobs:write"]))
+)]
 async fn discard(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<Stopped>> {
-    let reason = format!("discarded with token {}", caller.name);
-    if app.jobs.discard(&caller.tenant, &[id], &reason).await?.is_empty() {
-        let state = app.jobs.get(&caller.tenant, id).await?.entry.state;
+    let reason = format!("discarded with token {}", caller.actor.name);
+    if app.jobs.discard(caller.tenant(), &[id], &reason).await?.is_empty() {
+        let state = app.jobs.get(caller.tenant(), id).await?.entry.state;
         let message = format!("job {id} is {state} and not dead: only a dead job is discarded, cancel it instead");
         return Err(Error::conflict("not_dead", message).into());
     }

@@ -1,32 +1,46 @@
 //! `/api/v1/queues`: how full they are; pause and resume; limits.
 
-use axum::Router;
 use axum::extract::State;
-use axum::routing::{get, post, put};
 use deskhand_jobs::queue::{GroupInfo, QueueInfo};
 use deskhand_jobs::{GroupKey, Limits, QueueName};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::access::Caller;
 use crate::app::App;
 use crate::base::{Error, Result};
-use crate::http::{Answer, Body, Data, List, Page, Path, Problem, Query, Walked, data};
+use crate::http::{Answer, Body, Data, List, Page, Paging, Path, Problem, Query, Walked, data};
 
-pub(in crate::http) fn router() -> Router<App> {
-    Router::new()
-        .route("/api/v1/queues", get(list))
-        .route("/api/v1/queues/{name}", get(show))
-        .route("/api/v1/queues/{name}/pause", post(pause))
-        .route("/api/v1/queues/{name}/resume", post(resume))
-        .route("/api/v1/queues/{name}/limit", put(limit))
-        .route("/api/v1/queues/{name}/groups", get(groups))
-        .route("/api/v1/queues/{name}/groups/{key}", put(fix).delete(unfix))
+pub(in crate::http) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(limit))
+        .routes(routes!(groups))
+        .routes(routes!(fix, unfix))
 }
 
+/// Lists the queues.
+#[utoipa::path(
+    get, path = "/api/v1/queues", operation_id = "list_queues", tag = "queues",
+    responses((status = 200, description = "Every queue that has had a job or a worker.", body = List<QueueInfo>)),
+    security(("token" = ["queues:read"]))
+)]
 async fn list(State(app): State<App>, _: Caller) -> Answer<List<QueueInfo>> {
     Ok(List::whole(app.queue.queues().await?))
 }
 
+/// Shows a queue.
+#[utoipa::path(
+    get, path = "/api/v1/queues/{name}", operation_id = "show_queue", tag = "queues",
+    params(("name" = QueueName, Path, description = "The queue.")),
+    responses((status = 200, description = "The queue.", body = Data<QueueInfo>)),
+    security(("token" = ["queues:read"]))
+)]
 async fn show(State(app): State<App>, _: Caller, Path(name): Path<QueueName>) -> Answer<Data<QueueInfo>> {
     Ok(data(find_queue(&app, &name).await?))
 }
@@ -47,34 +61,62 @@ pub async fn find_queue(app: &App, name: &QueueName) -> Result<QueueInfo> {
     }
 }
 
-#[derive(Serialize)]
+/// Whether a queue is paused.
+#[derive(Serialize, ToSchema)]
 struct Switched {
+    /// The queue.
     name: QueueName,
+    /// Whether it hands out nothing.
     paused: bool,
 }
 
+/// Pauses a queue for all tenants; jobs that run go on.
+#[utoipa::path(
+    post, path = "/api/v1/queues/{name}/pause", operation_id = "pause_queue", tag = "queues",
+    params(("name" = QueueName, Path, description = "The queue.")),
+    responses((status = 200, description = "The queue hands out nothing.", body = Data<Switched>)),
+    security(("token" = ["queues:write"]))
+)]
 async fn pause(State(app): State<App>, caller: Caller, Path(name): Path<QueueName>) -> Answer<Data<Switched>> {
     find_queue(&app, &name).await?;
     app.queue.pause(&name).await?;
-    tracing::info!(queue = %name, token = caller.name, "queue {name} is paused");
+    tracing::info!(queue = %name, token = caller.actor.name, "queue {name} is paused");
     Ok(data(Switched { name, paused: true }))
 }
 
+/// Lets a paused queue hand out jobs again.
+#[utoipa::path(
+    post, path = "/api/v1/queues/{name}/resume", operation_id = "resume_queue", tag = "queues",
+    params(("name" = QueueName, Path, description = "The queue.")),
+    responses((status = 200, description = "The queue hands out jobs.", body = Data<Switched>)),
+    security(("token" = ["queues:write"]))
+)]
 async fn resume(State(app): State<App>, caller: Caller, Path(name): Path<QueueName>) -> Answer<Data<Switched>> {
     find_queue(&app, &name).await?;
     app.queue.resume(&name).await?;
-    tracing::info!(queue = %name, token = caller.name, "queue {name} hands out jobs again");
+    tracing::info!(queue = %name, token = caller.actor.name, "queue {name} hands out jobs again");
     Ok(data(Switched { name, paused: false }))
 }
 
-#[derive(Deserialize)]
+/// The limit of a queue.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Limit {
-    /// Has to be said, be it as `null`: what is left out by mistake must not lift a limit.
+    /// How many jobs may run at once; null for as many as workers take. It has to be said: what is left out by mistake must not lift
+    /// a limit.
     #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required = true, minimum = 1)]
     concurrency: Option<u32>,
 }
 
+/// Limits how many jobs of a queue run at once, over all workers.
+#[utoipa::path(
+    put, path = "/api/v1/queues/{name}/limit", operation_id = "limit_queue", tag = "queues",
+    params(("name" = QueueName, Path, description = "The queue.")),
+    request_body = Limit,
+    responses((status = 200, description = "The queue.", body = Data<QueueInfo>)),
+    security(("token" = ["queues:write"]))
+)]
 async fn limit(
     State(app): State<App>,
     caller: Caller,
@@ -90,17 +132,26 @@ async fn limit(
     }
     app.queue.limit(&name, concurrency).await?;
     let most = concurrency.map_or("as many jobs as workers take".to_owned(), |most| format!("at most {most} jobs"));
-    tracing::info!(queue = %name, token = caller.name, "queue {name} runs {most} at once");
+    tracing::info!(queue = %name, token = caller.actor.name, "queue {name} runs {most} at once");
     Ok(data(find_queue(&app, &name).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Behind {
+    /// Where the page before ended.
     #[serde(default)]
     cursor: String,
 }
 
+/// Lists the groups of the tenant in a queue.
+#[utoipa::path(
+    get, path = "/api/v1/queues/{name}/groups", operation_id = "list_groups", tag = "queues",
+    params(("name" = QueueName, Path, description = "The queue."), Behind, Paging),
+    responses((status = 200, description = "Groups by their key.", body = Walked<GroupInfo>)),
+    security(("token" = ["queues:read"]))
+)]
 async fn groups(
     State(app): State<App>,
     caller: Caller,
@@ -112,11 +163,19 @@ async fn groups(
     let after = (!cursor.is_empty()).then(|| GroupKey::new(cursor)).transpose();
     let after = after.map_err(|error| Problem::field("/cursor", error.to_string()))?;
     let size = page.size();
-    let data = app.jobs.groups(&caller.tenant, &name, after.as_ref(), size as usize).await?;
+    let data = app.jobs.groups(caller.tenant(), &name, after.as_ref(), size as usize).await?;
     let next = data.last().filter(|_| data.len() as u64 == size).map(|last| last.key.to_string());
     Ok(Walked { data, size, next })
 }
 
+/// Fixes the limits of a group, whatever its jobs bring.
+#[utoipa::path(
+    put, path = "/api/v1/queues/{name}/groups/{key}", operation_id = "fix_group", tag = "queues",
+    params(("name" = QueueName, Path, description = "The queue."), ("key" = GroupKey, Path, description = "The group.")),
+    request_body = Limits,
+    responses((status = 200, description = "The group.", body = Data<Option<GroupInfo>>)),
+    security(("token" = ["queues:write"]))
+)]
 async fn fix(
     State(app): State<App>,
     caller: Caller,
@@ -124,18 +183,25 @@ async fn fix(
     Body(limits): Body<Limits>,
 ) -> Answer<Data<Option<GroupInfo>>> {
     find_queue(&app, &name).await?;
-    let group = app.jobs.limit_group(&caller.tenant, &name, &key, Some(limits)).await?;
-    tracing::info!(queue = %name, group = %key, token = caller.name, "the limits of group {key} in queue {name} are fixed");
+    let group = app.jobs.limit_group(caller.tenant(), &name, &key, Some(limits)).await?;
+    tracing::info!(queue = %name, group = %key, token = caller.actor.name, "the limits of group {key} in queue {name} are fixed");
     Ok(data(group))
 }
 
+/// Lets the limits of a group be those that its jobs bring.
+#[utoipa::path(
+    delete, path = "/api/v1/queues/{name}/groups/{key}", operation_id = "unfix_group", tag = "queues",
+    params(("name" = QueueName, Path, description = "The queue."), ("key" = GroupKey, Path, description = "The group.")),
+    responses((status = 200, description = "The group, if it has jobs.", body = Data<Option<GroupInfo>>)),
+    security(("token" = ["queues:write"]))
+)]
 async fn unfix(
     State(app): State<App>,
     caller: Caller,
     Path((name, key)): Path<(QueueName, GroupKey)>,
 ) -> Answer<Data<Option<GroupInfo>>> {
     find_queue(&app, &name).await?;
-    let group = app.jobs.limit_group(&caller.tenant, &name, &key, None).await?;
-    tracing::info!(queue = %name, group = %key, token = caller.name, "the limits of group {key} in queue {name} are those of its jobs");
+    let group = app.jobs.limit_group(caller.tenant(), &name, &key, None).await?;
+    tracing::info!(queue = %name, group = %key, token = caller.actor.name, "the limits of group {key} in queue {name} are those of its jobs");
     Ok(data(group))
 }

@@ -1,23 +1,24 @@
 //! `/api/v1/workers`: who is alive.
 
-use axum::Router;
 use axum::extract::State;
-use axum::routing::get;
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::WorkerInfo;
 use deskhand_jobs::{QueueName, WorkerId};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::access::Caller;
 use crate::app::App;
 use crate::http::{Answer, List};
 
-pub(in crate::http) fn router() -> Router<App> {
-    Router::new().route("/api/v1/workers", get(list))
+pub(in crate::http) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list))
 }
 
 /// A worker as doors show it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct WorkerView {
     /// One life of its process.
     pub id: WorkerId,
@@ -38,6 +39,12 @@ impl From<WorkerInfo> for WorkerView {
     }
 }
 
+/// Lists the workers that are alive.
+#[utoipa::path(
+    get, path = "/api/v1/workers", operation_id = "list_workers", tag = "workers",
+    responses((status = 200, description = "Every worker that beats.", body = List<WorkerView>)),
+    security(("token" = ["queues:read"]))
+)]
 async fn list(State(app): State<App>, _: Caller) -> Answer<List<WorkerView>> {
     Ok(List::whole(app.queue.workers().await?.into_iter().map(WorkerView::from).collect()))
 }

@@ -77,7 +77,7 @@ impl Connection {
 }
 
 /// Who we are in a system.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Account {
     /// The name that the system shows for us.
     pub name: String,

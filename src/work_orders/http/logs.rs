@@ -1,30 +1,36 @@
 //! `/sync-logs`: reading runs.
 
-use axum::Router;
 use axum::extract::State;
-use axum::routing::get;
 use chrono::{DateTime, Utc};
 use deskhand_jobs::JobId;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::access::Caller;
-use crate::http::{Answer, Data, List, Page, Path, Query, data};
+use crate::app::App;
+use crate::http::{Answer, Data, List, Page, Paging, Path, Query, data};
 use crate::work_orders::model::{Counts, RowError, RunStatus, SyncLog, SyncLogId, SyncType, SystemId};
 use crate::work_orders::{LogFilter, WorkOrders};
 
-pub(super) fn router() -> Router<WorkOrders> {
-    Router::new().route("/", get(list)).route("/{id}", get(show))
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Narrow {
+    /// Of this system.
     system: Option<SystemId>,
+    /// That ended so.
     status: Option<RunStatus>,
 }
 
 /// A run as it is shown; the counts also under the names that the first users know.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SyncLog)]
 struct View {
     id: SyncLogId,
     system: SystemId,
@@ -70,6 +76,13 @@ impl From<SyncLog> for View {
     }
 }
 
+/// Lists the runs of synchronisations.
+#[utoipa::path(
+    get, path = "/sync-logs", operation_id = "list_sync_logs", tag = "sync logs",
+    params(Narrow, Paging),
+    responses((status = 200, description = "Runs, the latest first.", body = List<View>)),
+    security(("token" = ["work_orders:read"]))
+)]
 async fn list(
     State(service): State<WorkOrders>,
     caller: Caller,
@@ -77,9 +90,16 @@ async fn list(
     Page(page): Page,
 ) -> Answer<List<View>> {
     let filter = LogFilter { system: narrow.system, status: narrow.status };
-    Ok(service.sync_logs(&caller.tenant, &filter, page).await?.map(View::from).into())
+    Ok(service.sync_logs(caller.tenant(), &filter, page).await?.map(View::from).into())
 }
 
+/// Shows a run.
+#[utoipa::path(
+    get, path = "/sync-logs/{id}", operation_id = "show_sync_log", tag = "sync logs",
+    params(("id" = SyncLogId, Path, description = "The run.")),
+    responses((status = 200, description = "The run.", body = Data<View>)),
+    security(("token" = ["work_orders:read"]))
+)]
 async fn show(State(service): State<WorkOrders>, caller: Caller, Path(id): Path<SyncLogId>) -> Answer<Data<View>> {
-    Ok(data(service.sync_log(&caller.tenant, id).await?.into()))
+    Ok(data(service.sync_log(caller.tenant(), id).await?.into()))
 }

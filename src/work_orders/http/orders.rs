@@ -1,29 +1,36 @@
 //! `/work-orders`: reading tickets.
 
-use axum::Router;
 use axum::extract::State;
-use axum::routing::get;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::access::Caller;
-use crate::http::{Answer, Data, List, Page, Path, Query, data};
+use crate::app::App;
+use crate::http::{Answer, Data, List, Page, Paging, Path, Query, data};
 use crate::work_orders::model::{Content, Priority, Status, SyncStatus, SystemId, WorkOrder, WorkOrderId};
 use crate::work_orders::{Filter, WorkOrders};
 
-pub(super) fn router() -> Router<WorkOrders> {
-    Router::new().route("/", get(list)).route("/{id}", get(show))
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Narrow {
+    /// In this state.
     status: Option<Status>,
+    /// As urgent as this.
     priority: Option<Priority>,
+    /// Of this system.
     system: Option<SystemId>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = WorkOrder)]
 struct View {
     id: WorkOrderId,
     system: SystemId,
@@ -53,6 +60,13 @@ impl From<WorkOrder> for View {
     }
 }
 
+/// Lists work orders.
+#[utoipa::path(
+    get, path = "/work-orders", operation_id = "list_work_orders", tag = "work orders",
+    params(Narrow, Paging),
+    responses((status = 200, description = "Work orders, the latest first.", body = List<View>)),
+    security(("token" = ["work_orders:read"]))
+)]
 async fn list(
     State(service): State<WorkOrders>,
     caller: Caller,
@@ -60,9 +74,16 @@ async fn list(
     Page(page): Page,
 ) -> Answer<List<View>> {
     let filter = Filter { status: narrow.status, priority: narrow.priority, system: narrow.system };
-    Ok(service.work_orders(&caller.tenant, &filter, page).await?.map(View::from).into())
+    Ok(service.work_orders(caller.tenant(), &filter, page).await?.map(View::from).into())
 }
 
+/// Shows a work order.
+#[utoipa::path(
+    get, path = "/work-orders/{id}", operation_id = "show_work_order", tag = "work orders",
+    params(("id" = WorkOrderId, Path, description = "The work order.")),
+    responses((status = 200, description = "The work order.", body = Data<View>)),
+    security(("token" = ["work_orders:read"]))
+)]
 async fn show(State(service): State<WorkOrders>, caller: Caller, Path(id): Path<WorkOrderId>) -> Answer<Data<View>> {
-    Ok(data(service.work_order(&caller.tenant, id).await?.into()))
+    Ok(data(service.work_order(caller.tenant(), id).await?.into()))
 }

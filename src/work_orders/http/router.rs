@@ -1,15 +1,19 @@
 //! All routes of the subject.
 
-use axum::Router;
+use axum::extract::FromRef;
+use utoipa_axum::router::OpenApiRouter;
 
 use super::{logs, orders, systems};
+use crate::app::App;
 use crate::work_orders::WorkOrders;
 
-/// Returns the routes, with all they need.
-pub fn router<S: Clone + Send + Sync + 'static>(work_orders: WorkOrders) -> Router<S> {
-    let routes = Router::new()
-        .nest("/work-order-systems", systems::router())
-        .nest("/work-orders", orders::router())
-        .nest("/sync-logs", logs::router());
-    Router::new().nest("/api/v1", routes.clone()).nest("/api", routes).with_state(work_orders)
+impl FromRef<App> for WorkOrders {
+    fn from_ref(app: &App) -> Self {
+        app.work_orders.clone()
+    }
+}
+
+/// Returns the routes, without what stands in front of them.
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(systems::router()).merge(orders::router()).merge(logs::router())
 }

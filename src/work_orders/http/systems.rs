@@ -2,35 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use deskhand_jobs::JobId;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::access::Caller;
+use crate::app::App;
 use crate::base::Secret;
-use crate::http::{Accepted, Answer, Body, Created, Data, List, Page, Path, Query, Unfiltered, data};
+use crate::http::{Accepted, Answer, Body, Created, Data, List, Page, Paging, Path, Query, Unfiltered, data};
 use crate::work_orders::model::{Draft, MASK, Mapping, SecretChange, System, SystemId};
 use crate::work_orders::{Asked, Probe, WorkOrders};
 
-pub(super) fn router() -> Router<WorkOrders> {
-    Router::new()
-        .route("/", get(list).post(create))
-        .route("/sync_all", post(sync_all))
-        .route("/{id}", get(show).put(change).delete(remove))
-        .route("/{id}/sync", post(sync))
-        .route("/{id}/enable", post(enable))
-        .route("/{id}/disable", post(disable))
-        .route("/{id}/test_connection", post(test_connection))
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(sync_all))
+        .routes(routes!(show, change, remove))
+        .routes(routes!(sync))
+        .routes(routes!(enable))
+        .routes(routes!(disable))
+        .routes(routes!(test_connection))
 }
 
 /// The settings as they are sent. What is shown and cannot be set is passed over, so that what was read can be sent back.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SystemSettings)]
 struct Sent {
     name: Option<String>,
     system_type: Option<String>,
@@ -47,20 +50,28 @@ struct Sent {
     mapping: Option<Mapping>,
     version: Option<i64>,
     #[serde(rename = "id")]
+    #[schema(ignore)]
     _id: Option<IgnoredAny>,
     #[serde(rename = "cursor_at")]
+    #[schema(ignore)]
     _cursor_at: Option<IgnoredAny>,
     #[serde(rename = "last_sync_at")]
+    #[schema(ignore)]
     _last_sync_at: Option<IgnoredAny>,
     #[serde(rename = "last_attempt_at")]
+    #[schema(ignore)]
     _last_attempt_at: Option<IgnoredAny>,
     #[serde(rename = "blocked_until")]
+    #[schema(ignore)]
     _blocked_until: Option<IgnoredAny>,
     #[serde(rename = "failure_streak")]
+    #[schema(ignore)]
     _failure_streak: Option<IgnoredAny>,
     #[serde(rename = "created_at")]
+    #[schema(ignore)]
     _created_at: Option<IgnoredAny>,
     #[serde(rename = "updated_at")]
+    #[schema(ignore)]
     _updated_at: Option<IgnoredAny>,
 }
 
@@ -86,7 +97,8 @@ impl From<Sent> for Draft {
 }
 
 /// A system as it is shown: a secret is `***` if there is one.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = System)]
 struct View {
     id: SystemId,
     name: String,
@@ -141,75 +153,149 @@ impl From<System> for View {
     }
 }
 
+/// Lists the ticket systems.
+#[utoipa::path(
+    get, path = "/work-order-systems", operation_id = "list_systems", tag = "work orders",
+    params(Paging),
+    responses((status = 200, description = "Systems by name.", body = List<View>)),
+    security(("token" = ["work_orders:read"]))
+)]
 async fn list(
     State(service): State<WorkOrders>,
     caller: Caller,
     _: Query<Unfiltered>,
     Page(page): Page,
 ) -> Answer<List<View>> {
-    Ok(service.systems(&caller.tenant, page).await?.map(View::from).into())
+    Ok(service.systems(caller.tenant(), page).await?.map(View::from).into())
 }
 
+/// Makes a ticket system known.
+#[utoipa::path(
+    post, path = "/work-order-systems", operation_id = "create_system", tag = "work orders",
+    request_body = Sent,
+    responses((status = 201, description = "The system; a secret shows as `***`.", body = Data<View>)),
+    security(("token" = ["work_orders:write"]))
+)]
 async fn create(State(service): State<WorkOrders>, caller: Caller, Body(sent): Body<Sent>) -> Answer<Created<View>> {
-    Ok(Created(service.create_system(&caller.tenant, &sent.into()).await?.into()))
+    Ok(Created(service.create_system(caller.tenant(), &sent.into()).await?.into()))
 }
 
+/// Shows a ticket system.
+#[utoipa::path(
+    get, path = "/work-order-systems/{id}", operation_id = "show_system", tag = "work orders",
+    params(("id" = SystemId, Path, description = "The system.")),
+    responses((status = 200, description = "The system; a secret shows as `***`.", body = Data<View>)),
+    security(("token" = ["work_orders:read"]))
+)]
 async fn show(State(service): State<WorkOrders>, caller: Caller, Path(id): Path<SystemId>) -> Answer<Data<View>> {
-    Ok(data(service.system(&caller.tenant, id).await?.into()))
+    Ok(data(service.system(caller.tenant(), id).await?.into()))
 }
 
+/// Changes the settings of a ticket system. What is left out stays; `***` leaves a secret as it is.
+#[utoipa::path(
+    put, path = "/work-order-systems/{id}", operation_id = "change_system", tag = "work orders",
+    params(("id" = SystemId, Path, description = "The system.")),
+    request_body = Sent,
+    responses((status = 200, description = "The system; a secret shows as `***`.", body = Data<View>)),
+    security(("token" = ["work_orders:write"]))
+)]
 async fn change(
     State(service): State<WorkOrders>,
     caller: Caller,
     Path(id): Path<SystemId>,
     Body(sent): Body<Sent>,
 ) -> Answer<Data<View>> {
-    Ok(data(service.update_system(&caller.tenant, id, &sent.into()).await?.into()))
+    Ok(data(service.update_system(caller.tenant(), id, &sent.into()).await?.into()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Removal {
+    /// Remove its work orders and logs as well.
     #[serde(default)]
     cascade: bool,
 }
 
+/// Removes a ticket system.
+#[utoipa::path(
+    delete, path = "/work-order-systems/{id}", operation_id = "remove_system", tag = "work orders",
+    params(("id" = SystemId, Path, description = "The system."), Removal),
+    responses((status = 204, description = "It is gone.")),
+    security(("token" = ["work_orders:write"]))
+)]
 async fn remove(
     State(service): State<WorkOrders>,
     caller: Caller,
     Path(id): Path<SystemId>,
     Query(removal): Query<Removal>,
 ) -> Answer<StatusCode> {
-    service.delete_system(&caller.tenant, id, removal.cascade).await?;
+    service.delete_system(caller.tenant(), id, removal.cascade).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Lets a ticket system take part in synchronisations.
+#[utoipa::path(
+    post, path = "/work-order-systems/{id}/enable", operation_id = "enable_system", tag = "work orders",
+    params(("id" = SystemId, Path, description = "The system.")),
+    responses((status = 200, description = "The system; a secret shows as `***`.", body = Data<View>)),
+    security(("token" = ["work_orders:write"]))
+)]
 async fn enable(State(service): State<WorkOrders>, caller: Caller, Path(id): Path<SystemId>) -> Answer<Data<View>> {
-    Ok(data(service.set_active(&caller.tenant, id, true).await?.into()))
+    Ok(data(service.set_active(caller.tenant(), id, true).await?.into()))
 }
 
+/// Leaves a ticket system out of synchronisations.
+#[utoipa::path(
+    post, path = "/work-order-systems/{id}/disable", operation_id = "disable_system", tag = "work orders",
+    params(("id" = SystemId, Path, description = "The system.")),
+    responses((status = 200, description = "The system; a secret shows as `***`.", body = Data<View>)),
+    security(("token" = ["work_orders:write"]))
+)]
 async fn disable(State(service): State<WorkOrders>, caller: Caller, Path(id): Path<SystemId>) -> Answer<Data<View>> {
-    Ok(data(service.set_active(&caller.tenant, id, false).await?.into()))
+    Ok(data(service.set_active(caller.tenant(), id, false).await?.into()))
 }
 
+/// Tries the address and the credentials of a ticket system.
+#[utoipa::path(
+    post, path = "/work-order-systems/{id}/test_connection", operation_id = "test_system", tag = "work orders",
+    params(("id" = SystemId, Path, description = "The system.")),
+    responses((status = 200, description = "Whether it answers and knows us.", body = Data<Probe>)),
+    security(("token" = ["work_orders:write"]))
+)]
 async fn test_connection(
     State(service): State<WorkOrders>,
     caller: Caller,
     Path(id): Path<SystemId>,
 ) -> Answer<Data<Probe>> {
-    Ok(data(service.test_connection(&caller.tenant, id).await?))
+    Ok(data(service.test_connection(caller.tenant(), id).await?))
 }
 
+/// Asks for a synchronisation of one system.
+#[utoipa::path(
+    post, path = "/work-order-systems/{id}/sync", operation_id = "sync_system", tag = "work orders",
+    params(("id" = SystemId, Path, description = "The system.")),
+    responses((status = 202, description = "The job.", body = Data<Asked>)),
+    security(("token" = ["work_orders:write"]))
+)]
 async fn sync(State(service): State<WorkOrders>, caller: Caller, Path(id): Path<SystemId>) -> Answer<Accepted<Asked>> {
-    Ok(Accepted(service.sync_now(&caller.tenant, id).await?))
+    Ok(Accepted(service.sync_now(caller.tenant(), id).await?))
 }
 
-#[derive(Serialize)]
+/// Jobs that were asked for.
+#[derive(Serialize, ToSchema)]
 struct AllAsked {
+    /// One for each system.
     job_ids: Vec<JobId>,
 }
 
+/// Asks for a synchronisation of all active systems.
+#[utoipa::path(
+    post, path = "/work-order-systems/sync_all", operation_id = "sync_all_systems", tag = "work orders",
+    responses((status = 202, description = "The jobs.", body = Data<AllAsked>)),
+    security(("token" = ["work_orders:write"]))
+)]
 async fn sync_all(State(service): State<WorkOrders>, caller: Caller) -> Answer<Accepted<AllAsked>> {
-    let asked = service.sync_all(Some(&caller.tenant)).await?;
+    let asked = service.sync_all(Some(caller.tenant())).await?;
     Ok(Accepted(AllAsked { job_ids: asked.into_iter().map(|asked| asked.job_id).collect() }))
 }

@@ -9,6 +9,7 @@ use super::words::words;
 
 words!(
     /// How far a work order is.
+    #[schema(as = TicketStatus)]
     Status, "status" {
         /// Nobody works on it yet; also where a word goes that no rule knows.
         Pending = "pending",
@@ -25,6 +26,7 @@ words!(
 
 words!(
     /// How urgent a work order is.
+    #[schema(as = TicketPriority)]
     Priority, "priority" {
         /// Can wait.
         Low = "low",
@@ -50,7 +52,7 @@ pub enum Category {
 }
 
 /// The words of one system that mean something else than by default; the keys are in lower case.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 pub struct Mapping {
     /// Their word for a status → ours.

@@ -37,7 +37,7 @@ words!(
 );
 
 /// What became of the tickets of a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Counts {
     /// All that came.
     pub fetched: i64,
@@ -71,7 +71,7 @@ pub struct SyncSystem {
 }
 
 /// A ticket that could not be taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RowError {
     /// Which, as far as that can be told.
     pub external_id: String,

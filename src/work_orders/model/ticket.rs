@@ -64,7 +64,7 @@ pub struct Remote {
 }
 
 /// What we keep of a ticket: cleaned, mapped, ready to be stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Content {
     /// What names it in its system for ever.
     pub external_id: String,

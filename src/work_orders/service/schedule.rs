@@ -12,7 +12,7 @@ use crate::work_orders::model::{SyncSystem, System, SystemId};
 use crate::work_orders::store::systems;
 
 /// The answer to a request for a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Asked {
     /// The job that runs it.
     pub job_id: JobId,

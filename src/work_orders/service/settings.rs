@@ -11,7 +11,7 @@ use crate::work_orders::model::{Draft, Position, Sealed, SecretChange, System, S
 use crate::work_orders::store::{logs, orders, systems};
 
 /// What a test of a connection found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Probe {
     /// Whether the system answers and accepts the credentials.
     pub success: bool,
