@@ -75,6 +75,19 @@ fn every_migration_has_its_twin() {
     assert!(lonely.is_empty(), "in one of migrations/sqlite and migrations/postgres only: {lonely:?}");
 }
 
+#[test]
+fn what_takes_something_away_says_who_can_do_without() {
+    for database in ["sqlite", "postgres"] {
+        for entry in std::fs::read_dir(root().join("migrations").join(database)).expect("a directory").flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(entry.path()).expect("a readable file");
+            if let Some(what) = takes_away(&text) {
+                assert!(is_contract(&name), "{database}/{name} has {what}: name it as docs/upgrades.md says");
+            }
+        }
+    }
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -219,6 +232,21 @@ fn too_long(text: &str) -> Option<usize> {
     (lines > LONGEST_FILE_LINES).then_some(lines)
 }
 
+/// Returns what an older program would miss after a migration, if anything.
+fn takes_away(sql: &str) -> Option<&'static str> {
+    let code: Vec<&str> = sql.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
+    let code = code.join(" ").split_whitespace().collect::<Vec<_>>().join(" ").to_uppercase();
+    ["DROP TABLE", "DROP COLUMN", "RENAME", "SET NOT NULL", "ALTER COLUMN"].into_iter().find(|what| code.contains(what))
+}
+
+/// Says whether a file is named `NNNN_contract_MMMM_what.sql` with MMMM before NNNN.
+fn is_contract(name: &str) -> bool {
+    let mut parts = name.split('_');
+    let (number, word, needs) = (parts.next(), parts.next(), parts.next());
+    let read = |part: Option<&str>| part.and_then(|part| part.parse::<i64>().ok());
+    word == Some("contract") && read(needs).is_some_and(|needs| read(number).is_some_and(|number| needs < number))
+}
+
 fn names_apalis(text: &str) -> bool {
     text.lines().any(|line| line.split("//").next().unwrap_or_default().contains("apalis"))
 }
@@ -285,6 +313,14 @@ mod the_rules_themselves {
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
         assert_eq!(without_twin(&set(&["0001_a.sql", "0002_b.sql"]), &set(&["0001_a.sql"])), ["0002_b.sql"]);
         assert!(names_apalis("use apalis_core::worker;") && !names_apalis("// as in apalis"));
+    }
+
+    #[test]
+    fn a_migration_that_contracts_is_known_by_its_name() {
+        assert_eq!(takes_away("CREATE TABLE a (b TEXT);\nDROP INDEX c; -- DROP TABLE d"), None);
+        assert_eq!(takes_away("ALTER TABLE a\n    DROP  COLUMN b;"), Some("DROP COLUMN"));
+        assert!(is_contract("0020_contract_0016_drop_b.sql") && !is_contract("0020_drop_b.sql"));
+        assert!(!is_contract("0020_contract_0020_drop_b.sql") && !is_contract("0020_contract_drop_b.sql"));
     }
 
     #[test]

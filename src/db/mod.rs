@@ -20,11 +20,13 @@ mod build;
 mod migrate;
 mod open;
 mod page;
+mod shape;
 mod text;
 mod tx;
 
 pub use crate::on;
 pub use build::Build;
+pub use migrate::Migrations;
 pub use open::{Db, Health};
 pub use page::read_page;
 pub use text::Text;

@@ -16,6 +16,8 @@ use crate::base::{Clock, Error, Result, shown};
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long SQLite waits for the writer of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How soon the opening of a busy file is tried again.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// Connections that only read the embedded database.
 const SQLITE_READERS: u32 = 4;
 /// Connections to a server, unless [`Db::open_with`] says otherwise.
@@ -193,8 +195,17 @@ async fn open_sqlite(url: &str, shown: &str) -> Result<Pools> {
         Error::unavailable(format!("the database {shown} (is it a SQLite file that this user may write?)"), error)
     };
     let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).idle_timeout(None).max_lifetime(None);
-    // The writer comes first: it makes the file and its journal.
-    let writer = pool().max_connections(1).connect_with(options.clone()).await.map_err(failed)?;
+    // The writer comes first: it makes the file and its journal. The change to WAL does not obey the busy time-out, and several
+    // processes may start at once on a new file.
+    let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
+    let writer = loop {
+        match pool().max_connections(1).connect_with(options.clone()).await {
+            Err(error) if is_busy(&error) && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            opened => break opened.map_err(failed)?,
+        }
+    };
     let readers = pool()
         .max_connections(SQLITE_READERS)
         .min_connections(0)
@@ -202,6 +213,13 @@ async fn open_sqlite(url: &str, shown: &str) -> Result<Pools> {
         .await
         .map_err(failed)?;
     Ok(Pools::Sqlite { writer, readers })
+}
+
+/// Says whether another process has the file at this moment: `SQLITE_BUSY` in any of its forms.
+fn is_busy(error: &sqlx::Error) -> bool {
+    const BUSY: i64 = 5;
+    let code = error.as_database_error().and_then(|error| error.code().and_then(|code| code.parse::<i64>().ok()));
+    code.is_some_and(|code| code & 0xff == BUSY)
 }
 
 async fn open_postgres(url: &str, shown: &str, max_connections: u32) -> Result<Pools> {
