@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use super::{
-    api, dead, doctor, enqueue, jobs, logging, migrate, openapi, queues, schedules, serve, sync, sync_logs, token,
-    workers,
+    api, completions, dead, doctor, enqueue, jobs, logging, migrate, openapi, probe, queues, schedules, serve, sync,
+    sync_logs, token, workers,
 };
 use crate::app::App;
 use crate::config::{self, Config};
@@ -68,6 +68,10 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Print the document of the API.
     Openapi(openapi::Openapi),
+    /// Ask the process of this host whether it is ready.
+    Probe(probe::Probe),
+    /// Print the completions of a shell.
+    Completions(completions::Completions),
 }
 
 /// Does what was typed.
@@ -75,9 +79,12 @@ enum Command {
 /// # Errors
 /// One clear sentence with the cure.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    // These need no settings, so wrong ones do not hinder them.
     if let Command::Openapi(command) = args.command {
-        // It needs no settings.
         return openapi::run(command);
+    }
+    if let Command::Completions(command) = &args.command {
+        return completions::run(command, Args::command());
     }
     let config = config::load(args.config.as_deref(), std::env::vars())?;
     let serves =
@@ -89,6 +96,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Command::Scheduler(command) => serve::scheduler(command, config).await,
         Command::Worker(command) => serve::worker(command, config).await,
         Command::Doctor(command) => doctor::run(command, config).await,
+        Command::Probe(command) => probe::run(command, &config).await,
         other => once(other, config).await,
     }
 }
@@ -112,8 +120,10 @@ async fn once(command: Command, config: Config) -> anyhow::Result<()> {
         | Command::Scheduler(_)
         | Command::Worker(_)
         | Command::Doctor(_)
-        | Command::Openapi(_) => {
-            unreachable!("`run` has taken the commands that open the app themselves")
+        | Command::Openapi(_)
+        | Command::Probe(_)
+        | Command::Completions(_) => {
+            unreachable!("`run` has taken the commands that open the app themselves, or need none")
         }
     };
     app.close().await;
@@ -122,8 +132,6 @@ async fn once(command: Command, config: Config) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod api;
 mod args;
+mod completions;
 mod dead;
 mod doctor;
 mod enqueue;
@@ -12,6 +13,7 @@ mod logging;
 mod migrate;
 mod openapi;
 mod print;
+mod probe;
 mod queues;
 mod schedules;
 mod serve;

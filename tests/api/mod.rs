@@ -6,5 +6,6 @@ mod limits;
 mod refusals;
 mod roles;
 mod steering;
+mod terminal;
 mod traces;
 mod work_orders;
