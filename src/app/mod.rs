@@ -7,6 +7,7 @@ mod open;
 mod queue;
 mod roles;
 mod signals;
+mod threads;
 
 pub use open::App;
 pub use queue::open_queue;

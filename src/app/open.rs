@@ -8,6 +8,7 @@ use deskhand_jobs::worker::HealthHandle;
 
 use super::jobs::registry;
 use super::queue::open_queue;
+use super::threads::Threads;
 use crate::access;
 use crate::base::{Clock, Error, FieldError, Result, Secret, TenantId, Vault};
 use crate::config::Config;
@@ -40,6 +41,7 @@ pub struct App {
     /// When the loops of this process had their last good round.
     pub rounds: Rounds,
     pub(super) worker: Arc<OnceLock<HealthHandle>>,
+    pub(super) threads: Threads,
 }
 
 impl App {
@@ -65,8 +67,8 @@ impl App {
         let registry = Arc::new(registry(&db, &work_orders)?);
         let jobs = Jobs::new(db.clone(), Arc::clone(&queue), Arc::clone(&registry));
         let (config, worker) = (Arc::new(config), Arc::default());
-        let rounds = Rounds::default();
-        Ok(Self { config, db, queue, registry, vault, clock, jobs, work_orders, rounds, worker })
+        let (rounds, threads) = (Rounds::default(), Threads::default());
+        Ok(Self { config, db, queue, registry, vault, clock, jobs, work_orders, rounds, worker, threads })
     }
 
     /// Sees to it that somebody can come in; returns the token if one was made, to be shown once.

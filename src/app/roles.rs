@@ -9,6 +9,7 @@ use axum::Router;
 use clap::ValueEnum;
 use deskhand_jobs::worker::{self, Worker};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -52,7 +53,7 @@ impl Running {
     /// Starts roles; they stop when `stop` fires.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if an address cannot be taken, or a schedule is wrong.
+    /// [`Error::Invalid`] if an address cannot be taken, or a schedule is wrong; [`Error::Internal`] without threads for the worker.
     pub async fn start(app: &App, roles: &[Role], stop: &CancellationToken) -> Result<Self> {
         let mut running = Self::default();
         let has = |role| roles.contains(&role);
@@ -77,7 +78,7 @@ impl Running {
             running.spawn("auditor", stop, async move |stop| auditor.run(stop).await);
         }
         if has(Role::Worker) {
-            running.work(app, stop.clone());
+            running.work(app, stop.clone())?;
         }
         Ok(running)
     }
@@ -161,7 +162,7 @@ impl Running {
         Ok(address)
     }
 
-    fn work(&mut self, app: &App, stop: CancellationToken) {
+    fn work(&mut self, app: &App, stop: CancellationToken) -> Result<()> {
         let settled = Arc::new(Notify::new());
         let keeper = Keeper::new(app.db.clone(), Arc::clone(&app.queue));
         let wake = Arc::clone(&settled);
@@ -175,13 +176,17 @@ impl Running {
             concurrency: settings.concurrency,
             grace: settings.grace(),
         };
+        let threads = app.threads.of(config.concurrency)?;
         let worker = Worker::new(Arc::clone(&app.queue), (*app.registry).clone(), config)
+            .on_runtime(Handle::current())
             .on_settled(move || settled.notify_one());
         // Tests start a worker twice in one app; the first look stays.
         let _ = app.worker.set(worker.health());
-        self.workers.spawn(async move {
+        let work = async move {
             worker.run(stop).await;
-        });
+        };
+        self.workers.spawn_on(work, &threads);
+        Ok(())
     }
 }
 

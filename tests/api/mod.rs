@@ -1,5 +1,6 @@
 //! The API and the command line, from outside.
 
+mod blocking;
 mod cli;
 mod jobs;
 mod limits;
