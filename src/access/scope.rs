@@ -5,12 +5,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// Defines the scopes, each with its word and its sentence.
 macro_rules! scopes {
     ($($variant:ident = $word:literal, $sentence:literal;)+) => {
         /// One permission, `area:verb`.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         pub enum Scope {
             $(#[doc = $sentence] #[serde(rename = $word)] $variant),+
         }
@@ -50,6 +53,17 @@ scopes! {
     Admin = "admin", "Everything.";
 }
 
+// The words come out of a macro, where the derive does not find them.
+impl PartialSchema for Scope {
+    fn schema() -> RefOr<Schema> {
+        let words = Self::ALL.iter().map(|scope| scope.as_str());
+        let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String)).enum_values(Some(words));
+        text.description(Some("One permission, `area:verb`.")).into()
+    }
+}
+
+impl ToSchema for Scope {}
+
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -73,7 +87,7 @@ impl FromStr for Scope {
 }
 
 /// A set of scopes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct Scopes(BTreeSet<Scope>);
 
@@ -126,7 +140,7 @@ impl fmt::Display for Scopes {
 }
 
 /// A role that every tenant has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BuiltIn {
     /// Looks at everything but access and the audit record.

@@ -1,7 +1,8 @@
 //! What handlers take from a request. They stand in for axum's own so that every refusal is a [`Problem`] that names the field.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request, rejection};
+use axum::body::HttpBody;
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request, rejection};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri, header};
 use chrono::{DateTime, Utc};
@@ -61,6 +62,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         }
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| of_body(&rejection))?;
         parse(&bytes).map(Self)
+    }
+}
+
+/// A body that may be left out: at three in the morning nothing needs a form.
+impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        if request.body().is_end_stream() {
+            Ok(None)
+        } else {
+            <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
+        }
     }
 }
 

@@ -21,8 +21,8 @@ mod routes;
 mod trace;
 
 pub use answer::{Accepted, Created, Data, List, Walked, data};
+use extract::instant;
 pub use extract::{Body, Page, Paging, Path, Query, Unfiltered};
-use extract::{instant, parse};
 pub use health::{Check, Readiness, readiness};
 pub use job_view::JobView;
 pub use problem::{Answer, Problem};

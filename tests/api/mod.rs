@@ -2,6 +2,7 @@
 
 mod blocking;
 mod cli;
+mod document;
 mod jobs;
 mod limits;
 mod refusals;

@@ -1,5 +1,6 @@
 //! `/api/v1/jobs`: enqueue by kind, look, steer.
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -8,7 +9,9 @@ use deskhand_jobs::queue::Cancelled;
 use deskhand_jobs::{Group, JobId, Kind, Priority, QueueName, Unique};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AnyOfBuilder, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -19,7 +22,9 @@ use crate::dispatch::ledger::Filter;
 use crate::dispatch::service::NewJob;
 use crate::dispatch::{Place, Reason};
 use crate::http::openapi::IDEMPOTENCY_KEY;
-use crate::http::{Answer, Body, Created, Data, JobView, List, Page, Paging, Path, Problem, Query, data, instant};
+use crate::http::{
+    Answer, Body, Created, Data, JobView, List, Page, Paging, Path, Problem, Query, Walked, data, instant,
+};
 
 pub(in crate::http) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -119,11 +124,34 @@ struct Narrow {
     cursor: Option<String>,
 }
 
+/// A slice of the list of jobs. A last page fits both forms.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Jobs {
+    /// By `page`.
+    Paged(List<JobView>),
+    /// By `cursor`.
+    Walked(Walked<JobView>),
+}
+
+impl PartialSchema for Jobs {
+    fn schema() -> RefOr<Schema> {
+        AnyOfBuilder::new().item(List::<JobView>::schema()).item(Walked::<JobView>::schema()).into()
+    }
+}
+
+impl ToSchema for Jobs {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        List::<JobView>::schemas(schemas);
+        Walked::<JobView>::schemas(schemas);
+    }
+}
+
 /// Lists jobs.
 #[utoipa::path(
     get, path = "/api/v1/jobs", operation_id = "list_jobs", tag = "jobs",
     params(Narrow, Paging),
-    responses((status = 200, description = "Jobs, the latest first. With a `cursor`, and for states that only the queue knows, `total` and `page` are left out.", body = List<JobView>)),
+    responses((status = 200, description = "Jobs, the latest first; with a `cursor` walked.", body = Jobs)),
     security(("token" = ["jobs:read"]))
 )]
 async fn list(
@@ -131,14 +159,14 @@ async fn list(
     caller: Caller,
     Query(narrow): Query<Narrow>,
     Page(page): Page,
-) -> Answer<Response> {
+) -> Answer<Json<Jobs>> {
     let place = narrow.state.map(|state| state.parse::<Place>()).transpose();
     let place = place.map_err(|error| Problem::field("/state", error.to_string()))?;
     let filter = Filter { state: None, kind: narrow.kind, queue: narrow.queue, ..Filter::default() };
     if let Some(cursor) = narrow.cursor {
-        return Ok(JobView::walk(&app, caller.tenant(), place, filter, &cursor, page).await?.into_response());
+        return Ok(Json(Jobs::Walked(JobView::walk(&app, caller.tenant(), place, filter, &cursor, page).await?)));
     }
-    Ok(List::from(JobView::list(&app, caller.tenant(), place, filter, page).await?).into_response())
+    Ok(Json(Jobs::Paged(JobView::list(&app, caller.tenant(), place, filter, page).await?.into())))
 }
 
 /// Shows a job.

@@ -78,6 +78,7 @@ struct Switched {
     security(("token" = ["queues:write"]))
 )]
 async fn pause(State(app): State<App>, caller: Caller, Path(name): Path<QueueName>) -> Answer<Data<Switched>> {
+    caller.must_steer_all()?;
     find_queue(&app, &name).await?;
     app.queue.pause(&name).await?;
     tracing::info!(queue = %name, token = caller.actor.name, "queue {name} is paused");
@@ -92,6 +93,7 @@ async fn pause(State(app): State<App>, caller: Caller, Path(name): Path<QueueNam
     security(("token" = ["queues:write"]))
 )]
 async fn resume(State(app): State<App>, caller: Caller, Path(name): Path<QueueName>) -> Answer<Data<Switched>> {
+    caller.must_steer_all()?;
     find_queue(&app, &name).await?;
     app.queue.resume(&name).await?;
     tracing::info!(queue = %name, token = caller.actor.name, "queue {name} hands out jobs again");
@@ -123,6 +125,7 @@ async fn limit(
     Path(name): Path<QueueName>,
     Body(Limit { concurrency }): Body<Limit>,
 ) -> Answer<Data<QueueInfo>> {
+    caller.must_steer_all()?;
     find_queue(&app, &name).await?;
     if concurrency == Some(0) {
         return Err(Problem::field(

@@ -1,6 +1,5 @@
 //! `/api/v1/schedules`: what runs when; run now, pause, resume, look ahead.
 
-use axum::body::Bytes;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use deskhand_jobs::JobId;
@@ -13,7 +12,7 @@ use utoipa_axum::routes;
 use crate::access::Caller;
 use crate::app::App;
 use crate::dispatch::schedules::{CatchUp, Overlap, Schedule, Slot, service};
-use crate::http::{Accepted, Answer, Data, List, Page, Paging, Path, Query, Unfiltered, data, instant, parse};
+use crate::http::{Accepted, Answer, Body, Data, List, Page, Paging, Path, Query, Unfiltered, data, instant};
 
 /// How many fires are told if nobody says how many.
 const NEXT: usize = 5;
@@ -185,7 +184,6 @@ struct Pause {
     until: Option<DateTime<Utc>>,
 }
 
-/// The body may be left out: a pause at three in the morning needs no form.
 /// Stops a schedule from firing, until an instant or until somebody resumes it.
 #[utoipa::path(
     post, path = "/api/v1/schedules/{name}/pause", operation_id = "pause_schedule", tag = "schedules",
@@ -198,9 +196,9 @@ async fn pause(
     State(app): State<App>,
     caller: Caller,
     Path(name): Path<String>,
-    body: Bytes,
+    body: Option<Body<Pause>>,
 ) -> Answer<Data<ScheduleView>> {
-    let Pause { reason, until } = if body.is_empty() { Pause::default() } else { parse(&body)? };
+    let Pause { reason, until } = body.map(|Body(pause)| pause).unwrap_or_default();
     let reason = reason.unwrap_or_else(|| format!("paused with token {}", caller.actor.name));
     Ok(data(service::pause(&app.db, caller.tenant(), &name, &reason, until).await?.into()))
 }

@@ -32,21 +32,35 @@ struct Narrow {
 #[derive(Serialize, ToSchema)]
 #[schema(as = SyncLog)]
 struct View {
+    /// The run.
     id: SyncLogId,
+    /// Which system was read.
     system: SystemId,
+    /// The job that read it.
     job_id: JobId,
+    /// What kind of run it was.
     sync_type: SyncType,
+    /// How it ended; pending while it goes on.
     status: RunStatus,
     #[serde(flatten)]
     counts: Counts,
+    /// Tickets that were read.
     total_count: i64,
+    /// Tickets that were stored.
     success_count: i64,
+    /// Tickets that could not be stored.
     failed_count: i64,
+    /// Pages that were read.
     pages: i64,
+    /// The first tickets that could not be stored, and why.
     row_errors: Vec<RowError>,
+    /// Why the run failed.
     error_message: Option<String>,
+    /// When it began.
     started_at: DateTime<Utc>,
+    /// When it ended.
     ended_at: Option<DateTime<Utc>>,
+    /// How long it took, in milliseconds.
     execution_time_ms: Option<i64>,
     /// In seconds.
     execution_time: Option<f64>,

@@ -32,15 +32,23 @@ struct Narrow {
 #[derive(Serialize, ToSchema)]
 #[schema(as = WorkOrder)]
 struct View {
+    /// The work order.
     id: WorkOrderId,
+    /// From which system it comes.
     system: SystemId,
     #[serde(flatten)]
     content: Content,
+    /// When it was last read there.
     last_sync_at: DateTime<Utc>,
+    /// Whether that went well.
     sync_status: SyncStatus,
+    /// Why it did not.
     sync_error: Option<String>,
+    /// Counts the changes.
     version: i64,
+    /// When it was first read.
     created_at: DateTime<Utc>,
+    /// When it last changed here.
     updated_at: DateTime<Utc>,
 }
 

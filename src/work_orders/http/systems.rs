@@ -35,19 +35,32 @@ pub(super) fn router() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 #[schema(as = SystemSettings)]
 struct Sent {
+    /// Its name, for people.
     name: Option<String>,
+    /// Which kind of system it is: the id of an adapter. Left out, the name says it.
     system_type: Option<String>,
+    /// Its address.
     api_url: Option<String>,
+    /// The account, if it wants one.
     username: Option<String>,
+    /// A token of the account; `***` leaves it as it is, an empty text removes it.
     api_key: Option<Secret>,
+    /// The password of the account; `***` leaves it as it is, an empty text removes it.
     password: Option<Secret>,
+    /// Whether it takes part in synchronisations.
     is_active: Option<bool>,
+    /// Seconds between two synchronisations.
     sync_interval: Option<i64>,
+    /// How many days the first synchronisation looks back; everything if it is left out.
     initial_days: Option<i64>,
+    /// A setting of the adapter, as in `settings`.
     deployment: Option<String>,
+    /// Settings of the adapter.
     #[serde(default)]
     settings: BTreeMap<String, String>,
+    /// Which of its words mean which of ours.
     mapping: Option<Mapping>,
+    /// The version that was read before.
     version: Option<i64>,
     #[serde(rename = "id")]
     #[schema(ignore)]
@@ -100,27 +113,48 @@ impl From<Sent> for Draft {
 #[derive(Serialize, ToSchema)]
 #[schema(as = System)]
 struct View {
+    /// The system.
     id: SystemId,
+    /// Its name, for people.
     name: String,
+    /// Which kind of system it is.
     system_type: String,
+    /// Its address.
     api_url: String,
+    /// The account.
     username: Option<String>,
+    /// `***` if there is one.
     api_key: Option<&'static str>,
+    /// `***` if there is one.
     password: Option<&'static str>,
+    /// Whether it takes part in synchronisations.
     is_active: bool,
+    /// Seconds between two synchronisations.
     sync_interval: i64,
+    /// How many days the first synchronisation looked back; null for everything.
     initial_days: Option<i64>,
+    /// A setting of the adapter.
     #[serde(skip_serializing_if = "Option::is_none")]
     deployment: Option<String>,
+    /// Settings of the adapter.
     settings: BTreeMap<String, String>,
+    /// Which of its words mean which of ours.
     mapping: Mapping,
+    /// Changes up to here have been read.
     cursor_at: Option<DateTime<Utc>>,
+    /// When a synchronisation last reached its end.
     last_sync_at: Option<DateTime<Utc>>,
+    /// When one was last asked for.
     last_attempt_at: Option<DateTime<Utc>>,
+    /// Until when it asked to be left alone.
     blocked_until: Option<DateTime<Utc>>,
+    /// How many synchronisations in a row failed.
     failure_streak: i64,
+    /// Counts the changes.
     version: i64,
+    /// When it was made.
     created_at: DateTime<Utc>,
+    /// When it last changed.
     updated_at: DateTime<Utc>,
 }
 

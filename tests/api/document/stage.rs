@@ -1,0 +1,142 @@
+//! An app in which there is one of everything, and requests that fit.
+
+use axum::body::Body;
+use axum::http::{Request, header};
+use deskhand_jobs::{JobId, Run};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::fakes::jira::{Deployment, Jira, PASSWORD, USER};
+use crate::fixtures::TestApp;
+use crate::fixtures::app::{Reply, TOKEN};
+use crate::fixtures::contract::Operation;
+
+/// One of everything, in the tenant `default`.
+pub(super) struct Stage {
+    pub(super) test: TestApp,
+    /// What another tenant must never read.
+    pub(super) ids: Ids,
+    _jira: Jira,
+}
+
+/// Ids of things that exist.
+pub(super) struct Ids {
+    pub(super) job: String,
+    pub(super) system: String,
+    pub(super) order: String,
+    pub(super) sync_log: String,
+}
+
+impl Ids {
+    pub(super) fn all(&self) -> [&str; 4] {
+        [&self.job, &self.system, &self.order, &self.sync_log]
+    }
+}
+
+impl Stage {
+    /// Makes one of everything.
+    pub(super) async fn new() -> Self {
+        let test = TestApp::new().await;
+        test.app.declare_schedules().await.expect("declares");
+        let jira = Jira::start(Deployment::Server, 1).await;
+        let settings = json!({"name": "jira", "api_url": jira.url, "api_key": PASSWORD, "username": USER});
+        let system = id(&test.post("/api/v1/work-order-systems", settings).await.json()["data"]);
+        let asked = test.post("/api/v1/work-order-systems/sync_all", json!({})).await.json();
+        let job: JobId = asked["data"]["job_ids"][0].as_str().and_then(|id| id.parse().ok()).expect("a job");
+        let synced = test.app.work_orders.sync_system(system.parse().expect("an id"), &run(job)).await;
+        synced.expect("syncs");
+        let first = async |path: &str| id(&test.get(path).await.json()["data"][0]);
+        let ids = Ids {
+            order: first("/api/v1/work-orders").await,
+            sync_log: first("/api/v1/sync-logs").await,
+            job: job.to_string(),
+            system,
+        };
+        Self { test, ids, _jira: jira }
+    }
+
+    /// Returns the path of an operation with things that exist in its places.
+    pub(super) fn path(&self, operation: &Operation) -> String {
+        let mut path = operation.path.clone();
+        for (of, place, what) in [
+            ("/api/v1/jobs/", "{id}", self.ids.job.as_str()),
+            ("/api/v1/dead/", "{id}", &self.ids.job),
+            ("/api/v1/work-order-systems/", "{id}", &self.ids.system),
+            ("/api/v1/work-orders/", "{id}", &self.ids.order),
+            ("/api/v1/sync-logs/", "{id}", &self.ids.sync_log),
+            ("/api/v1/queues/", "{name}", "default"),
+            ("/api/v1/queues/", "{key}", "site"),
+            ("/api/v1/schedules/", "{name}", "ledger.clean"),
+        ] {
+            if path.starts_with(of) {
+                path = path.replace(place, what);
+            }
+        }
+        assert!(!path.contains('{'), "what exists for the places of {}? teach `Stage::path`", operation.path);
+        path
+    }
+
+    /// Returns a body that an operation takes.
+    pub(super) fn body(operation: &Operation) -> Value {
+        match operation.id.as_str() {
+            "enqueue_job" => json!({"kind": "work_orders.sync"}),
+            "redrive_dead" => json!({"all": true}),
+            "edit_dead" => json!({"args": {}}),
+            "limit_queue" | "fix_group" => json!({"concurrency": 5}),
+            "pause_schedule" => json!({"reason": "a test"}),
+            "create_system" => json!({
+                "name": "another", "system_type": "jira", "api_url": "http://127.0.0.1:9", "username": "u", "password": "p",
+            }),
+            "change_system" => json!({"sync_interval": 900}),
+            other => panic!("which body does {other} take? teach `Stage::body`"),
+        }
+    }
+
+    /// Sends a request that fits, with a token or without.
+    pub(super) async fn call(&self, operation: &Operation, token: Option<&str>) -> Reply {
+        let body = operation.takes_json().then(|| Self::body(operation).to_string());
+        self.send(operation, token, "application/json", body).await
+    }
+
+    /// Sends a request with a body of one's own.
+    pub(super) async fn send(
+        &self,
+        operation: &Operation,
+        token: Option<&str>,
+        media_type: &str,
+        body: Option<String>,
+    ) -> Reply {
+        let mut request = Request::builder().method(operation.method.as_str()).uri(self.path(operation));
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = match body {
+            Some(body) => request.header(header::CONTENT_TYPE, media_type).body(Body::from(body)),
+            None => request.body(Body::empty()),
+        };
+        self.test.send(request.expect("a request")).await
+    }
+
+    /// Sends a body as somebody who may do everything.
+    pub(super) async fn send_body(&self, operation: &Operation, media_type: &str, body: &str) -> Reply {
+        self.send(operation, Some(TOKEN), media_type, Some(body.to_owned())).await
+    }
+}
+
+fn id(of: &Value) -> String {
+    of["id"].as_str().expect("an id").to_owned()
+}
+
+fn run(id: JobId) -> Run {
+    Run {
+        id,
+        attempt: 1,
+        max_attempts: 8,
+        tenant: None,
+        headers: std::collections::BTreeMap::new(),
+        trace: deskhand_jobs::TraceContext::root(),
+        batch: None,
+        teller: deskhand_jobs::Teller::default(),
+        cancelled: CancellationToken::new(),
+    }
+}
