@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use super::{
-    api, completions, dead, doctor, enqueue, jobs, logging, migrate, openapi, probe, queues, schedules, serve, sync,
-    sync_logs, token, workers,
+    api, backup, completions, dead, doctor, enqueue, jobs, logging, migrate, openapi, probe, queues, schedules, serve,
+    sync, sync_logs, token, workers,
 };
 use crate::app::App;
 use crate::config::{self, Config};
@@ -68,6 +68,10 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Print the document of the API.
     Openapi(openapi::Openapi),
+    /// Copy the embedded database and queue into a new directory, while processes run.
+    Backup(backup::Backup),
+    /// Put a backup in the place of the embedded database and queue.
+    Restore(backup::Restore),
     /// Ask the process of this host whether it is ready.
     Probe(probe::Probe),
     /// Print the completions of a shell.
@@ -97,6 +101,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Command::Worker(command) => serve::worker(command, config).await,
         Command::Doctor(command) => doctor::run(command, config).await,
         Command::Probe(command) => probe::run(command, &config).await,
+        Command::Backup(command) => backup::make(command, &config).await,
+        Command::Restore(command) => backup::restore(command, &config).await,
         other => once(other, config).await,
     }
 }
@@ -122,6 +128,8 @@ async fn once(command: Command, config: Config) -> anyhow::Result<()> {
         | Command::Doctor(_)
         | Command::Openapi(_)
         | Command::Probe(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
         | Command::Completions(_) => {
             unreachable!("`run` has taken the commands that open the app themselves, or need none")
         }

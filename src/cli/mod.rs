@@ -4,6 +4,7 @@
 
 mod api;
 mod args;
+mod backup;
 mod completions;
 mod dead;
 mod doctor;

@@ -216,7 +216,7 @@ async fn open_sqlite(url: &str, shown: &str) -> Result<Pools> {
 }
 
 /// Says whether another process has the file at this moment: `SQLITE_BUSY` in any of its forms.
-fn is_busy(error: &sqlx::Error) -> bool {
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     const BUSY: i64 = 5;
     let code = error.as_database_error().and_then(|error| error.code().and_then(|code| code.parse::<i64>().ok()));
     code.is_some_and(|code| code & 0xff == BUSY)

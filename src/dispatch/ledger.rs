@@ -1,6 +1,6 @@
 //! Reading the ledger.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use deskhand_jobs::fingerprint::Fingerprint;
@@ -137,6 +137,20 @@ pub async fn prune(tx: &mut Tx, before: DateTime<Utc>, limit: i64) -> Result<u64
 pub async fn state(tx: &mut Tx, tenant: &TenantId, id: JobId) -> Result<Option<LedgerState>> {
     let sql = "SELECT state FROM jobs WHERE tenant_id = $1 AND id = $2";
     Ok(on!(tx, |c| sqlx::query_scalar(sql).bind(tenant).bind(Text(id)).fetch_optional(c).await)?)
+}
+
+/// Reads where these jobs are, of all tenants.
+///
+/// # Errors
+/// [`Error`](crate::base::Error) of the database.
+pub async fn states(tx: &mut Tx, ids: &[JobId]) -> Result<HashMap<JobId, LedgerState>> {
+    let mut select = Query::select();
+    select.columns([col("id"), col("state")]).from(col("jobs")).and_where(is_among(ids));
+    let found: Vec<(Text<JobId>, LedgerState)> = on!(tx, |c| {
+        let (sql, values) = c.build(&select);
+        sqlx::query_as_with(sql, values).fetch_all(c).await
+    })?;
+    Ok(found.into_iter().map(|(id, state)| (id.0, state)).collect())
 }
 
 /// Reads the hash of the request that made a job.

@@ -33,6 +33,7 @@ pub struct Reconciler {
     db: Db,
     queue: Arc<dyn Queue>,
     per_round: usize,
+    grace: TimeDelta,
 }
 
 /// How far the rounds have come.
@@ -56,13 +57,19 @@ impl std::fmt::Debug for Reconciler {
 impl Reconciler {
     /// Makes a reconciler between a database and a queue.
     pub fn new(db: Db, queue: Arc<dyn Queue>) -> Self {
-        Self { db, queue, per_round: PER_ROUND }
+        Self { db, queue, per_round: PER_ROUND, grace: GRACE }
     }
 
     /// Changes how many rows one round compares that were compared before.
     #[must_use]
     pub fn per_round(self, per_round: usize) -> Self {
         Self { per_round, ..self }
+    }
+
+    /// Leaves nothing alone, however recently it was pushed: for a database and a queue that nobody else uses meanwhile.
+    #[must_use]
+    pub fn at_rest(self) -> Self {
+        Self { grace: TimeDelta::zero(), ..self }
     }
 
     /// Compares all rows that were pushed more than a minute ago; returns how many jobs the queue had lost.
@@ -80,7 +87,7 @@ impl Reconciler {
     /// # Errors
     /// As [`Reconciler::recover_lost`]; the next round goes on from there.
     pub async fn recover_some(&self, sweep: &mut Sweep) -> Result<usize> {
-        let before = self.db.clock().now() - GRACE;
+        let before = self.db.clock().now() - self.grace;
         let mut lost_total = 0;
         if let Some(mut place) = sweep.compared_once.clone() {
             while let Some((last, _, lost)) = self.compare(&place, before, BATCH).await? {
