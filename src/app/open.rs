@@ -10,7 +10,7 @@ use super::jobs::registry;
 use super::queue::open_queue;
 use super::threads::Threads;
 use crate::access;
-use crate::base::{Clock, Error, FieldError, Result, Secret, TenantId, Vault};
+use crate::base::{Actor, Clock, Error, FieldError, Result, Secret, TenantId, Vault};
 use crate::config::Config;
 use crate::db::Db;
 use crate::dispatch::Rounds;
@@ -101,6 +101,11 @@ impl App {
     /// Returns the tenant that the command line and the schedules act for.
     pub fn tenant(&self) -> TenantId {
         TenantId::default()
+    }
+
+    /// Returns who acts on the command line.
+    pub fn actor(&self) -> Actor {
+        Actor::terminal(self.tenant())
     }
 
     /// Returns a look at the worker of this process, if it runs one.

@@ -42,7 +42,8 @@ pub(super) fn hash(row: &Row) -> String {
 }
 
 /// What a walk along a chain found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = AuditVerdict)]
 pub struct Verdict {
     /// How many entries were read.
     pub entries: i64,
@@ -53,7 +54,8 @@ pub struct Verdict {
 }
 
 /// The first place at which a chain is broken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = AuditBroken)]
 pub struct Broken {
     /// The place in the chain.
     pub seq: i64,

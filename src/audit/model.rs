@@ -70,7 +70,8 @@ fn mask(value: &mut Value) {
 }
 
 /// One entry of the record.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = AuditEntry)]
 pub struct Entry {
     /// Whose record it is.
     pub tenant_id: TenantId,
@@ -95,8 +96,10 @@ pub struct Entry {
     /// Which one.
     pub object_id: String,
     /// How it was before, as JSON without secrets.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub before: Option<Box<RawValue>>,
     /// How it is after, as JSON without secrets.
+    #[schema(value_type = Option<serde_json::Value>)]
     pub after: Option<Box<RawValue>>,
     /// Why, in the words of who did it.
     pub reason: Option<String>,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use super::{
-    api, backup, completions, dead, doctor, enqueue, jobs, logging, migrate, openapi, probe, queues, schedules, serve,
-    sync, sync_logs, token, workers,
+    api, audit, backup, completions, dead, doctor, enqueue, jobs, logging, migrate, openapi, probe, queues, schedules,
+    serve, sync, sync_logs, token, workers,
 };
 use crate::app::App;
 use crate::config::{self, Config};
@@ -64,6 +64,9 @@ enum Command {
     /// Make API tokens.
     #[command(subcommand)]
     Token(token::Token),
+    /// Read, prove and export the record of who changed what.
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Check the settings, the database and the queue.
     Doctor(doctor::Doctor),
     /// Print the document of the API.
@@ -103,7 +106,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Command::Probe(command) => probe::run(command, &config).await,
         Command::Backup(command) => backup::make(command, &config).await,
         Command::Restore(command) => backup::restore(command, &config).await,
-        other => once(other, config).await,
+        other => Box::pin(once(other, config)).await,
     }
 }
 
@@ -121,6 +124,7 @@ async fn once(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Sync(command) => sync::run(command, &app).await,
         Command::SyncLogs(command) => sync_logs::run(command, &app).await,
         Command::Token(command) => token::run(command, &app).await,
+        Command::Audit(command) => audit::run(command, &app).await,
         Command::Serve(_)
         | Command::Api(_)
         | Command::Scheduler(_)

@@ -116,21 +116,21 @@ pub(super) async fn run(command: Dead, app: &App) -> anyhow::Result<()> {
         Dead::Edit { id, args } => {
             let args = RawValue::from_string(args)
                 .context("--args is not JSON: give an object such as --args '{\"system\":\"…\"}'")?;
-            app.jobs.edit(&app.tenant(), id, Edit { args, version: None }).await?;
+            app.jobs.edit(&app.actor(), id, Edit { args, version: None }).await?;
             line(&format!("job {id} has other arguments: `deskhand dead redrive {id}` runs it"))
         }
     }
 }
 
 async fn redrive(app: &App, Redrive { which, speed }: Redrive) -> anyhow::Result<()> {
-    let (tenant, pace) = (app.tenant(), speed.pace());
+    let (actor, pace) = (app.actor(), speed.pace());
     let Which { ids, kind, queue, group, after, before, all: _ } = which;
     let asked = ids.len();
     let Redriven { redriven, more } = if ids.is_empty() {
         let like = Filter { state: None, kind, queue, fingerprint: group, ended_after: after, ended_before: before };
-        app.jobs.redrive_like(&tenant, like, pace).await?
+        app.jobs.redrive_like(&actor, like, pace).await?
     } else {
-        Redriven { redriven: app.jobs.redrive_paced(&tenant, &ids, pace).await?, more: false }
+        Redriven { redriven: app.jobs.redrive_paced(&actor, &ids, pace).await?, more: false }
     };
     send_off(app).await;
     anyhow::ensure!(

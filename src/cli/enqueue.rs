@@ -83,7 +83,7 @@ pub(super) async fn run(command: Enqueue, app: &App) -> anyhow::Result<()> {
         idempotency_key: command.idempotency_key,
     };
     let tenant = app.tenant();
-    let id = app.jobs.enqueue(&tenant, new).await?.entry.id;
+    let id = app.jobs.enqueue(&app.actor(), new).await?.entry.id;
     send_off(app).await;
     if !command.wait {
         let view = JobView::from(app.jobs.get(&tenant, id).await?);

@@ -94,16 +94,16 @@ pub(super) async fn run(command: Jobs, app: &App) -> anyhow::Result<()> {
             output.one(&reasons, || reasons.iter().map(text).collect::<Vec<_>>().join("\n"))
         }
         Jobs::Retry { id } => {
-            app.jobs.retry(&tenant, id).await?;
+            app.jobs.retry(&app.actor(), id).await?;
             send_off(app).await;
             line(&format!("job {id} runs as soon as a worker takes it"))
         }
-        Jobs::Cancel { id } => match app.jobs.cancel(&tenant, id, "cancelled on the command line").await? {
+        Jobs::Cancel { id } => match app.jobs.cancel(&app.actor(), id, "cancelled on the command line").await? {
             Cancelled::Asked => line(&format!("job {id} runs and was asked to stop")),
             Cancelled::Ended | Cancelled::AlreadyEnded | Cancelled::Unknown => line(&format!("job {id} is cancelled")),
         },
         Jobs::Discard { id } => {
-            let gone = app.jobs.discard(&tenant, &[id], "discarded on the command line").await?;
+            let gone = app.jobs.discard(&app.actor(), &[id], "discarded on the command line").await?;
             if gone.is_empty() {
                 let state = app.jobs.get(&tenant, id).await?.entry.state;
                 anyhow::bail!("job {id} is {state} and not dead: `deskhand jobs cancel {id}` ends it");

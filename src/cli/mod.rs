@@ -4,6 +4,7 @@
 
 mod api;
 mod args;
+mod audit;
 mod backup;
 mod completions;
 mod dead;

@@ -121,17 +121,17 @@ pub(super) async fn run(command: Queues, app: &App) -> anyhow::Result<()> {
         }
         Queues::Pause { queue } => {
             find_queue(app, &queue).await?;
-            app.queue.pause(&queue).await?;
+            app.jobs.pause_queue(&app.actor(), &queue).await?;
             line(&format!("queue {queue} is paused"))
         }
         Queues::Resume { queue } => {
             find_queue(app, &queue).await?;
-            app.queue.resume(&queue).await?;
+            app.jobs.resume_queue(&app.actor(), &queue).await?;
             line(&format!("queue {queue} hands out jobs"))
         }
         Queues::Limit { queue, concurrency, none: _ } => {
             find_queue(app, &queue).await?;
-            app.queue.limit(&queue, concurrency.map(NonZeroU32::get)).await?;
+            app.jobs.limit_queue(&app.actor(), &queue, concurrency.map(NonZeroU32::get)).await?;
             line(&match concurrency {
                 Some(most) => format!("queue {queue} runs at most {most} jobs at once"),
                 None => format!("queue {queue} runs as many jobs as workers take"),
@@ -155,7 +155,7 @@ pub(super) async fn run(command: Queues, app: &App) -> anyhow::Result<()> {
         Queues::LimitGroup(wanted) => {
             find_queue(app, &wanted.queue).await?;
             let LimitGroup { queue, group, .. } = &wanted;
-            app.jobs.limit_group(&app.tenant(), queue, group, wanted.limits()).await?;
+            app.jobs.limit_group(&app.actor(), queue, group, wanted.limits()).await?;
             line(&if wanted.none {
                 format!("group {group} has the limits that its jobs bring")
             } else {

@@ -51,13 +51,12 @@ struct LastRun {
 }
 
 pub(super) async fn run(command: Sync, app: &App) -> anyhow::Result<()> {
-    let tenant = app.tenant();
     if command.status {
         return status(app, command.output).await;
     }
     let jobs = match command.system {
-        Some(id) => vec![app.work_orders.sync_now(&tenant, id).await?],
-        None => app.work_orders.sync_all(Some(&tenant)).await?,
+        Some(id) => vec![app.work_orders.sync_now(&app.actor(), id).await?],
+        None => app.work_orders.sync_all(Some(&app.actor())).await?,
     };
     send_off(app).await;
     command.output.one(&jobs, || match jobs.as_slice() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use deskhand_jobs::JobId;
 use deskhand_jobs::queue::{Amended, Pace};
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::entry::Entry;
@@ -13,7 +14,8 @@ use super::ledger::{self, Filter};
 use super::model::LedgerState;
 use super::service::Service;
 use super::steer;
-use crate::base::{Error, Result, TenantId};
+use crate::audit::{self, Event, Record};
+use crate::base::{Actor, Error, Result, TenantId};
 
 /// The most jobs of one redrive that come back at once: what they did to whatever they call, they will do again.
 pub const MOST_UNPACED: usize = 1_000;
@@ -42,13 +44,21 @@ pub struct Edit {
     pub version: Option<i64>,
 }
 
+/// Tells what is done to one job by its id, what is done to many by their list.
+fn of_some(action: &'static str, ids: &[JobId]) -> Event {
+    match ids {
+        [id] => Event::new(action, "job", id),
+        many => Event::new(action, "jobs", &many.len()).after(&json!({"ids": many})),
+    }
+}
+
 impl Service {
     /// Runs dead jobs again from the start, all at once; see [`Service::redrive_paced`].
     ///
     /// # Errors
     /// [`Error`] of the database or the queue.
-    pub async fn redrive(&self, tenant: &TenantId, ids: &[JobId]) -> Result<Vec<JobId>> {
-        self.redrive_paced(tenant, ids, Pace::NOW).await
+    pub async fn redrive(&self, actor: &Actor, ids: &[JobId]) -> Result<Vec<JobId>> {
+        self.redrive_paced(actor, ids, Pace::NOW).await
     }
 
     /// Runs dead jobs again from the start, no faster than the pace allows; a job that the queue has lost is sent again. Returns
@@ -56,7 +66,14 @@ impl Service {
     ///
     /// # Errors
     /// [`Error`] of the database or the queue.
-    pub async fn redrive_paced(&self, tenant: &TenantId, ids: &[JobId], pace: Pace) -> Result<Vec<JobId>> {
+    pub async fn redrive_paced(&self, actor: &Actor, ids: &[JobId], pace: Pace) -> Result<Vec<JobId>> {
+        let event = of_some("job.redrive", ids);
+        // Boxed, because it is large and this future holds it twice.
+        let change = Box::pin(self.revive(&actor.tenant, ids, pace));
+        audit::service::around(&self.db, actor, event, change).await
+    }
+
+    pub(super) async fn revive(&self, tenant: &TenantId, ids: &[JobId], pace: Pace) -> Result<Vec<JobId>> {
         let mut moved = Vec::new();
         for part in ids.chunks(BATCH) {
             let pace = pace.then(moved.len());
@@ -83,30 +100,37 @@ impl Service {
     ///
     /// # Errors
     /// [`Error`] of the database or the queue.
-    pub async fn redrive_like(&self, tenant: &TenantId, like: Filter, pace: Pace) -> Result<Redriven> {
+    pub async fn redrive_like(&self, actor: &Actor, like: Filter, pace: Pace) -> Result<Redriven> {
         let most = if pace == Pace::NOW { MOST_UNPACED } else { MOST_PACED };
         let filter = Filter { state: Some(LedgerState::Dead), ..like };
         // Whom the walk is about is settled before the first of them runs.
         let mut ids = {
             let mut tx = self.db.read().await?;
-            ledger::ids(&mut tx, tenant, &filter, most as u64 + 1).await?
+            ledger::ids(&mut tx, &actor.tenant, &filter, most as u64 + 1).await?
         };
         let more = ids.len() > most;
         ids.truncate(most);
-        Ok(Redriven { redriven: self.redrive_paced(tenant, &ids, pace).await?, more })
+        Ok(Redriven { redriven: self.redrive_paced(actor, &ids, pace).await?, more })
     }
 
     /// Gives dead jobs up. Returns those that were dead.
     ///
     /// # Errors
     /// [`Error`] of the database or the queue.
-    pub async fn discard(&self, tenant: &TenantId, ids: &[JobId], reason: &str) -> Result<Vec<JobId>> {
+    pub async fn discard(&self, actor: &Actor, ids: &[JobId], reason: &str) -> Result<Vec<JobId>> {
         let dead: Vec<JobId> =
-            steer::dead_among(&self.db, tenant, ids).await?.into_iter().map(|dead| dead.id).collect();
-        self.queue.discard(&dead, reason).await?;
-        for id in &dead {
-            steer::end(&self.db, *id, &[LedgerState::Dead], reason).await?;
+            steer::dead_among(&self.db, &actor.tenant, ids).await?.into_iter().map(|dead| dead.id).collect();
+        if dead.is_empty() {
+            return Ok(dead);
         }
+        let give_up = async {
+            self.queue.discard(&dead, reason).await?;
+            for id in &dead {
+                steer::end(&self.db, *id, &[LedgerState::Dead], reason).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        audit::service::around(&self.db, actor, of_some("job.discard", &dead), give_up).await?;
         Ok(dead)
     }
 
@@ -115,7 +139,8 @@ impl Service {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Invalid`] for arguments that do not fit the kind, [`Error::Conflict`] if it is not dead
     /// (`not_dead`) or somebody else changed it meanwhile (`stale_version`).
-    pub async fn edit(&self, tenant: &TenantId, id: JobId, edit: Edit) -> Result<Entry> {
+    pub async fn edit(&self, actor: &Actor, id: JobId, edit: Edit) -> Result<Entry> {
+        let tenant = &actor.tenant;
         let entry = self.entry(tenant, id).await?;
         let not_dead = |state: &str| {
             let message = format!("job {id} is {state}: only the arguments of a dead job can be changed");
@@ -151,6 +176,8 @@ impl Service {
             Amended::Changed => return Err(changed()),
             Amended::Refused(why) => return Err(Error::field("/args", why)),
         }
+        let event = Event::new("job.edit", "job", &id).before(&entry.args).after(&edit.args);
+        tx.record(actor, event).await?;
         tx.commit().await?;
         self.entry(tenant, id).await
     }

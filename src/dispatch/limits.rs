@@ -4,7 +4,8 @@ use deskhand_jobs::queue::GroupInfo;
 use deskhand_jobs::{Group, GroupKey, Invalid, Limits, QueueName};
 
 use super::Service;
-use crate::base::{Error, Result, TenantId};
+use crate::audit::{self, Event};
+use crate::base::{Actor, Error, Result, TenantId};
 
 impl Service {
     /// Lists up to `limit` groups of the tenant in a queue, by key, behind the one that `after` names.
@@ -36,16 +37,19 @@ impl Service {
     /// [`Error::Invalid`] for numbers that make no limit, else [`Error`] of the queue.
     pub async fn limit_group(
         &self,
-        tenant: &TenantId,
+        actor: &Actor,
         queue: &QueueName,
         key: &GroupKey,
         limits: Option<Limits>,
     ) -> Result<Option<GroupInfo>> {
+        let tenant = &actor.tenant;
         let named = check_key(tenant, key)?;
         if let Some(limits) = &limits {
             check_limits(limits, "")?;
         }
-        self.queue.limit_group(queue, &named, limits).await?;
+        let event = Event::new("group.limit", "group", &format!("{queue}/{key}")).after(&limits);
+        let change = async { Ok::<_, Error>(self.queue.limit_group(queue, &named, limits).await?) };
+        audit::service::around(&self.db, actor, event, change).await?;
         let group = self.queue.group(queue, &named).await?;
         Ok(group.and_then(|group| as_seen(tenant, group)))
     }

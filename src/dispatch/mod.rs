@@ -19,6 +19,7 @@ mod live;
 mod model;
 mod outage;
 mod outbox;
+mod queues;
 mod reconciler;
 mod relay;
 pub mod retention;

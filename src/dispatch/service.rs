@@ -6,8 +6,9 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use deskhand_jobs::queue::{Cancelled, JobRecord, Queue};
+use deskhand_jobs::queue::{Cancelled, JobRecord, Pace, Queue};
 use deskhand_jobs::{Envelope, Group, JobId, Priority, QueueName, Registry, Unique, outcome};
+use serde_json::json;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -17,7 +18,8 @@ use super::limits;
 use super::model::LedgerState;
 use super::outbox::{self, Idempotency};
 use super::steer;
-use crate::base::{Error, PageRequest, Paged, Result, TenantId};
+use crate::audit::{self, Event, Record};
+use crate::base::{Actor, Error, PageRequest, Paged, Result, TenantId};
 use crate::db::Db;
 
 /// The longest idempotency key, and the longest unique key.
@@ -89,7 +91,8 @@ impl Service {
     /// # Errors
     /// [`Error::Invalid`] for a kind or arguments that do not exist, [`Error::Conflict`] (`idempotency_key_reused`) if the key
     /// belongs to another request.
-    pub async fn enqueue(&self, tenant: &TenantId, new: NewJob) -> Result<Enqueued> {
+    pub async fn enqueue(&self, actor: &Actor, new: NewJob) -> Result<Enqueued> {
+        let tenant = &actor.tenant;
         let hash = fingerprint(&new)?;
         let mut envelope = self.registry.envelope(&new.kind, new.args)?;
         envelope.tenant = Some(tenant.to_string());
@@ -120,22 +123,18 @@ impl Service {
         if envelope.options.max_attempts == 0 {
             return Err(Error::field("/max_attempts", "a job has at least 1 attempt"));
         }
-        let Some(key) = new.idempotency_key else { return self.insert(tenant, &envelope, None).await };
+        let Some(key) = new.idempotency_key else { return self.insert(actor, &envelope, None).await };
         if key.is_empty() || key.chars().count() > MAX_KEY_CHARS || key.contains('\0') {
             return Err(Error::field(
                 "/idempotency_key",
                 format!("an idempotency key has 1 to {MAX_KEY_CHARS} characters"),
             ));
         }
-        self.insert(tenant, &envelope, Some(Idempotency { key: &key, hash: &hash })).await
+        self.insert(actor, &envelope, Some(Idempotency { key: &key, hash: &hash })).await
     }
 
-    async fn insert(
-        &self,
-        tenant: &TenantId,
-        job: &Envelope,
-        idempotency: Option<Idempotency<'_>>,
-    ) -> Result<Enqueued> {
+    async fn insert(&self, actor: &Actor, job: &Envelope, idempotency: Option<Idempotency<'_>>) -> Result<Enqueued> {
+        let tenant = &actor.tenant;
         let mut tx = self.db.begin().await?;
         let created = outbox::insert(&mut tx, job, idempotency).await?;
         let entry = match idempotency {
@@ -152,6 +151,10 @@ impl Service {
                 entry.id
             );
             return Err(Error::conflict("idempotency_key_reused", message));
+        }
+        if created {
+            let asked = json!({"kind": entry.kind, "queue": entry.options.queue, "run_at": entry.run_at});
+            tx.record(actor, Event::new("job.enqueue", "job", &entry.id).after(&asked)).await?;
         }
         tx.commit().await?;
         Ok(Enqueued { entry, created })
@@ -191,16 +194,19 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::NotFound`], or [`Error::Conflict`] (`not_waiting`) if it waits for no time.
-    pub async fn retry(&self, tenant: &TenantId, id: JobId) -> Result<Entry> {
-        match self.state(tenant, id).await? {
-            LedgerState::Pending => steer::hurry(&self.db, id).await?,
-            LedgerState::Pushed if self.queue.retry_now(id).await? => {}
-            LedgerState::Dead => self.redrive(tenant, &[id]).await.map(drop)?,
+    pub async fn retry(&self, actor: &Actor, id: JobId) -> Result<Entry> {
+        let tenant = &actor.tenant;
+        let hurry = async || match self.state(tenant, id).await? {
+            LedgerState::Pending => steer::hurry(&self.db, id).await,
+            LedgerState::Pushed if self.queue.retry_now(id).await? => Ok(()),
+            LedgerState::Dead => self.revive(tenant, &[id], Pace::NOW).await.map(drop),
             state => {
                 let message = format!("job {id} is {state} and waits for no later time: nothing to hurry");
-                return Err(Error::conflict("not_waiting", message));
+                Err(Error::conflict("not_waiting", message))
             }
-        }
+        };
+        self.state(tenant, id).await?;
+        audit::service::around(&self.db, actor, Event::new("job.retry", "job", &id), Box::pin(hurry())).await?;
         self.get(tenant, id).await.map(|seen| seen.entry)
     }
 
@@ -208,8 +214,13 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::NotFound`], or [`Error::Conflict`] (`already_ended`).
-    pub async fn cancel(&self, tenant: &TenantId, id: JobId, reason: &str) -> Result<Cancelled> {
-        let state = self.state(tenant, id).await?;
+    pub async fn cancel(&self, actor: &Actor, id: JobId, reason: &str) -> Result<Cancelled> {
+        let state = self.state(&actor.tenant, id).await?;
+        let event = Event::new("job.cancel", "job", &id).before(&json!({"state": state}));
+        audit::service::around(&self.db, actor, event, Box::pin(self.cancel_from(state, id, reason))).await
+    }
+
+    async fn cancel_from(&self, state: LedgerState, id: JobId, reason: &str) -> Result<Cancelled> {
         if state == LedgerState::Pending && steer::end(&self.db, id, &[LedgerState::Pending], reason).await? {
             return Ok(Cancelled::Ended);
         }

@@ -59,6 +59,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(routes::queues::router())
         .merge(routes::workers::router())
         .merge(routes::schedules::router())
+        .merge(routes::audit::router())
         .nest("/api/v1", work_orders::http::router())
 }
 

@@ -7,6 +7,7 @@ use deskhand_jobs::{GroupKey, QueueName, WorkerId};
 use serde_json::{Value, json};
 
 use crate::fixtures::TestApp;
+use crate::fixtures::by;
 
 const GROUPS: &str = "/api/v1/queues/default/groups";
 
@@ -100,7 +101,7 @@ async fn a_tenant_neither_sees_nor_steers_the_groups_of_others() {
     let (name, key) = (QueueName::default(), GroupKey::new("a").expect("valid"));
     assert!(test.app.jobs.groups(&other, &name, None, 9).await.expect("reads").is_empty());
     let limits = deskhand_jobs::Limits { concurrency: Some(7), rate: None };
-    test.app.jobs.limit_group(&other, &name, &key, Some(limits)).await.expect("fixes its own");
+    test.app.jobs.limit_group(&by(&other), &name, &key, Some(limits)).await.expect("fixes its own");
     let list = test.get(GROUPS).await.json();
     assert_eq!((list["data"].as_array().map(Vec::len), &list["data"][0]["pinned"]), (Some(1), &json!(false)), "{list}");
 }

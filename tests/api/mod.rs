@@ -1,5 +1,6 @@
 //! The API and the command line, from outside.
 
+mod audit;
 mod blocking;
 mod cli;
 mod document;

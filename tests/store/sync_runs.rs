@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::work_orders::{clock, service, tenant};
 use crate::fakes::jira::{Deployment, Fault, Issue, Jira, PASSWORD, USER};
 use crate::fixtures::TestDb;
+use crate::fixtures::by;
 use crate::fixtures::databases::on_both;
 
 /// A service, a system that points to a fake, and one job for it.
@@ -45,7 +46,7 @@ impl Setup {
             settings: BTreeMap::from([("deployment".to_owned(), deployment.to_owned())]),
             ..draft
         };
-        let system = service.create_system(&tenant(), &draft).await.expect("makes");
+        let system = service.create_system(&by(&tenant()), &draft).await.expect("makes");
         Self { service, system, clock, run: job() }
     }
 
@@ -130,7 +131,7 @@ async fn a_run_over_faults_stores_every_ticket_once_with_one_log() {
             assert_eq!(system.cursor_at.map(|mark| mark.timestamp_millis()), Some(latest), "the data's time, not ours");
             assert_eq!((system.failure_streak, system.blocked_until), (0, None));
             let rename = Draft { name: Some(format!("done {name}")), ..Draft::default() };
-            setup.service.update_system(&tenant(), system.id, &rename).await.expect("renames");
+            setup.service.update_system(&by(&tenant()), system.id, &rename).await.expect("renames");
         }
     })
     .await;
@@ -177,7 +178,7 @@ async fn a_wrong_password_fails_the_job_and_names_the_system() {
         assert!(!probe.success && probe.message.contains("api_key"), "{probe:?}");
 
         let right = Draft { api_key: SecretChange::Set(Secret::new(PASSWORD)), ..Draft::default() };
-        setup.service.update_system(&tenant(), setup.system.id, &right).await.expect("changes");
+        setup.service.update_system(&by(&tenant()), setup.system.id, &right).await.expect("changes");
         assert!(setup.service.test_connection(&tenant(), setup.system.id).await.expect("an answer").success);
         // The dead job is given another chance: it is still the same run.
         assert_eq!(setup.attempt().await.expect("runs"), Outcome::Done);
@@ -256,7 +257,7 @@ async fn no_system_makes_us_wait_for_ever() {
             let Ok(Outcome::Snooze(wait)) = setup.attempt().await else { panic!("it was asked to wait") };
             assert!(wait <= Duration::from_hours(32), "{wait:?}");
             assert!(setup.system().await.blocked_until.is_some(), "the row can be read");
-            setup.service.delete_system(&tenant(), setup.system.id, true).await.expect("makes room");
+            setup.service.delete_system(&by(&tenant()), setup.system.id, true).await.expect("makes room");
         }
     })
     .await;
@@ -310,9 +311,9 @@ async fn jobs_of_disabled_gone_or_foreign_systems_do_nothing() {
         let foreign = Run { tenant: Some("acme".into()), ..job() };
         let outcome = setup.service.sync_system(setup.system.id, &foreign).await.expect("an outcome");
         assert!(matches!(outcome, Outcome::Fail(_)), "{outcome:?}");
-        setup.service.set_active(&tenant(), setup.system.id, false).await.expect("disables");
+        setup.service.set_active(&by(&tenant()), setup.system.id, false).await.expect("disables");
         assert!(matches!(setup.attempt().await.expect("an outcome"), Outcome::Discard(_)));
-        setup.service.delete_system(&tenant(), setup.system.id, false).await.expect("nothing hangs on it");
+        setup.service.delete_system(&by(&tenant()), setup.system.id, false).await.expect("nothing hangs on it");
         assert!(matches!(setup.attempt().await.expect("an outcome"), Outcome::Discard(_)));
         assert_eq!(jira.requests(), 0);
     })
@@ -342,9 +343,9 @@ async fn tickets_are_found_by_what_they_are_and_keep_their_system() {
         assert_eq!(setup.service.work_order(&tenant(), order.id).await.expect("reads"), order);
         let other = deskhand::base::TenantId::new("acme").expect("a tenant");
         assert_eq!(setup.service.work_order(&other, order.id).await.expect_err("hidden").code(), "not_found");
-        let refused = setup.service.delete_system(&tenant(), system, false).await.expect_err("it has tickets");
+        let refused = setup.service.delete_system(&by(&tenant()), system, false).await.expect_err("it has tickets");
         assert_eq!(refused.code(), "has_work_orders");
-        setup.service.delete_system(&tenant(), system, true).await.expect("asked for");
+        setup.service.delete_system(&by(&tenant()), system, true).await.expect("asked for");
         assert_eq!((setup.order_count().await, setup.logs().await.len()), (0, 0));
     })
     .await;
@@ -365,7 +366,7 @@ async fn a_long_run_lets_others_have_the_worker_and_goes_on() {
             let log = setup.logs().await.remove(0);
             let expected = Counts { fetched: 30, created: 30, ..Counts::default() };
             assert_eq!((log.status, log.counts), (RunStatus::Success, expected), "{name}");
-            setup.service.delete_system(&tenant(), setup.system.id, true).await.expect("makes room");
+            setup.service.delete_system(&by(&tenant()), setup.system.id, true).await.expect("makes room");
         }
     })
     .await;
@@ -402,7 +403,7 @@ async fn new_words_reach_old_tickets() {
         setup.run_again().await;
         let words = Mapping { status: [("To Do".to_owned(), Status::Processing)].into(), ..Mapping::default() };
         let change = Draft { mapping: Some(words), ..Draft::default() };
-        setup.service.update_system(&tenant(), setup.system.id, &change).await.expect("changes");
+        setup.service.update_system(&by(&tenant()), setup.system.id, &change).await.expect("changes");
         let log = setup.run_again().await;
         assert_eq!((log.counts.updated, log.counts.unchanged), (4, 8));
         let filter = Filter { status: Some(Status::Pending), ..Filter::default() };
@@ -422,7 +423,7 @@ async fn new_words_reach_also_what_a_run_under_way_has_stored() {
         assert_eq!(setup.attempt().await.expect("goes well"), Outcome::Snooze(Duration::ZERO));
         let words = Mapping { status: [("To Do".to_owned(), Status::Processing)].into(), ..Mapping::default() };
         let change = Draft { mapping: Some(words), ..Draft::default() };
-        setup.service.update_system(&tenant(), setup.system.id, &change).await.expect("changes");
+        setup.service.update_system(&by(&tenant()), setup.system.id, &change).await.expect("changes");
         while setup.attempt().await.expect("goes well") != Outcome::Done {}
         setup.run_again().await;
         let filter = Filter { status: Some(Status::Pending), ..Filter::default() };

@@ -12,6 +12,7 @@ use deskhand::work_orders::model::{Draft, SecretChange, System, SystemId};
 use deskhand_jobs::JobId;
 
 use crate::fixtures::TestDb;
+use crate::fixtures::by;
 use crate::fixtures::databases::on_both;
 
 pub(super) fn clock() -> Clock {
@@ -48,7 +49,7 @@ pub(super) async fn enqueued(db: &Db) -> Vec<(JobId, String)> {
 
 async fn make(fresh: &TestDb) -> (WorkOrders, System) {
     let service = service(&fresh.db, &clock());
-    let system = service.create_system(&tenant(), &draft()).await.expect("makes");
+    let system = service.create_system(&by(&tenant()), &draft()).await.expect("makes");
     (service, system)
 }
 
@@ -76,7 +77,7 @@ async fn the_form_of_old_makes_a_system() {
     on_both(async |fresh| {
         let service = service(&fresh.db, &clock());
         let old = Draft { name: Some("Jira".into()), system_type: None, ..draft() };
-        assert_eq!(service.create_system(&tenant(), &old).await.expect("makes").system_type, "jira");
+        assert_eq!(service.create_system(&by(&tenant()), &old).await.expect("makes").system_type, "jira");
     })
     .await;
 }
@@ -86,12 +87,12 @@ async fn wrong_settings_are_refused_all_at_once() {
     on_both(async |fresh| {
         let service = service(&fresh.db, &clock());
         let wrong = Draft { sync_interval: Some(5), password: SecretChange::Keep, api_url: None, ..draft() };
-        let error = service.create_system(&tenant(), &wrong).await.expect_err("wrong");
+        let error = service.create_system(&by(&tenant()), &wrong).await.expect_err("wrong");
         let Error::Invalid(fields) = error else { panic!("{error:?}") };
         let pointers: Vec<_> = fields.iter().map(|field| field.pointer.as_str()).collect();
         assert_eq!(pointers, ["/api_url", "/sync_interval", "/api_key"]);
         let nothing = Draft { system_type: Some("abacus".into()), ..draft() };
-        let error = service.create_system(&tenant(), &nothing).await.expect_err("no such adapter");
+        let error = service.create_system(&by(&tenant()), &nothing).await.expect_err("no such adapter");
         assert!(error.to_string().contains("is not one of: jira"), "{error}");
     })
     .await;
@@ -101,10 +102,10 @@ async fn wrong_settings_are_refused_all_at_once() {
 async fn a_name_is_taken_once_per_tenant() {
     on_both(async |fresh| {
         let (service, _) = make(&fresh).await;
-        let error = service.create_system(&tenant(), &draft()).await.expect_err("taken");
+        let error = service.create_system(&by(&tenant()), &draft()).await.expect_err("taken");
         assert_eq!(error.code(), "name_taken");
         let other = TenantId::new("acme").expect("a tenant");
-        service.create_system(&other, &draft()).await.expect("another tenant's names are its own");
+        service.create_system(&by(&other), &draft()).await.expect("another tenant's names are its own");
     })
     .await;
 }
@@ -114,9 +115,9 @@ async fn a_change_keeps_what_it_does_not_name_and_counts_versions() {
     on_both(async |fresh| {
         let (service, made) = make(&fresh).await;
         let change = Draft { sync_interval: Some(600), version: Some(1), ..Draft::default() };
-        let changed = service.update_system(&tenant(), made.id, &change).await.expect("changes");
+        let changed = service.update_system(&by(&tenant()), made.id, &change).await.expect("changes");
         assert_eq!((changed.sync_interval, changed.version, changed.password), (600, 2, made.password));
-        let error = service.update_system(&tenant(), made.id, &change).await.expect_err("stale");
+        let error = service.update_system(&by(&tenant()), made.id, &change).await.expect_err("stale");
         assert_eq!(error.code(), "version_moved");
         assert_eq!(service.system(&tenant(), made.id).await.expect("reads").version, 2);
     })
@@ -128,10 +129,10 @@ async fn a_secret_does_not_follow_the_address_to_another_host() {
     on_both(async |fresh| {
         let (service, made) = make(&fresh).await;
         let away = Draft { api_url: Some("https://elsewhere.example".into()), ..Draft::default() };
-        let error = service.update_system(&tenant(), made.id, &away).await.expect_err("refused");
+        let error = service.update_system(&by(&tenant()), made.id, &away).await.expect_err("refused");
         assert!(error.to_string().starts_with("/password: "), "{error}");
         let known = Draft { password: SecretChange::Set(Secret::new("hunter2")), ..away };
-        service.update_system(&tenant(), made.id, &known).await.expect("whoever knows it may");
+        service.update_system(&by(&tenant()), made.id, &known).await.expect("whoever knows it may");
     })
     .await;
 }
@@ -143,15 +144,15 @@ async fn another_tenants_system_is_not_there() {
         let other = TenantId::new("acme").expect("a tenant");
         let codes = [
             service.system(&other, made.id).await.expect_err("hidden").code(),
-            service.update_system(&other, made.id, &Draft::default()).await.expect_err("hidden").code(),
-            service.set_active(&other, made.id, false).await.expect_err("hidden").code(),
-            service.delete_system(&other, made.id, true).await.expect_err("hidden").code(),
+            service.update_system(&by(&other), made.id, &Draft::default()).await.expect_err("hidden").code(),
+            service.set_active(&by(&other), made.id, false).await.expect_err("hidden").code(),
+            service.delete_system(&by(&other), made.id, true).await.expect_err("hidden").code(),
             service.test_connection(&other, made.id).await.expect_err("hidden").code(),
-            service.sync_now(&other, made.id).await.expect_err("hidden").code(),
+            service.sync_now(&by(&other), made.id).await.expect_err("hidden").code(),
         ];
         assert_eq!(codes, ["not_found"; 6]);
         assert_eq!(service.systems(&other, PageRequest::default()).await.expect("reads").total, 0);
-        assert_eq!(service.sync_all(Some(&other)).await.expect("asks"), []);
+        assert_eq!(service.sync_all(Some(&by(&other))).await.expect("asks"), []);
         assert_eq!(service.systems(&tenant(), PageRequest::default()).await.expect("reads").total, 1);
     })
     .await;
@@ -162,9 +163,9 @@ async fn a_system_is_asked_for_once_per_interval() {
     on_both(async |fresh| {
         let clock = clock();
         let service = service(&fresh.db, &clock);
-        let system = service.create_system(&tenant(), &draft()).await.expect("makes");
+        let system = service.create_system(&by(&tenant()), &draft()).await.expect("makes");
         let disabled = Draft { name: Some("off".into()), is_active: Some(false), ..draft() };
-        let off = service.create_system(&tenant(), &disabled).await.expect("makes");
+        let off = service.create_system(&by(&tenant()), &disabled).await.expect("makes");
         for (minutes, jobs) in [(0, 1), (0, 1), (3, 1), (2, 2), (5, 3)] {
             clock.advance(Duration::from_secs(60 * minutes));
             service.sync_due().await.expect("asks");
@@ -172,9 +173,9 @@ async fn a_system_is_asked_for_once_per_interval() {
             end_all_jobs(&fresh.db).await;
         }
         assert!(enqueued(&fresh.db).await.iter().all(|(_, args)| *args == format!("{{\"system\":\"{}\"}}", system.id)));
-        assert_eq!(service.sync_now(&tenant(), off.id).await.expect_err("disabled").code(), "system_disabled");
-        service.set_active(&tenant(), off.id, true).await.expect("enables");
-        service.sync_now(&tenant(), off.id).await.expect("asks");
+        assert_eq!(service.sync_now(&by(&tenant()), off.id).await.expect_err("disabled").code(), "system_disabled");
+        service.set_active(&by(&tenant()), off.id, true).await.expect("enables");
+        service.sync_now(&by(&tenant()), off.id).await.expect("asks");
     })
     .await;
 }
@@ -184,9 +185,10 @@ async fn whoever_asks_while_a_run_is_under_way_gets_that_one() {
     on_both(async |fresh| {
         let (clock, again) = (clock(), fresh.again().await);
         let (service, other) = (service(&fresh.db, &clock), service(&again, &clock));
-        let system = service.create_system(&tenant(), &draft()).await.expect("makes");
+        let system = service.create_system(&by(&tenant()), &draft()).await.expect("makes");
         let (tenant, id) = (tenant(), system.id);
-        let (one, two) = tokio::join!(service.sync_now(&tenant, id), other.sync_now(&tenant, id));
+        let who = by(&tenant);
+        let (one, two) = tokio::join!(service.sync_now(&who, id), other.sync_now(&who, id));
         let (one, two) = (one.expect("asks"), two.expect("asks"));
         assert_eq!(one.job_id, two.job_id, "of two that ask at once the second gets the job of the first");
         assert!(one.joined != two.joined);
@@ -196,7 +198,7 @@ async fn whoever_asks_while_a_run_is_under_way_gets_that_one() {
         assert_eq!(enqueued(&fresh.db).await.len(), 1);
 
         end_all_jobs(&fresh.db).await;
-        let next = service.sync_now(&tenant, id).await.expect("asks");
+        let next = service.sync_now(&by(&tenant), id).await.expect("asks");
         assert!(!next.joined && next.job_id != one.job_id);
     })
     .await;
@@ -207,7 +209,7 @@ async fn two_schedulers_ask_once() {
     on_both(async |fresh| {
         let (clock, again) = (clock(), fresh.again().await);
         let (one, two) = (service(&fresh.db, &clock), service(&again, &clock));
-        one.create_system(&tenant(), &draft()).await.expect("makes");
+        one.create_system(&by(&tenant()), &draft()).await.expect("makes");
         let (a, b) = tokio::join!(one.sync_due(), two.sync_due());
         assert_eq!(a.expect("asks") + b.expect("asks"), 1);
         assert_eq!(enqueued(&fresh.db).await.len(), 1);

@@ -133,14 +133,14 @@ async fn redrive_some(State(app): State<App>, caller: Caller, Body(which): Body<
         }
         Some(ids) if ids.len() > most => Err(Problem::field("/ids", format!("at most {most} ids at once"))),
         Some(ids) => {
-            let redriven = app.jobs.redrive_paced(caller.tenant(), &ids, pace).await?;
+            let redriven = app.jobs.redrive_paced(&caller.actor, &ids, pace).await?;
             Ok(data(Redriven { redriven, more: false }))
         }
         None if !narrows && !all => Err(Problem::field(
             "",
             "say which: {\"ids\": […]}, {\"kind\": …}, {\"queue\": …}, {\"fingerprint\": …}, {\"before\": …} or {\"all\": true}",
         )),
-        None => Ok(data(app.jobs.redrive_like(caller.tenant(), like, pace).await?)),
+        None => Ok(data(app.jobs.redrive_like(&caller.actor, like, pace).await?)),
     }
 }
 
@@ -169,7 +169,7 @@ async fn edit(
     Path(id): Path<JobId>,
     Body(change): Body<Change>,
 ) -> Answer<Data<JobView>> {
-    app.jobs.edit(caller.tenant(), id, Edit { args: change.args, version: change.version }).await?;
+    app.jobs.edit(&caller.actor, id, Edit { args: change.args, version: change.version }).await?;
     tracing::info!(job_id = %id, token = caller.actor.name, "job {id} has other arguments");
     Ok(data(app.jobs.get(caller.tenant(), id).await?.into()))
 }

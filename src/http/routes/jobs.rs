@@ -87,7 +87,7 @@ async fn enqueue(
         group: wanted.group,
         idempotency_key,
     };
-    let enqueued = app.jobs.enqueue(caller.tenant(), new).await?;
+    let enqueued = app.jobs.enqueue(&caller.actor, new).await?;
     let created = enqueued.created;
     let view = JobView::from(app.jobs.get(caller.tenant(), enqueued.entry.id).await?);
     Ok(if created { Created(view).into_response() } else { data(view).into_response() })
@@ -199,7 +199,7 @@ async fn explain(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) 
     security(("token" = ["jobs:write"]))
 )]
 async fn retry(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<JobView>> {
-    app.jobs.retry(caller.tenant(), id).await?;
+    app.jobs.retry(&caller.actor, id).await?;
     Ok(data(app.jobs.get(caller.tenant(), id).await?.into()))
 }
 
@@ -220,8 +220,8 @@ struct Stopped {
     security(("token" = ["jobs:write"]))
 )]
 async fn cancel(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<Stopped>> {
-    let reason = format!("cancelled with token {}", caller.actor.name);
-    let state = match app.jobs.cancel(caller.tenant(), id, &reason).await? {
+    let reason = because("cancelled", &caller);
+    let state = match app.jobs.cancel(&caller.actor, id, &reason).await? {
         Cancelled::Asked => "stopping",
         Cancelled::Ended | Cancelled::AlreadyEnded | Cancelled::Unknown => "cancelled",
     };
@@ -236,11 +236,17 @@ async fn cancel(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -
     security(("token" = ["jobs:write"]))
 )]
 async fn discard(State(app): State<App>, caller: Caller, Path(id): Path<JobId>) -> Answer<Data<Stopped>> {
-    let reason = format!("discarded with token {}", caller.actor.name);
-    if app.jobs.discard(caller.tenant(), &[id], &reason).await?.is_empty() {
+    let reason = because("discarded", &caller);
+    if app.jobs.discard(&caller.actor, &[id], &reason).await?.is_empty() {
         let state = app.jobs.get(caller.tenant(), id).await?.entry.state;
         let message = format!("job {id} is {state} and not dead: only a dead job is discarded, cancel it instead");
         return Err(Error::conflict("not_dead", message).into());
     }
     Ok(data(Stopped { id, state: "cancelled" }))
+}
+
+/// Says on the job who ended it, and why if they said so.
+fn because(what: &str, caller: &Caller) -> String {
+    let why = caller.actor.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{what} with {}{why}", caller.actor)
 }

@@ -1,5 +1,6 @@
 //! The routes of the engine itself: jobs, dead letters, queues, workers, schedules.
 
+pub(super) mod audit;
 pub(super) mod dead;
 pub(super) mod jobs;
 pub(super) mod queues;

@@ -80,7 +80,7 @@ struct Switched {
 async fn pause(State(app): State<App>, caller: Caller, Path(name): Path<QueueName>) -> Answer<Data<Switched>> {
     caller.must_steer_all()?;
     find_queue(&app, &name).await?;
-    app.queue.pause(&name).await?;
+    app.jobs.pause_queue(&caller.actor, &name).await?;
     tracing::info!(queue = %name, token = caller.actor.name, "queue {name} is paused");
     Ok(data(Switched { name, paused: true }))
 }
@@ -95,7 +95,7 @@ async fn pause(State(app): State<App>, caller: Caller, Path(name): Path<QueueNam
 async fn resume(State(app): State<App>, caller: Caller, Path(name): Path<QueueName>) -> Answer<Data<Switched>> {
     caller.must_steer_all()?;
     find_queue(&app, &name).await?;
-    app.queue.resume(&name).await?;
+    app.jobs.resume_queue(&caller.actor, &name).await?;
     tracing::info!(queue = %name, token = caller.actor.name, "queue {name} hands out jobs again");
     Ok(data(Switched { name, paused: false }))
 }
@@ -127,13 +127,7 @@ async fn limit(
 ) -> Answer<Data<QueueInfo>> {
     caller.must_steer_all()?;
     find_queue(&app, &name).await?;
-    if concurrency == Some(0) {
-        return Err(Problem::field(
-            "/concurrency",
-            "it is at least 1, or null for no limit; pause the queue to stop it",
-        ));
-    }
-    app.queue.limit(&name, concurrency).await?;
+    app.jobs.limit_queue(&caller.actor, &name, concurrency).await?;
     let most = concurrency.map_or("as many jobs as workers take".to_owned(), |most| format!("at most {most} jobs"));
     tracing::info!(queue = %name, token = caller.actor.name, "queue {name} runs {most} at once");
     Ok(data(find_queue(&app, &name).await?))
@@ -186,7 +180,7 @@ async fn fix(
     Body(limits): Body<Limits>,
 ) -> Answer<Data<Option<GroupInfo>>> {
     find_queue(&app, &name).await?;
-    let group = app.jobs.limit_group(caller.tenant(), &name, &key, Some(limits)).await?;
+    let group = app.jobs.limit_group(&caller.actor, &name, &key, Some(limits)).await?;
     tracing::info!(queue = %name, group = %key, token = caller.actor.name, "the limits of group {key} in queue {name} are fixed");
     Ok(data(group))
 }
@@ -204,7 +198,7 @@ async fn unfix(
     Path((name, key)): Path<(QueueName, GroupKey)>,
 ) -> Answer<Data<Option<GroupInfo>>> {
     find_queue(&app, &name).await?;
-    let group = app.jobs.limit_group(caller.tenant(), &name, &key, None).await?;
+    let group = app.jobs.limit_group(&caller.actor, &name, &key, None).await?;
     tracing::info!(queue = %name, group = %key, token = caller.actor.name, "the limits of group {key} in queue {name} are those of its jobs");
     Ok(data(group))
 }

@@ -211,7 +211,7 @@ async fn list(
     security(("token" = ["work_orders:write"]))
 )]
 async fn create(State(service): State<WorkOrders>, caller: Caller, Body(sent): Body<Sent>) -> Answer<Created<View>> {
-    Ok(Created(service.create_system(caller.tenant(), &sent.into()).await?.into()))
+    Ok(Created(service.create_system(&caller.actor, &sent.into()).await?.into()))
 }
 
 /// Shows a ticket system.
@@ -239,7 +239,7 @@ async fn change(
     Path(id): Path<SystemId>,
     Body(sent): Body<Sent>,
 ) -> Answer<Data<View>> {
-    Ok(data(service.update_system(caller.tenant(), id, &sent.into()).await?.into()))
+    Ok(data(service.update_system(&caller.actor, id, &sent.into()).await?.into()))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -264,7 +264,7 @@ async fn remove(
     Path(id): Path<SystemId>,
     Query(removal): Query<Removal>,
 ) -> Answer<StatusCode> {
-    service.delete_system(caller.tenant(), id, removal.cascade).await?;
+    service.delete_system(&caller.actor, id, removal.cascade).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -276,7 +276,7 @@ async fn remove(
     security(("token" = ["work_orders:write"]))
 )]
 async fn enable(State(service): State<WorkOrders>, caller: Caller, Path(id): Path<SystemId>) -> Answer<Data<View>> {
-    Ok(data(service.set_active(caller.tenant(), id, true).await?.into()))
+    Ok(data(service.set_active(&caller.actor, id, true).await?.into()))
 }
 
 /// Leaves a ticket system out of synchronisations.
@@ -287,7 +287,7 @@ async fn enable(State(service): State<WorkOrders>, caller: Caller, Path(id): Pat
     security(("token" = ["work_orders:write"]))
 )]
 async fn disable(State(service): State<WorkOrders>, caller: Caller, Path(id): Path<SystemId>) -> Answer<Data<View>> {
-    Ok(data(service.set_active(caller.tenant(), id, false).await?.into()))
+    Ok(data(service.set_active(&caller.actor, id, false).await?.into()))
 }
 
 /// Tries the address and the credentials of a ticket system.
@@ -313,7 +313,7 @@ async fn test_connection(
     security(("token" = ["work_orders:write"]))
 )]
 async fn sync(State(service): State<WorkOrders>, caller: Caller, Path(id): Path<SystemId>) -> Answer<Accepted<Asked>> {
-    Ok(Accepted(service.sync_now(caller.tenant(), id).await?))
+    Ok(Accepted(service.sync_now(&caller.actor, id).await?))
 }
 
 /// Jobs that were asked for.
@@ -330,6 +330,6 @@ struct AllAsked {
     security(("token" = ["work_orders:write"]))
 )]
 async fn sync_all(State(service): State<WorkOrders>, caller: Caller) -> Answer<Accepted<AllAsked>> {
-    let asked = service.sync_all(Some(caller.tenant())).await?;
+    let asked = service.sync_all(Some(&caller.actor)).await?;
     Ok(Accepted(AllAsked { job_ids: asked.into_iter().map(|asked| asked.job_id).collect() }))
 }

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::WorkOrders;
 use super::context::load;
-use crate::base::{Error, Result, TenantId};
+use crate::audit::{Event, Record};
+use crate::base::{Actor, Error, Result};
 use crate::db::Tx;
 use crate::dispatch::{Enqueue, ledger};
 use crate::work_orders::model::{SyncSystem, System, SystemId};
@@ -42,14 +43,15 @@ impl WorkOrders {
     ///
     /// # Errors
     /// [`Error::NotFound`]; a conflict if the system is disabled.
-    pub async fn sync_now(&self, tenant: &TenantId, id: SystemId) -> Result<Asked> {
+    pub async fn sync_now(&self, actor: &Actor, id: SystemId) -> Result<Asked> {
         let mut tx = self.db.begin().await?;
-        let system = load(&mut tx, tenant, id).await?;
+        let system = load(&mut tx, &actor.tenant, id).await?;
         if !system.is_active {
             return Err(Error::conflict("system_disabled", "the system is disabled: enable it first"));
         }
         systems::note_attempt(&mut tx, &system).await?;
         let asked = ask(&mut tx, &system, Priority::High).await?;
+        tx.record(actor, Event::new("work_order_system.sync", "work_order_system", &id).after(&asked)).await?;
         tx.commit().await?;
         Ok(asked)
     }
@@ -58,12 +60,16 @@ impl WorkOrders {
     ///
     /// # Errors
     /// [`Error`] if the database does not answer; then none is enqueued.
-    pub async fn sync_all(&self, tenant: Option<&TenantId>) -> Result<Vec<Asked>> {
+    pub async fn sync_all(&self, actor: Option<&Actor>) -> Result<Vec<Asked>> {
         let mut tx = self.db.begin().await?;
+        let tenant = actor.map(|actor| &actor.tenant);
         let mut all = Vec::new();
         for system in systems::active(&mut tx, tenant).await? {
             systems::note_attempt(&mut tx, &system).await?;
             all.push(ask(&mut tx, &system, Priority::High).await?);
+        }
+        if let Some(actor) = actor {
+            tx.record(actor, Event::new("work_order_system.sync_all", "work_order_systems", "all").after(&all)).await?;
         }
         tx.commit().await?;
         Ok(all)

@@ -1,10 +1,15 @@
 //! Systems and their settings.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::WorkOrders;
 use super::context::{adapter_of, load};
-use crate::base::{Error, FieldError, PageRequest, Paged, Result, TenantId};
+use crate::audit::{Event, Record};
+use crate::base::{Actor, Error, FieldError, PageRequest, Paged, Result, TenantId};
 use crate::db::Tx;
 use crate::work_orders::adapters::{self, Account};
 use crate::work_orders::model::{Draft, Position, Sealed, SecretChange, System, SystemId};
@@ -26,8 +31,8 @@ impl WorkOrders {
     ///
     /// # Errors
     /// [`Error::Invalid`] with every field that is wrong; a conflict if the name is taken.
-    pub async fn create_system(&self, tenant: &TenantId, draft: &Draft) -> Result<System> {
-        let mut system = System::blank(tenant.clone(), self.clock.now());
+    pub async fn create_system(&self, actor: &Actor, draft: &Draft) -> Result<System> {
+        let mut system = System::blank(actor.tenant.clone(), self.clock.now());
         // The form of old: a system called like its adapter.
         let by_name = || draft.name.as_ref().map(|name| name.trim().to_lowercase());
         system.system_type = draft.system_type.clone().or_else(by_name).unwrap_or_default();
@@ -38,6 +43,7 @@ impl WorkOrders {
         self.apply(draft, &mut system, wrong)?;
         let mut tx = self.db.begin().await?;
         taken(systems::insert(&mut tx, &system).await, &system)?;
+        tx.record(actor, Event::new("work_order_system.create", THING, &system.id).after(&noted(&system))).await?;
         tx.commit().await?;
         Ok(system)
     }
@@ -46,9 +52,9 @@ impl WorkOrders {
     ///
     /// # Errors
     /// As [`WorkOrders::create_system`]; a conflict if the version of the draft is not the present one.
-    pub async fn update_system(&self, tenant: &TenantId, id: SystemId, draft: &Draft) -> Result<System> {
+    pub async fn update_system(&self, actor: &Actor, id: SystemId, draft: &Draft) -> Result<System> {
         let mut tx = self.db.begin().await?;
-        let old = load(&mut tx, tenant, id).await?;
+        let old = load(&mut tx, &actor.tenant, id).await?;
         if draft.version.is_some_and(|version| version != old.version) {
             return Err(moved_on());
         }
@@ -70,35 +76,38 @@ impl WorkOrders {
             let beginning = Position::start(None, system.first_window(tx.now()));
             logs::restart(&mut tx, &system, &beginning).await?;
         }
-        self.save(tx, system).await
+        self.save(tx, actor, &old, system).await
     }
 
     /// Lets a system take part in the periodic synchronisation, or not.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn set_active(&self, tenant: &TenantId, id: SystemId, is_active: bool) -> Result<System> {
+    pub async fn set_active(&self, actor: &Actor, id: SystemId, is_active: bool) -> Result<System> {
         let mut tx = self.db.begin().await?;
-        let system = load(&mut tx, tenant, id).await?;
+        let system = load(&mut tx, &actor.tenant, id).await?;
         if system.is_active == is_active {
             return Ok(system);
         }
-        self.save(tx, System { is_active, ..system }).await
+        let changed = System { is_active, ..system.clone() };
+        self.save(tx, actor, &system, changed).await
     }
 
     /// Removes a system. Its tickets go along only if `cascade` says so.
     ///
     /// # Errors
     /// [`Error::NotFound`]; a conflict while there are tickets.
-    pub async fn delete_system(&self, tenant: &TenantId, id: SystemId, cascade: bool) -> Result<()> {
+    pub async fn delete_system(&self, actor: &Actor, id: SystemId, cascade: bool) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        let system = load(&mut tx, tenant, id).await?;
+        let system = load(&mut tx, &actor.tenant, id).await?;
         let count = orders::count_of(&mut tx, &system).await?;
         if count > 0 && !cascade {
             let cure = "disable it, or delete with cascade=true to remove them too";
             return Err(Error::conflict("has_work_orders", format!("the system has {count} work orders: {cure}")));
         }
         systems::delete(&mut tx, id).await?;
+        let gone = json!({"system": noted(&system), "work_orders": count});
+        tx.record(actor, Event::new("work_order_system.delete", THING, &id).before(&gone)).await?;
         tx.commit().await
     }
 
@@ -164,7 +173,7 @@ impl WorkOrders {
         if wrong.is_empty() { Ok(()) } else { Err(Error::Invalid(wrong)) }
     }
 
-    async fn save(&self, mut tx: Tx, mut system: System) -> Result<System> {
+    async fn save(&self, mut tx: Tx, actor: &Actor, old: &System, mut system: System) -> Result<System> {
         system.updated_at = tx.now();
         // Somebody has just done something about it: it deserves a fresh try.
         system.failure_streak = 0;
@@ -173,10 +182,28 @@ impl WorkOrders {
         if !taken(written, &system)? {
             return Err(moved_on());
         }
+        let event = Event::new("work_order_system.update", THING, &system.id);
+        tx.record(actor, event.before(&noted(old)).after(&noted(&system))).await?;
         tx.commit().await?;
         system.version += 1;
         Ok(system)
     }
+}
+
+/// What the audit record calls a system.
+const THING: &str = "work_order_system";
+
+/// Tells the settings of a system without its secrets: whether there is one, and whether it is another one, shows in its mark.
+fn noted(system: &System) -> Value {
+    let mark = |sealed: &Option<Sealed>| {
+        sealed.as_ref().map(|sealed| format!("sealed {}", &URL_SAFE_NO_PAD.encode(Sha256::digest(&sealed.0))[..8]))
+    };
+    json!({
+        "name": system.name, "system_type": system.system_type, "api_url": system.api_url, "username": system.username,
+        "sealed_api_key": mark(&system.api_key), "sealed_password": mark(&system.password),
+        "is_active": system.is_active, "sync_interval": system.sync_interval, "initial_days": system.initial_days,
+        "settings": system.settings, "mapping": system.mapping,
+    })
 }
 
 fn missing(pointer: &str, message: &str) -> FieldError {
