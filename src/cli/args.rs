@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use super::{
     api, audit, backup, completions, dead, doctor, enqueue, jobs, logging, migrate, openapi, probe, queues, schedules,
-    serve, sync, sync_logs, token, workers,
+    serve, sync, sync_logs, token, top, workers,
 };
 use crate::app::App;
 use crate::config::{self, Config};
@@ -67,6 +67,8 @@ enum Command {
     /// Read, prove and export the record of who changed what.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Watch queues, workers and failures in the terminal.
+    Top(top::Top),
     /// Check the settings, the database and the queue.
     Doctor(doctor::Doctor),
     /// Print the document of the API.
@@ -102,7 +104,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Command::Api(command) => api::run(command, config).await,
         Command::Scheduler(command) => serve::scheduler(command, config).await,
         Command::Worker(command) => serve::worker(command, config).await,
-        Command::Doctor(command) => doctor::run(command, config).await,
+        Command::Doctor(command) => doctor::run(command, config, args.config).await,
         Command::Probe(command) => probe::run(command, &config).await,
         Command::Backup(command) => backup::make(command, &config).await,
         Command::Restore(command) => backup::restore(command, &config).await,
@@ -125,6 +127,7 @@ async fn once(command: Command, config: Config) -> anyhow::Result<()> {
         Command::SyncLogs(command) => sync_logs::run(command, &app).await,
         Command::Token(command) => token::run(command, &app).await,
         Command::Audit(command) => audit::run(command, &app).await,
+        Command::Top(command) => top::run(command, &app).await,
         Command::Serve(_)
         | Command::Api(_)
         | Command::Scheduler(_)

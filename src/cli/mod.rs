@@ -22,6 +22,7 @@ mod serve;
 mod sync;
 mod sync_logs;
 mod token;
+mod top;
 mod workers;
 
 pub use args::{Args, run};

@@ -17,6 +17,7 @@
 //! JSON is opaque text; no arrays; `lower(x) LIKE lower($1)`; booleans bare.
 
 mod build;
+mod check;
 pub mod file;
 mod migrate;
 mod open;

@@ -114,6 +114,24 @@ impl Reconciler {
         Ok(lost_total)
     }
 
+    /// Counts the jobs that the queue has lost among up to `most` that were pushed more than a minute ago, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Reconciler::recover_lost`].
+    pub async fn count_lost(&self, most: usize) -> Result<usize> {
+        let before = self.db.clock().now() - self.grace;
+        let (mut after, mut left, mut lost) = (Place::default(), most, 0);
+        while left > 0 {
+            let rows = pushed(&mut self.db.read().await?, before, &after, left.min(BATCH)).await?;
+            let Some((id, pushed_at)) = rows.last() else { break };
+            after = (*pushed_at, id.0.to_string());
+            left -= rows.len();
+            let ids: Vec<JobId> = rows.iter().map(|(id, _)| id.0).collect();
+            lost += ids.len() - self.queue.known(&ids).await?.len();
+        }
+        Ok(lost)
+    }
+
     /// Compares up to `limit` rows after a place; returns the last place, how many they were and how many were lost.
     async fn compare(
         &self,

@@ -3,6 +3,7 @@
 mod audit;
 mod blocking;
 mod cli;
+mod doctor;
 mod document;
 mod jobs;
 mod limits;

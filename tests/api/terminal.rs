@@ -29,6 +29,19 @@ fn every_shell_has_its_completions_whatever_the_settings() {
     assert_eq!(deskhand(&["completions", "cmd"], &[]).status.code(), Some(2));
 }
 
+#[test]
+fn top_prints_one_picture_for_scripts_and_refuses_to_draw_into_a_pipe() {
+    let data = tempfile::tempdir().expect("a temporary directory");
+    let directory = data.path().to_str().expect("plain");
+    let variables = [("DESKHAND_DATA_DIR", directory)];
+    assert!(deskhand(&["enqueue", "work_orders.sync"], &variables).status.success());
+    let output = deskhand(&["top", "--once"], &variables);
+    let told = text(&output.stdout);
+    assert!(output.status.success() && told.contains("QUEUE") && told.contains("default"), "{told}");
+    let output = deskhand(&["top"], &variables);
+    assert!(output.status.code() == Some(1) && text(&output.stderr).contains("--once"), "{}", text(&output.stderr));
+}
+
 #[tokio::test]
 async fn the_probe_asks_where_the_process_listens() {
     let test = TestApp::new().await;
