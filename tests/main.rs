@@ -2,6 +2,7 @@
 
 mod api;
 mod contracts;
+mod deploy;
 mod fakes;
 mod faults;
 mod fixtures;
