@@ -10,6 +10,7 @@
 //! `@every` counts from 1970 and not from the start of a program, so that any number of schedulers see the same slots.
 
 mod field;
+mod night;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 
 use field::FIELDS;
+pub use night::Night;
 
 /// A schedule that cannot be read; the text says why and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,4 +1,5 @@
 mod every_zone;
+mod marks;
 mod nights;
 
 use chrono_tz::America::New_York;
