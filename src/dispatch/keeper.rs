@@ -12,6 +12,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::hold::hold;
 use super::model::LedgerState;
 use super::outage::Outage;
 use crate::base::{Error, Result};
@@ -146,6 +147,8 @@ async fn write(tx: &mut Tx, endings: &[Ending]) -> Result<()> {
             *kept = ending;
         }
     }
+    let ids: Vec<JobId> = latest.keys().copied().collect();
+    hold(tx, &ids).await?;
     let lines: Vec<Line> = latest.into_values().filter_map(Line::new).collect();
     let json = serde_json::to_string(&lines).map_err(|error| Error::internal("cannot write endings as JSON", error))?;
     // One statement for the whole batch; only how a list of records comes in differs. A row that has ended takes a later end

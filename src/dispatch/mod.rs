@@ -10,6 +10,7 @@ mod dead;
 mod entry;
 mod explain;
 mod groups;
+mod hold;
 pub mod jobs;
 mod keeper;
 pub mod ledger;

@@ -11,6 +11,7 @@ use deskhand_jobs::queue::Queue;
 use sea_query::{Alias, Expr, ExprTrait, Query};
 use tokio_util::sync::CancellationToken;
 
+use super::hold::hold;
 use super::outage::Outage;
 use super::outbox::announce;
 use crate::base::Result;
@@ -184,6 +185,7 @@ impl Reconciler {
             .and_where(Expr::col(Alias::new("state")).eq("pushed"))
             .and_where(Expr::col(Alias::new("pushed_at")).lte(before));
         let mut tx = self.db.begin().await?;
+        hold(&mut tx, lost).await?;
         let count = on!(tx, |c| {
             let (sql, values) = c.build(&update);
             sqlx::query_with(sql, values).execute(c).await.map(|done| done.rows_affected())

@@ -196,7 +196,8 @@ fn fitting(sizes_bytes: impl Iterator<Item = usize>) -> usize {
 async fn due(tx: &mut Tx, until: DateTime<Utc>) -> Result<Vec<Row>> {
     let sql = match tx.backend() {
         Backend::Sqlite => "SELECT * FROM jobs WHERE state = 'pending' AND run_at <= $1 ORDER BY run_at, id LIMIT $2",
-        // Several relays share the work; SQLite has one writer anyway.
+        // Several relays share the work; SQLite has one writer anyway. Who skips what is locked never waits for a row, and what is
+        // changed afterwards is held already: no order is needed here.
         Backend::Postgres => {
             "SELECT * FROM jobs WHERE state = 'pending' AND run_at <= $1 ORDER BY run_at, id LIMIT $2 FOR UPDATE SKIP LOCKED"
         }

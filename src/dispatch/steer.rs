@@ -7,6 +7,7 @@ use deskhand_jobs::JobId;
 use sea_query::{Alias, Expr, ExprTrait, Query, UpdateStatement};
 use serde_json::value::RawValue;
 
+use super::hold::hold;
 use super::model::LedgerState;
 use super::outbox::announce;
 use crate::base::clock::later;
@@ -46,6 +47,7 @@ pub(super) async fn revive(db: &Db, dead: &[Dead], to: LedgerState, delay: Durat
     let ids: Vec<JobId> = dead.iter().map(|dead| dead.id).collect();
     let seen = dead.iter().map(|dead| (dead.id.to_string(), dead.version));
     let mut tx = db.begin().await?;
+    hold(&mut tx, &ids).await?;
     let mut update = update(&ids, &[LedgerState::Dead]);
     update
         .and_where(Expr::tuple([Expr::col(Alias::new("id")), Expr::col(Alias::new("version"))]).in_tuples(seen))

@@ -1,6 +1,7 @@
 //! Store functions and what they rest on, on both databases.
 
 mod audit;
+mod locks;
 mod migrations;
 mod outbox;
 mod outcomes;
