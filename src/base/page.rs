@@ -61,8 +61,10 @@ impl Default for PageRequest {
 pub struct Paged<T> {
     /// The items, in the order of the list.
     pub items: Vec<T>,
-    /// How many there are in the whole list.
+    /// How many there are in the whole list, or at least.
     pub total: u64,
+    /// Whether there are more than `total`: a long list is counted up to a bound only.
+    pub more: bool,
     /// The number of this page; the first is 1.
     pub page: u64,
     /// How many items a full page has.
@@ -75,13 +77,29 @@ impl<T> Paged<T> {
     /// Puts items and total into the page that was asked for.
     pub fn new(items: Vec<T>, total: u64, request: PageRequest) -> Self {
         let next = (request.offset() + request.size() < total).then_some(request.page + 1);
-        Self { items, total, page: request.page, size: request.size, next }
+        Self { items, total, more: false, page: request.page, size: request.size, next }
+    }
+
+    /// Puts items into the page that was asked for, of a list that has at least `total` items and more.
+    pub fn of_many(items: Vec<T>, total: u64, request: PageRequest) -> Self {
+        let is_full = items.len() as u64 == request.size;
+        let next = is_full.then_some(request.page + 1).filter(|page| *page <= PageRequest::MAX_PAGE);
+        Self { items, total, more: true, page: request.page, size: request.size, next }
+    }
+
+    /// Turns every item into another, if all can be.
+    ///
+    /// # Errors
+    /// That of the first item that cannot.
+    pub fn try_map<U, E>(self, turn: impl FnMut(T) -> Result<U, E>) -> Result<Paged<U>, E> {
+        let Self { items, total, more, page, size, next } = self;
+        Ok(Paged { items: items.into_iter().map(turn).collect::<Result<_, E>>()?, total, more, page, size, next })
     }
 
     /// Turns every item into another.
     pub fn map<U>(self, turn: impl FnMut(T) -> U) -> Paged<U> {
-        let Self { items, total, page, size, next } = self;
-        Paged { items: items.into_iter().map(turn).collect(), total, page, size, next }
+        let Self { items, total, more, page, size, next } = self;
+        Paged { items: items.into_iter().map(turn).collect(), total, more, page, size, next }
     }
 }
 
@@ -100,5 +118,7 @@ mod tests {
         assert_eq!(request.offset(), 10);
         assert_eq!(Paged::<()>::new(vec![], 20, request).next, None);
         assert_eq!(Paged::<()>::new(vec![], 21, request).next, Some(3));
+        assert_eq!(Paged::of_many(vec![(); 10], 15, request).next, Some(3), "how many more is not known");
+        assert_eq!(Paged::of_many(vec![(); 9], 15, request).next, None);
     }
 }

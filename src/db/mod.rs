@@ -30,6 +30,6 @@ pub use crate::on;
 pub use build::Build;
 pub use migrate::Migrations;
 pub use open::{Db, Health};
-pub use page::read_page;
+pub use page::{COUNTED, read_page};
 pub use text::Text;
 pub use tx::{Backend, Conn, Tx};

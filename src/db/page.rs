@@ -1,16 +1,20 @@
 //! One page of a list: what every listing of the product does with its own select.
 
-use sea_query::{Expr, ExprTrait, SelectStatement};
+use sea_query::{Alias, Asterisk, Expr, ExprTrait, Query, SelectStatement};
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 
 use super::build::Build;
 use super::tx::Tx;
-use crate::base::{PageRequest, Result};
+use crate::base::{PageRequest, Paged, Result};
 use crate::on;
 
-/// Counts the rows that a select matches and reads one page of them; `shown` adds columns and order to the select.
+/// How far a list is counted. Whoever reads a page of a million jobs wants to know that there are many, and not to wait until all
+/// of them are counted.
+pub const COUNTED: u64 = 10_000;
+
+/// Reads one page of the rows that a select matches, and counts them up to [`COUNTED`]; `shown` adds columns and order to the select.
 ///
 /// # Errors
 /// [`Error`](crate::base::Error) of the database.
@@ -19,12 +23,14 @@ pub async fn read_page<R>(
     matching: SelectStatement,
     shown: impl FnOnce(&mut SelectStatement),
     page: PageRequest,
-) -> Result<(Vec<R>, u64)>
+) -> Result<Paged<R>>
 where
     R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
-    let mut count = matching.clone();
-    count.expr(Expr::col("id").count());
+    let mut some = matching.clone();
+    some.expr(Expr::val(1)).limit(COUNTED + 1);
+    let mut count = Query::select();
+    count.expr(Expr::col(Asterisk).count()).from_subquery(some, Alias::new("some"));
     let total: i64 = on!(tx, |c| {
         let (sql, values) = c.build(&count);
         sqlx::query_scalar_with(sql, values).fetch_one(c).await
@@ -36,5 +42,6 @@ where
         let (sql, values) = c.build(&select);
         sqlx::query_as_with(sql, values).fetch_all(c).await
     })?;
-    Ok((rows, total as u64))
+    let total = total as u64;
+    Ok(if total > COUNTED { Paged::of_many(rows, COUNTED, page) } else { Paged::new(rows, total, page) })
 }

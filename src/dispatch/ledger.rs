@@ -63,9 +63,7 @@ pub async fn list(tx: &mut Tx, tenant: &TenantId, filter: &Filter, page: PageReq
     let shown = |select: &mut SelectStatement| {
         select.columns(columns()).order_by(col("id"), Order::Desc);
     };
-    let (rows, total) = read_page::<Row>(tx, narrowed(tenant, filter), shown, page).await?;
-    let items = rows.into_iter().map(Entry::try_from).collect::<Result<_>>()?;
-    Ok(Paged::new(items, total, page))
+    read_page::<Row>(tx, narrowed(tenant, filter), shown, page).await?.try_map(Entry::try_from)
 }
 
 /// Reads these jobs of a tenant, in no order.

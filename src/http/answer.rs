@@ -32,8 +32,12 @@ pub struct Accepted<T>(pub T);
 pub struct List<T> {
     /// The items of the page.
     data: Vec<T>,
-    /// How many there are in the whole list.
+    /// How many there are in the whole list, counted up to 10,000.
     total: u64,
+    /// True if there are more than `total`, because a long list is counted up to a bound only; else it is left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    more: bool,
     /// The number of the page; the first is 1.
     page: u64,
     /// How many items a full page has.
@@ -63,14 +67,14 @@ impl<T> List<T> {
     /// Wraps a list that is always answered as a whole.
     pub fn whole(data: Vec<T>) -> Self {
         let total = data.len() as u64;
-        Self { data, total, page: 1, size: total, next: None }
+        Self { data, total, more: false, page: 1, size: total, next: None }
     }
 }
 
 impl<T> From<Paged<T>> for List<T> {
     fn from(paged: Paged<T>) -> Self {
-        let Paged { items, total, page, size, next } = paged;
-        Self { data: items, total, page, size, next }
+        let Paged { items, total, more, page, size, next } = paged;
+        Self { data: items, total, more, page, size, next }
     }
 }
 

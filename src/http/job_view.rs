@@ -185,7 +185,7 @@ impl JobView {
 
     /// Reads a page of the ledger together with the queue. A queue that does not answer leaves the ledger's own knowledge.
     async fn page(app: &App, entries: Paged<Entry>) -> Paged<Self> {
-        let Paged { items, total, page, size, next } = entries;
+        let Paged { items, total, more, page, size, next } = entries;
         let seen = items.into_iter().map(async |entry| {
             let live = match entry.state {
                 LedgerState::Pushed => app.queue.job(entry.id).await.unwrap_or_default(),
@@ -193,7 +193,7 @@ impl JobView {
             };
             Self::from(Seen { entry, live })
         });
-        Paged { items: join_all(seen).await, total, page, size, next }
+        Paged { items: join_all(seen).await, total, more, page, size, next }
     }
 
     fn update(&mut self, live: JobRecord) {

@@ -171,9 +171,7 @@ pub(crate) async fn list(tx: &mut Tx, tenant: &TenantId, filter: &Filter, page: 
     let shown = |select: &mut SelectStatement| {
         select.column(sea_query::Asterisk).order_by("id", Order::Desc);
     };
-    let (rows, total) = read_page::<Stored>(tx, matching(tenant, filter), shown, page).await?;
-    let logs = rows.into_iter().map(Stored::read).collect::<Result<_>>()?;
-    Ok(Paged::new(logs, total, page))
+    read_page::<Stored>(tx, matching(tenant, filter), shown, page).await?.try_map(Stored::read)
 }
 
 fn matching(tenant: &TenantId, filter: &Filter) -> SelectStatement {

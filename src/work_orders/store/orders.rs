@@ -180,9 +180,7 @@ pub(crate) async fn list(
     let shown = |select: &mut SelectStatement| {
         select.column(sea_query::Asterisk).order_by("reported_at", Order::Desc).order_by("id", Order::Desc);
     };
-    let (rows, total) = read_page::<Row>(tx, matching(tenant, filter), shown, page).await?;
-    let orders = rows.into_iter().map(Row::read).collect::<Result<_>>()?;
-    Ok(Paged::new(orders, total, page))
+    read_page::<Row>(tx, matching(tenant, filter), shown, page).await?.try_map(Row::read)
 }
 
 fn matching(tenant: &TenantId, filter: &Filter) -> SelectStatement {
