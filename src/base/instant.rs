@@ -1,6 +1,7 @@
 //! Instants as people and programs write them: RFC 3339.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer};
 
 /// A text that is no instant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +21,19 @@ impl NoInstant {
 /// [`NoInstant`] names the text and shows how one is written.
 pub fn read(text: &str) -> Result<DateTime<Utc>, NoInstant> {
     text.trim().parse().map_err(|_| NoInstant(format!("{text:?}")))
+}
+
+/// Reads an optional instant from JSON and its like; a refusal shows how one is written.
+///
+/// # Errors
+/// That of the reader, with the words of [`NoInstant`].
+pub fn optional<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let read = match Option::<serde_json::Value>::deserialize(reader)? {
+        None => return Ok(None),
+        Some(serde_json::Value::String(text)) => read(&text),
+        Some(other) => Err(NoInstant::new(other.to_string())),
+    };
+    read.map(Some).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use super::{
-    api, audit, backup, completions, dead, doctor, enqueue, jobs, logging, migrate, openapi, probe, queues, schedules,
-    serve, sync, sync_logs, token, top, workers,
+    api, audit, backup, completions, dead, doctor, enqueue, freezes, jobs, logging, migrate, openapi, probe, queues,
+    schedules, serve, sync, sync_logs, token, top, workers,
 };
 use crate::app::App;
 use crate::config::{self, Config};
@@ -53,6 +53,9 @@ enum Command {
     /// Look at schedules and steer them.
     #[command(subcommand)]
     Schedules(schedules::Schedules),
+    /// Look at the maintenance calendar and edit it.
+    #[command(subcommand)]
+    Freezes(freezes::Freezes),
     /// Look at the workers.
     #[command(subcommand)]
     Workers(workers::Workers),
@@ -122,6 +125,7 @@ async fn once(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Queues(command) => queues::run(command, &app).await,
         Command::Dead(command) => dead::run(command, &app).await,
         Command::Schedules(command) => schedules::run(command, &app).await,
+        Command::Freezes(command) => freezes::run(command, &app).await,
         Command::Workers(command) => workers::run(command, &app).await,
         Command::Sync(command) => sync::run(command, &app).await,
         Command::SyncLogs(command) => sync_logs::run(command, &app).await,

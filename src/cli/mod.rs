@@ -10,6 +10,7 @@ mod completions;
 mod dead;
 mod doctor;
 mod enqueue;
+mod freezes;
 mod jobs;
 mod logging;
 mod migrate;

@@ -53,7 +53,7 @@ fn check(config: &Config) -> Result<(), Error> {
     range("worker.grace_s", config.worker.grace_s as usize, 0, 3600)?;
 
     for declared in config.declared_schedules() {
-        if let Err(fault) = declared.check_times() {
+        if let Err(fault) = declared.definition.check_times() {
             // The pointer names the field: `/cron: …`.
             let fault = fault.to_string();
             return Err(Error(format!("schedules.{}.{}", declared.name, fault.trim_start_matches('/'))));

@@ -14,4 +14,4 @@ mod load;
 mod settings;
 
 pub use load::{Error, load};
-pub use settings::{Config, Database, Metrics, Queue, Schedule, Secrets, Server, Worker};
+pub use settings::{Config, Database, Metrics, Queue, Secrets, Server, Worker};

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::address;
 use crate::base::TenantId;
-use crate::dispatch::schedules::{CatchUp, Declared, Overlap};
+use crate::dispatch::schedules::{Declared, Definition};
 
 /// Everything that can be set. Not `Debug`: it holds passwords.
 #[derive(Clone, Deserialize)]
@@ -35,7 +35,7 @@ pub struct Config {
     /// The credentials of external systems.
     pub secrets: Secrets,
     /// What runs when, by name.
-    pub schedules: BTreeMap<String, Schedule>,
+    pub schedules: BTreeMap<String, Definition>,
 }
 
 /// The HTTP server.
@@ -107,73 +107,14 @@ pub struct Secrets {
     pub key_file: PathBuf,
 }
 
-/// One schedule as it is declared.
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Schedule {
-    /// The job that a slot enqueues.
-    pub kind: String,
-    /// The arguments of that job.
-    #[serde(default)]
-    pub args: serde_json::Map<String, serde_json::Value>,
-    /// Five fields or `@every 5m`.
-    pub cron: String,
-    /// The time zone of the line.
-    #[serde(default = "utc")]
-    pub zone: String,
-    /// How long at most a slot is delayed, in milliseconds.
-    #[serde(default)]
-    pub jitter_ms: u32,
-    /// What happens while the last job runs.
-    #[serde(default = "skip")]
-    pub overlap: Overlap,
-    /// What happens to missed slots.
-    #[serde(default = "latest")]
-    pub catch_up: CatchUp,
-    /// How many missed slots fire at most with `catch_up = "all"`.
-    #[serde(default = "ten")]
-    pub catch_up_max: u32,
-    /// `false` switches it off.
-    #[serde(default = "yes")]
-    pub enabled: bool,
-}
-
 impl Config {
     /// Returns the schedules as the scheduler takes them, by name.
     pub fn declared_schedules(&self) -> Vec<Declared> {
-        let declare = |(name, schedule): (&String, &Schedule)| Declared {
+        let declare = |(name, definition): (&String, &Definition)| Declared {
             name: name.clone(),
-            kind: schedule.kind.clone(),
-            args: serde_json::Value::Object(schedule.args.clone()),
-            cron: schedule.cron.clone(),
-            zone: schedule.zone.clone(),
-            jitter_ms: schedule.jitter_ms,
-            overlap: schedule.overlap,
-            catch_up: schedule.catch_up,
-            catch_up_max: schedule.catch_up_max,
-            enabled: schedule.enabled,
             tenant: TenantId::default(),
+            definition: definition.clone(),
         };
         self.schedules.iter().map(declare).collect()
     }
-}
-
-fn utc() -> String {
-    "UTC".to_owned()
-}
-
-fn skip() -> Overlap {
-    Overlap::Skip
-}
-
-fn latest() -> CatchUp {
-    CatchUp::Latest
-}
-
-fn ten() -> u32 {
-    10
-}
-
-fn yes() -> bool {
-    true
 }

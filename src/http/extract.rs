@@ -5,13 +5,11 @@ use axum::body::HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request, rejection};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, Uri, header};
-use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Deserializer};
 
 use super::problem::Problem;
-use crate::base::instant::NoInstant;
-use crate::base::{self, FieldError, PageRequest};
+use crate::base::{FieldError, PageRequest};
 
 /// The body, as JSON.
 #[derive(Debug)]
@@ -234,16 +232,6 @@ fn plain(message: &str) -> String {
         ("expected a sequence", "expected a list"),
     ];
     words.iter().fold(message.to_owned(), |text, (from, to)| text.replace(from, to))
-}
-
-/// Reads an optional instant; a refusal shows how one is written.
-pub(super) fn instant<'de, D: Deserializer<'de>>(reader: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    let read = match Option::<serde_json::Value>::deserialize(reader)? {
-        None => return Ok(None),
-        Some(serde_json::Value::String(text)) => base::instant::read(&text),
-        Some(other) => Err(NoInstant::new(other.to_string())),
-    };
-    read.map(Some).map_err(serde::de::Error::custom)
 }
 
 fn pointer(path: &serde_path_to_error::Path) -> String {

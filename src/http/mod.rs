@@ -20,13 +20,13 @@ mod router;
 mod routes;
 mod trace;
 
+use crate::base::instant::optional as instant;
 pub use answer::{Accepted, Created, Data, List, Walked, data};
-use extract::instant;
 pub use extract::{Body, Page, Paging, Path, Query, Unfiltered};
 pub use health::{Check, Readiness, readiness};
 pub use job_view::JobView;
 pub use problem::{Answer, Problem};
 pub use router::{document, probes, router};
 pub use routes::queues::find_queue;
-pub use routes::schedules::ScheduleView;
+pub use routes::schedule_view::ScheduleView;
 pub use routes::workers::WorkerView;

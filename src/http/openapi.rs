@@ -32,6 +32,7 @@ pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
         (name = "queues", description = "How full they are; pause and resume; limits."),
         (name = "workers", description = "Who is alive."),
         (name = "schedules", description = "What runs when."),
+        (name = "freeze windows", description = "The maintenance calendar: when schedules rest."),
         (name = "work orders", description = "External ticket systems and their tickets."),
         (name = "sync logs", description = "One record for each run of a synchronisation."),
         (name = "audit", description = "Who changed what, when, from where and why."),

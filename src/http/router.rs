@@ -59,6 +59,8 @@ fn routes() -> OpenApiRouter<App> {
         .merge(routes::queues::router())
         .merge(routes::workers::router())
         .merge(routes::schedules::router())
+        .merge(routes::schedule_edit::router())
+        .merge(routes::freezes::router())
         .merge(routes::audit::router())
         .nest("/api/v1", work_orders::http::router())
 }

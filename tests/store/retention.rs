@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use deskhand::base::{Clock, PageRequest, TenantId};
 use deskhand::dispatch::retention::{Keep, Removed, clean};
-use deskhand::dispatch::schedules::{Declared, Scheduler, service, sync_declared};
+use deskhand::dispatch::schedules::{Scheduler, service, sync_declared};
 use deskhand::on;
 use deskhand_jobs::Envelope;
 use serde_json::json;
@@ -15,6 +15,7 @@ use super::relay::{enqueue, entry};
 use crate::fixtures::TestApp;
 use crate::fixtures::databases::on_both;
 use crate::fixtures::jobs::{mail, registry};
+use crate::fixtures::schedules::declaration;
 
 #[tokio::test]
 async fn what_ended_long_ago_goes_in_bites_and_the_dead_stay() {
@@ -52,10 +53,9 @@ async fn old_slots_go_and_their_schedule_stays() {
     on_both(async |fresh| {
         let clock = Clock::manual("2026-03-01T12:00:30Z".parse().expect("an instant"));
         let db = fresh.db.with_clock(clock.clone());
-        let declared: Declared = serde_json::from_value(
+        let declared = declaration(
             json!({"name": "mails", "kind": "mail.send", "args": {"to": "x"}, "cron": "0 * * * *", "overlap": "allow"}),
-        )
-        .expect("a declaration");
+        );
         sync_declared(&db, &registry(), &[declared]).await.expect("syncs");
         let scheduler = Scheduler::new(db.clone(), registry());
         for _ in 0..2 {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use deskhand::base::{Clock, PageRequest, TenantId};
+use deskhand::base::{Actor, Clock, PageRequest, TenantId};
 use deskhand::db::{Backend, Db};
 use deskhand::dispatch::schedules::{Declared, Scheduler, SlotOutcome, service, sync_declared};
 use deskhand::on;
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fixtures::databases::on_both;
 use crate::fixtures::jobs::registry;
+use crate::fixtures::schedules::declaration;
 
 fn start() -> DateTime<Utc> {
     "2026-03-01T12:00:30Z".parse().expect("an instant")
@@ -23,7 +24,7 @@ fn declared(extra: &serde_json::Value) -> Declared {
     for (key, value) in extra.as_object().expect("an object") {
         text[key] = value.clone();
     }
-    serde_json::from_value(text).expect("a declaration")
+    declaration(text)
 }
 
 async fn sync(db: &Db, declarations: &[Declared]) {
@@ -144,24 +145,35 @@ async fn a_paused_schedule_rests_and_makes_up_for_nothing() {
         let db = fresh.db.with_clock(clock.clone());
         let (tenant, scheduler) = (TenantId::default(), Scheduler::new(db.clone(), registry()));
         sync(&db, &[declared(&json!({"overlap": "allow"}))]).await;
-        service::pause(&db, &tenant, "mails", "maintenance", None).await.expect("pauses");
+        service::pause(&db, &Actor::system(tenant.clone(), "test"), "mails", "maintenance", None)
+            .await
+            .expect("pauses");
         clock.set(minute(5));
         assert_eq!(scheduler.fire_due().await.expect("fires"), 0);
         assert!(service::next_fires(&db, &tenant, "mails", 3).await.expect("tells").is_empty());
-        service::resume(&db, &tenant, "mails").await.expect("resumes");
+        service::resume(&db, &Actor::system(tenant.clone(), "test"), "mails").await.expect("resumes");
         assert_eq!(scheduler.fire_due().await.expect("fires"), 0);
-        assert_eq!(service::next_fires(&db, &tenant, "mails", 2).await.expect("tells"), [minute(6), minute(7)]);
+        let next = service::next_fires(&db, &tenant, "mails", 2).await.expect("tells");
+        assert_eq!(next.iter().map(|fire| fire.fire_at).collect::<Vec<_>>(), [minute(6), minute(7)]);
         clock.set(minute(6));
         assert_eq!(scheduler.fire_due().await.expect("fires"), 1);
 
         let end = minute(9) + TimeDelta::seconds(1);
-        service::pause(&db, &tenant, "mails", "maintenance", Some(end)).await.expect("pauses");
+        service::pause(&db, &Actor::system(tenant.clone(), "test"), "mails", "maintenance", Some(end))
+            .await
+            .expect("pauses");
         clock.set(minute(9));
         assert_eq!(scheduler.fire_due().await.expect("fires"), 0);
         clock.set(minute(10));
         assert_eq!(scheduler.fire_due().await.expect("fires"), 1, "the pause ended by itself");
         assert!(!service::get(&db, &tenant, "mails").await.expect("reads").paused);
-        assert_eq!(service::pause(&db, &tenant, "mails", "", Some(end)).await.expect_err("past").code(), "invalid");
+        assert_eq!(
+            service::pause(&db, &Actor::system(tenant.clone(), "test"), "mails", "", Some(end))
+                .await
+                .expect_err("past")
+                .code(),
+            "invalid"
+        );
     })
     .await;
 }
@@ -174,7 +186,9 @@ async fn a_pause_that_ends_long_before_the_next_slot_is_over_when_it_ends() {
         let (tenant, scheduler) = (TenantId::default(), Scheduler::new(db.clone(), registry()));
         sync(&db, &[declared(&json!({"cron": "0 3 * * *"}))]).await;
         let end = start() + TimeDelta::minutes(5);
-        service::pause(&db, &tenant, "mails", "maintenance", Some(end)).await.expect("pauses");
+        service::pause(&db, &Actor::system(tenant.clone(), "test"), "mails", "maintenance", Some(end))
+            .await
+            .expect("pauses");
         clock.set(end + TimeDelta::minutes(1));
         assert_eq!(scheduler.fire_due().await.expect("fires"), 0);
         let schedule = service::get(&db, &tenant, "mails").await.expect("reads");
@@ -191,11 +205,13 @@ async fn running_now_disturbs_no_slot() {
         let db = fresh.db.with_clock(clock.clone());
         sync(&db, &[declared(&json!({}))]).await;
         let tenant = TenantId::default();
-        service::run_now(&db, &registry(), &tenant, "mails").await.expect("runs");
+        service::run_now(&db, &registry(), &Actor::system(tenant.clone(), "test"), "mails").await.expect("runs");
         assert_eq!((jobs(&db).await, slots(&db).await.len()), (1, 0));
         clock.set(minute(1));
         assert_eq!(Scheduler::new(db.clone(), registry()).fire_due().await.expect("fires"), 1);
-        let nobody = service::run_now(&db, &registry(), &tenant, "nobody").await.expect_err("unknown");
+        let nobody = service::run_now(&db, &registry(), &Actor::system(tenant.clone(), "test"), "nobody")
+            .await
+            .expect_err("unknown");
         assert_eq!(nobody.to_string(), "there is no schedule nobody");
     })
     .await;
@@ -239,7 +255,7 @@ async fn every_wrong_declaration_is_named() {
         "/schedules/1/zone",
         "/schedules/2/kind",
         "/schedules/3/name",
-        "/schedules/3/kind",
+        "/schedules/3/args",
         "/schedules/4/overlap",
     ] {
         assert!(error.contains(place), "{place} in {error}");
@@ -261,7 +277,7 @@ async fn a_schedule_that_the_database_refuses_harms_no_other() {
         on!(tx, |c| sqlx::query(sql).execute(c).await.map(|_| ())).expect("creates");
         tx.commit().await.expect("commits");
         let acme = TenantId::new("acme").expect("valid");
-        service::pause(&db, &acme, "a", "", Some(start() + TimeDelta::seconds(1))).await.expect("pauses");
+        service::pause(&db, &Actor::system(acme.clone(), "test"), "a", "", Some(start() + TimeDelta::seconds(1))).await.expect("pauses");
         clock.set(minute(1));
         let scheduler = Scheduler::new(db.clone(), registry());
         assert_eq!(scheduler.fire_due().await.expect("fires"), 1);

@@ -1,64 +1,26 @@
 //! A schedule and its slots.
 
-use std::fmt;
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use deskhand_jobs::JobId;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::base::TenantId;
 use crate::db::Text;
+use crate::dispatch::words::words;
 
 crate::id!(
     /// Identifies one schedule.
     ScheduleId, "schedule"
 );
 
-/// A text that is not one of the words it may be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{given:?} is not one of {words}")]
-pub struct NoWord {
-    given: String,
-    words: &'static str,
-}
-
-/// Defines an enum that is one word in the database and on the wire.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant),+
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$variant => $word),+ })
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = NoWord;
-
-            fn from_str(text: &str) -> Result<Self, NoWord> {
-                match text {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(NoWord { given: text.to_owned(), words: concat!($($word, " "),+) }),
-                }
-            }
-        }
-
-        crate::sql_text!($name);
-    };
-}
-
 words!(
     /// What happens to a slot while the job of the slot before has not ended.
     Overlap {
         /// The slot is passed over.
         Skip = "skip",
+        /// The slot waits until that job has ended. Only one waits: a later one takes its place.
+        Queue = "queue",
         /// The slot fires all the same.
         Allow = "allow",
     }
@@ -83,6 +45,10 @@ words!(
         Fired = "fired",
         /// It was passed over; the row says why.
         Skipped = "skipped",
+        /// It waits until the job of the slot before has ended.
+        Waiting = "waiting",
+        /// It waits until a freeze window ends.
+        Deferred = "deferred",
     }
 );
 
@@ -121,11 +87,17 @@ pub struct Schedule {
     pub pause_reason: Option<String>,
     /// Whether it comes from the configuration.
     pub declared: bool,
-    /// Whether somebody changed it since.
+    /// Whether somebody changed it since, or made it.
     pub edited: bool,
+    /// What the configuration says of it, as JSON; `None` if it is declared no more, or never was.
+    pub declaration: Option<String>,
     /// The cursor: slots up to this instant are dealt with.
     pub last_slot_at: DateTime<Utc>,
-    /// When the next slot fires; `None` if there is none.
+    /// The slot that waits for the job before it or for the end of a freeze window. There is never more than one.
+    pub held_slot_at: Option<DateTime<Utc>>,
+    /// Until when it waits; `None` is until the job before it has ended.
+    pub held_until: Option<DateTime<Utc>>,
+    /// When a slot fires next; `None` if there is none.
     pub next_at: Option<DateTime<Utc>>,
     /// The job of the last slot that fired.
     #[serde(serialize_with = "as_text")]
@@ -141,14 +113,18 @@ pub struct Schedule {
 }
 
 /// What became of one slot.
-#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow, ToSchema)]
 pub struct Slot {
     /// The instant by the crontab line.
     pub slot_at: DateTime<Utc>,
     /// What became of it.
     pub outcome: SlotOutcome,
-    /// Why it was passed over.
+    /// Why it was passed over, or for what it waits.
     pub reason: Option<String>,
+    /// The name of the freeze window that skipped or deferred it.
+    pub freeze_window: Option<String>,
+    /// Until when that window deferred it.
+    pub deferred_until: Option<DateTime<Utc>>,
     /// Its job.
     #[serde(serialize_with = "as_text")]
     #[schema(value_type = Option<JobId>)]

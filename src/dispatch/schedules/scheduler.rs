@@ -9,13 +9,15 @@ use deskhand_jobs::{Envelope, Registry};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use super::model::{Overlap, Schedule, Slot};
-use super::plan::{Decision, decide};
+use super::held;
+use super::model::{Overlap, Schedule, Slot, SlotOutcome};
+use super::plan::{Candidate, Decision, Due, Present, Rules, decide};
 use super::store;
 use super::times::Times;
 use crate::base::error::BoxError;
 use crate::base::{Error, Result};
 use crate::db::{Db, Tx};
+use crate::dispatch::freezes::{self, Calendar};
 use crate::dispatch::outage::Outage;
 use crate::dispatch::{Enqueue, Rounds};
 
@@ -136,46 +138,79 @@ impl Scheduler {
         }
         after.version += 1;
         let fired = self.settle(&mut tx, &mut after, &times, now).await?;
-        after.next_at = times.next_after(after.last_slot_at).map(|due| due.fire_at);
+        after.next_at = next_at(&after, &times);
         store::update(&mut tx, &after).await?;
         tx.commit().await?;
         Ok(fired)
     }
 
     async fn settle(&self, tx: &mut Tx, schedule: &mut Schedule, times: &Times, now: DateTime<Utc>) -> Result<usize> {
-        let due = times.due(schedule.last_slot_at, now);
+        let slots = candidates(schedule, times, now);
+        if slots.is_empty() {
+            return Ok(0);
+        }
         let running = match schedule.last_job_id {
-            Some(job) if schedule.overlap == Overlap::Skip && store::runs(tx, job.0).await? => Some(job.to_string()),
+            Some(job) if schedule.overlap != Overlap::Allow && store::runs(tx, job.0).await? => Some(job.to_string()),
             _ => None,
         };
-        let decisions =
-            decide(&due, now, (schedule.catch_up, schedule.catch_up_max), (schedule.overlap, running.as_deref()));
+        let windows = freezes::enabled(tx, &schedule.tenant_id, slots[0].due.slot_at).await?;
+        let calendar = Calendar::of(&windows, &schedule.name, &schedule.kind)?;
+        let frozen_then = |slot: Candidate| {
+            let frozen = if slot.held { None } else { calendar.at(slot.due.fire_at) };
+            Candidate { frozen, ..slot }
+        };
+        let slots: Vec<Candidate> = slots.into_iter().map(frozen_then).collect();
+        let Schedule { catch_up, catch_up_max, overlap, .. } = *schedule;
+        let frozen = calendar.at(now);
+        let present = Present { now, running: running.as_deref(), frozen: frozen.as_ref() };
+        let decisions = decide(&slots, Rules { catch_up, catch_up_max, overlap }, present);
+        (schedule.held_slot_at, schedule.held_until) = (None, None);
         let mut fired = 0;
-        for (due, decision) in due.iter().zip(decisions) {
-            schedule.last_slot_at = due.slot_at;
-            let job = match decision {
-                Decision::Fire => self.job(schedule, due.slot_at).inspect_err(|error| {
+        for (candidate, decision) in slots.iter().zip(decisions) {
+            fired += usize::from(self.carry_out(tx, schedule, candidate, decision, now).await?);
+        }
+        Ok(fired)
+    }
+
+    /// Writes what becomes of one slot; says whether its job was enqueued.
+    async fn carry_out(
+        &self,
+        tx: &mut Tx,
+        schedule: &mut Schedule,
+        candidate: &Candidate,
+        decision: Decision,
+        now: DateTime<Utc>,
+    ) -> Result<bool> {
+        let slot_at = candidate.due.slot_at;
+        schedule.last_slot_at = schedule.last_slot_at.max(slot_at);
+        let mut made = None;
+        let slot = match decision {
+            Decision::Fire => match self.job(schedule, slot_at) {
+                Ok(job) => Slot::fired(slot_at, made.insert(job).id, now),
+                Err(error) => {
                     let name = &schedule.name;
                     tracing::error!(schedule = name, error = %error, "schedule {name} cannot fire");
                     schedule.last_error = Some(error.to_string());
-                }),
-                Decision::Skip(reason) => Err(reason.into()),
-            };
-            let slot = match &job {
-                Ok(job) => Slot::fired(due.slot_at, job.id, now),
-                Err(reason) => Slot::skipped(due.slot_at, reason.to_string(), now),
-            };
-            let is_ours = store::insert_slot(tx, schedule, &slot).await?;
-            if let Ok(job) = job
-                && is_ours
-            {
-                tx.enqueue(&job).await?;
-                schedule.last_job_id = slot.job_id;
-                schedule.last_error = None;
-                fired += 1;
-            }
+                    Slot::skipped(slot_at, error.to_string(), now)
+                }
+            },
+            Decision::Skip(reason) => Slot::skipped(slot_at, reason, now),
+            Decision::Wait(reason) => Slot::waiting(slot_at, reason, now),
+            Decision::Freeze(freeze) => Slot::frozen(slot_at, &freeze, now),
+        };
+        if matches!(slot.outcome, SlotOutcome::Waiting | SlotOutcome::Deferred) {
+            (schedule.held_slot_at, schedule.held_until) = (Some(slot_at), slot.deferred_until);
         }
-        Ok(fired)
+        let is_ours = if candidate.held {
+            store::settle_held(tx, schedule, &slot).await?
+        } else {
+            store::insert_slot(tx, schedule, &slot).await?
+        };
+        let Some(job) = made.filter(|_| is_ours) else { return Ok(false) };
+        tx.enqueue(&job).await?;
+        schedule.last_job_id = slot.job_id;
+        schedule.last_error = None;
+        Ok(true)
     }
 
     /// Makes the job of a slot.
@@ -197,6 +232,8 @@ impl Scheduler {
         );
         schedule.next_at = None;
         schedule.last_error = Some(error.to_string());
+        let now = tx.now();
+        held::drop_it(&mut tx, &mut schedule, "the schedule cannot be read", now).await?;
         store::update(&mut tx, &schedule).await?;
         tx.commit().await?;
         Ok(0)
@@ -210,12 +247,30 @@ impl Scheduler {
         let mut after = schedule.clone();
         lift_pause(&mut after);
         after.last_slot_at = tx.now();
+        // Its slots may be what the database refuses: the row that waited is left as it is.
+        (after.held_slot_at, after.held_until) = (None, None);
         after.last_error = Some(chain(error));
         let times = Times::read(&after.cron, &after.zone, &after.name, after.jitter_ms)?;
         after.next_at = times.next_after(after.last_slot_at).map(|due| due.fire_at);
         store::update(&mut tx, &after).await?;
         tx.commit().await
     }
+}
+
+/// Returns the slots to be decided on, the oldest first: the one that waits, and those that are due.
+fn candidates(schedule: &Schedule, times: &Times, now: DateTime<Utc>) -> Vec<Candidate> {
+    let held = schedule.held_slot_at.map(|slot_at| {
+        let due = Due { slot_at, fire_at: schedule.held_until.unwrap_or(slot_at) };
+        Candidate { due, held: true, frozen: None }
+    });
+    let due = times.due(schedule.last_slot_at, now);
+    held.into_iter().chain(due.into_iter().map(|due| Candidate { due, held: false, frozen: None })).collect()
+}
+
+/// When the schedule wants the scheduler next: for a slot, or because the time of one that was deferred has come.
+fn next_at(schedule: &Schedule, times: &Times) -> Option<DateTime<Utc>> {
+    let next = times.next_after(schedule.last_slot_at).map(|due| due.fire_at);
+    [next, schedule.held_until].into_iter().flatten().min()
 }
 
 /// Ends the pause of a schedule that is due in spite of it. What was due in the pause was not missed, but unwanted.

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use deskhand_jobs::JobId;
-use sea_query::{Alias, Asterisk, Expr, ExprTrait, Order, Query};
+use sea_query::{Alias, Asterisk, Expr, ExprTrait, Order, Query, SelectStatement};
 
 use super::model::{Schedule, Slot, SlotOutcome};
 use crate::base::{PageRequest, Paged, Result, TenantId};
-use crate::db::{Build, Text, Tx};
+use crate::db::{Build, Text, Tx, read_page};
 use crate::dispatch::LedgerState;
+use crate::dispatch::freezes::{Freeze, Policy};
 use crate::on;
 
 /// Reads schedules of these kinds that are due or whose pause is over, the longest due first.
@@ -18,7 +19,7 @@ pub(super) async fn due(tx: &mut Tx, kinds: &[String], now: DateTime<Utc>, limit
         .column(Asterisk)
         .from(col("schedules"))
         .and_where(Expr::col(col("enabled")))
-        .and_where(wakes_at().lte(now))
+        .and_where(wakes_at().lte(now).or(waits_for_nothing()))
         .and_where(Expr::col(col("kind")).is_in(kinds))
         .order_by(col("next_at"), Order::Asc)
         .limit(limit);
@@ -49,6 +50,14 @@ fn wakes_at() -> sea_query::SimpleExpr {
     Expr::case(col("paused"), col("paused_until")).finally(col("next_at")).into()
 }
 
+/// Whether a slot waits for a job that has ended. Nobody is told of the end: the scheduler looks at every tick.
+fn waits_for_nothing() -> sea_query::SimpleExpr {
+    Expr::cust(
+        "(NOT paused AND held_slot_at IS NOT NULL AND held_until IS NULL AND NOT EXISTS \
+         (SELECT 1 FROM jobs WHERE jobs.id = schedules.last_job_id AND jobs.state IN ('pending', 'pushed')))",
+    )
+}
+
 pub(super) async fn by_name(tx: &mut Tx, tenant: &TenantId, name: &str) -> Result<Option<Schedule>> {
     let sql = "SELECT * FROM schedules WHERE tenant_id = $1 AND name = $2";
     Ok(on!(tx, |c| sqlx::query_as(sql).bind(tenant).bind(name).fetch_optional(c).await)?)
@@ -67,8 +76,8 @@ pub(super) async fn declared(tx: &mut Tx) -> Result<Vec<Schedule>> {
 /// Writes a new schedule; `false` if the tenant has one of this name.
 pub(super) async fn insert(tx: &mut Tx, s: &Schedule) -> Result<bool> {
     let sql = "INSERT INTO schedules (id, tenant_id, name, kind, args, cron, zone, jitter_ms, overlap, catch_up, catch_up_max, \
-               enabled, paused, declared, edited, last_slot_at, next_at, created_at, updated_at, version) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
+               enabled, paused, declared, edited, declaration, last_slot_at, next_at, created_at, updated_at, version) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
                ON CONFLICT DO NOTHING";
     let written = on!(tx, |c| sqlx::query(sql)
         .bind(s.id)
@@ -86,6 +95,7 @@ pub(super) async fn insert(tx: &mut Tx, s: &Schedule) -> Result<bool> {
         .bind(s.paused)
         .bind(s.declared)
         .bind(s.edited)
+        .bind(&s.declaration)
         .bind(s.last_slot_at)
         .bind(s.next_at)
         .bind(s.created_at)
@@ -103,6 +113,7 @@ pub(super) async fn update(tx: &mut Tx, s: &Schedule) -> Result<bool> {
     let sql = "UPDATE schedules SET kind = $3, args = $4, cron = $5, zone = $6, jitter_ms = $7, overlap = $8, catch_up = $9, \
                catch_up_max = $10, enabled = $11, paused = $12, paused_until = $13, pause_reason = $14, declared = $15, \
                edited = $16, last_slot_at = $17, next_at = $18, last_job_id = $19, last_error = $20, updated_at = $21, \
+               declaration = $22, held_slot_at = $23, held_until = $24, \
                version = version + 1 WHERE id = $1 AND version = $2";
     let written = on!(tx, |c| sqlx::query(sql)
         .bind(s.id)
@@ -126,16 +137,27 @@ pub(super) async fn update(tx: &mut Tx, s: &Schedule) -> Result<bool> {
         .bind(s.last_job_id)
         .bind(&s.last_error)
         .bind(s.updated_at)
+        .bind(&s.declaration)
+        .bind(s.held_slot_at)
+        .bind(s.held_until)
         .execute(c)
         .await
         .map(|done| done.rows_affected()))?;
     Ok(written == 1)
 }
 
+/// Removes a schedule and its slots.
+pub(super) async fn delete(tx: &mut Tx, s: &Schedule) -> Result<bool> {
+    let sql = "DELETE FROM schedules WHERE id = $1 AND version = $2";
+    let gone =
+        on!(tx, |c| sqlx::query(sql).bind(s.id).bind(s.version).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(gone == 1)
+}
+
 /// Writes what becomes of a slot; `false` if that is settled already.
 pub(super) async fn insert_slot(tx: &mut Tx, s: &Schedule, slot: &Slot) -> Result<bool> {
-    let sql = "INSERT INTO schedule_slots (tenant_id, schedule_id, slot_at, outcome, reason, job_id, created_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO schedule_slots (tenant_id, schedule_id, slot_at, outcome, reason, job_id, created_at, freeze_window, \
+               deferred_until) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
     let written = on!(tx, |c| sqlx::query(sql)
         .bind(&s.tenant_id)
         .bind(s.id)
@@ -144,6 +166,28 @@ pub(super) async fn insert_slot(tx: &mut Tx, s: &Schedule, slot: &Slot) -> Resul
         .bind(&slot.reason)
         .bind(slot.job_id)
         .bind(slot.created_at)
+        .bind(&slot.freeze_window)
+        .bind(slot.deferred_until)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(written == 1)
+}
+
+/// Writes what becomes of a slot that waited; `false` if it waits no more. Which window had deferred it stays known.
+pub(super) async fn settle_held(tx: &mut Tx, s: &Schedule, slot: &Slot) -> Result<bool> {
+    let sql = "UPDATE schedule_slots SET outcome = $4, reason = $5, job_id = $6, freeze_window = coalesce($7, freeze_window), \
+               deferred_until = coalesce($8, deferred_until) \
+               WHERE tenant_id = $1 AND schedule_id = $2 AND slot_at = $3 AND outcome IN ('waiting', 'deferred')";
+    let written = on!(tx, |c| sqlx::query(sql)
+        .bind(&s.tenant_id)
+        .bind(s.id)
+        .bind(slot.slot_at)
+        .bind(slot.outcome)
+        .bind(&slot.reason)
+        .bind(slot.job_id)
+        .bind(&slot.freeze_window)
+        .bind(slot.deferred_until)
         .execute(c)
         .await
         .map(|done| done.rows_affected()))?;
@@ -152,18 +196,15 @@ pub(super) async fn insert_slot(tx: &mut Tx, s: &Schedule, slot: &Slot) -> Resul
 
 /// Lists the slots of a schedule, latest first.
 pub(super) async fn slots(tx: &mut Tx, s: &Schedule, page: PageRequest) -> Result<Paged<Slot>> {
-    let sql = "SELECT count(*) FROM schedule_slots WHERE tenant_id = $1 AND schedule_id = $2";
-    let total: i64 = on!(tx, |c| sqlx::query_scalar(sql).bind(&s.tenant_id).bind(s.id).fetch_one(c).await)?;
-    let sql = "SELECT slot_at, outcome, reason, job_id, created_at FROM schedule_slots \
-               WHERE tenant_id = $1 AND schedule_id = $2 ORDER BY slot_at DESC LIMIT $3 OFFSET $4";
-    let slots = on!(tx, |c| sqlx::query_as(sql)
-        .bind(&s.tenant_id)
-        .bind(s.id)
-        .bind(page.size() as i64)
-        .bind(page.offset() as i64)
-        .fetch_all(c)
-        .await)?;
-    Ok(Paged::new(slots, total as u64, page))
+    let mut matching = Query::select();
+    matching
+        .from("schedule_slots")
+        .and_where(Expr::col("tenant_id").eq(s.tenant_id.as_str()))
+        .and_where(Expr::col("schedule_id").eq(s.id.to_string()));
+    let shown = |select: &mut SelectStatement| {
+        select.column(Asterisk).order_by("slot_at", Order::Desc);
+    };
+    read_page(tx, matching, shown, page).await
 }
 
 /// Says whether the job of a schedule's last slot still waits or runs.
@@ -173,24 +214,53 @@ pub(super) async fn runs(tx: &mut Tx, job: JobId) -> Result<bool> {
     Ok(state.is_some_and(|state| !state.is_end()))
 }
 
-/// Removes up to `limit` fired slots, and passed-over ones, that were dealt with before an instant.
+/// Removes up to `limit` fired slots, and passed-over ones, that were dealt with before an instant. Those that wait stay.
 ///
 /// # Errors
 /// [`Error`](crate::base::Error) of the database.
 pub async fn prune_slots(tx: &mut Tx, before: DateTime<Utc>, limit: i64) -> Result<u64> {
     let sql = "DELETE FROM schedule_slots WHERE (tenant_id, schedule_id, slot_at) IN \
-               (SELECT tenant_id, schedule_id, slot_at FROM schedule_slots WHERE created_at < $1 ORDER BY created_at LIMIT $2)";
+               (SELECT tenant_id, schedule_id, slot_at FROM schedule_slots \
+               WHERE created_at < $1 AND outcome IN ('fired', 'skipped') ORDER BY created_at LIMIT $2)";
     Ok(on!(tx, |c| sqlx::query(sql).bind(before).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
 }
 
 impl Slot {
     /// Makes the row of a slot that fired.
     pub(super) fn fired(slot_at: DateTime<Utc>, job: JobId, now: DateTime<Utc>) -> Self {
-        Self { slot_at, outcome: SlotOutcome::Fired, reason: None, job_id: Some(Text(job)), created_at: now }
+        Self { outcome: SlotOutcome::Fired, job_id: Some(Text(job)), ..Self::blank(slot_at, now) }
     }
 
     /// Makes the row of a slot that was passed over.
     pub(super) fn skipped(slot_at: DateTime<Utc>, reason: String, now: DateTime<Utc>) -> Self {
-        Self { slot_at, outcome: SlotOutcome::Skipped, reason: Some(reason), job_id: None, created_at: now }
+        Self { reason: Some(reason), ..Self::blank(slot_at, now) }
+    }
+
+    /// Makes the row of a slot in a freeze window.
+    pub(super) fn frozen(slot_at: DateTime<Utc>, freeze: &Freeze, now: DateTime<Utc>) -> Self {
+        let Freeze { window, reason, policy, until } = freeze;
+        let (outcome, deferred_until) = match policy {
+            Policy::Skip => (SlotOutcome::Skipped, None),
+            Policy::Defer => (SlotOutcome::Deferred, Some(*until)),
+        };
+        let (reason, freeze_window) = (Some(format!("freeze window {window}: {reason}")), Some(window.clone()));
+        Self { outcome, reason, freeze_window, deferred_until, ..Self::blank(slot_at, now) }
+    }
+
+    /// Makes the row of a slot that waits for a job.
+    pub(super) fn waiting(slot_at: DateTime<Utc>, reason: String, now: DateTime<Utc>) -> Self {
+        Self { outcome: SlotOutcome::Waiting, reason: Some(reason), ..Self::blank(slot_at, now) }
+    }
+
+    fn blank(slot_at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        Self {
+            slot_at,
+            outcome: SlotOutcome::Skipped,
+            reason: None,
+            freeze_window: None,
+            deferred_until: None,
+            job_id: None,
+            created_at: now,
+        }
     }
 }

@@ -43,6 +43,16 @@ impl Times {
         self.slots.next_after(after).map(|slot| self.jittered(slot))
     }
 
+    /// Tells what a change of clocks does to a slot.
+    pub(super) fn night(&self, slot_at: DateTime<Utc>) -> Option<cron::Night> {
+        self.slots.night(slot_at)
+    }
+
+    /// Writes what the clocks of the zone show at an instant.
+    pub(super) fn local(&self, instant: DateTime<Utc>) -> String {
+        instant.with_timezone(&self.slots.zone()).to_rfc3339()
+    }
+
     /// Returns the slots after an instant that fire by now, the oldest first: the latest [`KEPT`] of them.
     pub(super) fn due(&self, after: DateTime<Utc>, now: DateTime<Utc>) -> Vec<Due> {
         // A minutely schedule after a month of downtime has 43,000 missed slots, and one of them matters.

@@ -4,18 +4,19 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use deskhand_jobs::JobId;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access::Caller;
 use crate::app::App;
-use crate::dispatch::schedules::{CatchUp, Overlap, Schedule, Slot, service};
-use crate::http::{Accepted, Answer, Body, Data, List, Page, Paging, Path, Query, Unfiltered, data, instant};
+use crate::dispatch::schedules::{Fire, Slot, service};
+use crate::http::{
+    Accepted, Answer, Body, Data, List, Page, Paging, Path, Query, ScheduleView, Unfiltered, data, instant,
+};
 
 /// How many fires are told if nobody says how many.
-const NEXT: usize = 5;
+const NEXT: usize = 20;
 
 pub(in crate::http) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -28,68 +29,6 @@ pub(in crate::http) fn router() -> OpenApiRouter<App> {
         .routes(routes!(resume))
 }
 
-/// A schedule as doors show it.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ScheduleView {
-    /// Its name.
-    pub name: String,
-    /// What its jobs do.
-    pub kind: String,
-    /// Their arguments.
-    #[schema(value_type = Object)]
-    pub args: Box<RawValue>,
-    /// When it is due: a crontab line of five fields, or `@every 5m` and its like.
-    pub cron: String,
-    /// The time zone in which the line is read.
-    pub zone: String,
-    /// How long at most a slot is delayed, in milliseconds.
-    pub jitter_ms: i64,
-    /// What happens while the last job runs.
-    pub overlap: Overlap,
-    /// What happens to missed slots.
-    pub catch_up: CatchUp,
-    /// How many missed slots fire at most.
-    pub catch_up_max: i64,
-    /// Whether it runs at all.
-    pub enabled: bool,
-    /// Whether somebody paused it.
-    pub paused: bool,
-    /// When the pause ends by itself.
-    pub paused_until: Option<DateTime<Utc>>,
-    /// Why it is paused.
-    pub pause_reason: Option<String>,
-    /// When the next slot fires.
-    pub next_at: Option<DateTime<Utc>>,
-    /// The job of the last slot that fired.
-    pub last_job_id: Option<JobId>,
-    /// Why the last slot could not fire, if it could not.
-    pub last_error: Option<String>,
-}
-
-impl From<Schedule> for ScheduleView {
-    fn from(schedule: Schedule) -> Self {
-        Self {
-            name: schedule.name,
-            kind: schedule.kind,
-            // What is no JSON is shown as nothing; `last_error` tells why its slots do not fire.
-            args: RawValue::from_string(schedule.args).unwrap_or_default(),
-            cron: schedule.cron,
-            zone: schedule.zone,
-            jitter_ms: schedule.jitter_ms,
-            overlap: schedule.overlap,
-            catch_up: schedule.catch_up,
-            catch_up_max: schedule.catch_up_max,
-            enabled: schedule.enabled,
-            paused: schedule.paused,
-            paused_until: schedule.paused_until,
-            pause_reason: schedule.pause_reason,
-            next_at: schedule.next_at,
-            last_job_id: schedule.last_job_id.map(|id| id.0),
-            last_error: schedule.last_error,
-        }
-    }
-}
-
 /// Lists the schedules.
 #[utoipa::path(
     get, path = "/api/v1/schedules", operation_id = "list_schedules", tag = "schedules",
@@ -98,7 +37,7 @@ impl From<Schedule> for ScheduleView {
 )]
 async fn list(State(app): State<App>, caller: Caller) -> Answer<List<ScheduleView>> {
     let schedules = service::list(&app.db, caller.tenant()).await?;
-    Ok(List::whole(schedules.into_iter().map(ScheduleView::from).collect()))
+    Ok(List::whole(schedules.into_iter().map(|schedule| ScheduleView::new(schedule, &app.registry)).collect()))
 }
 
 /// Shows a schedule.
@@ -109,7 +48,7 @@ async fn list(State(app): State<App>, caller: Caller) -> Answer<List<ScheduleVie
     security(("token" = ["schedules:read"]))
 )]
 async fn show(State(app): State<App>, caller: Caller, Path(name): Path<String>) -> Answer<Data<ScheduleView>> {
-    Ok(data(service::get(&app.db, caller.tenant(), &name).await?.into()))
+    Ok(data(ScheduleView::new(service::get(&app.db, caller.tenant(), &name).await?, &app.registry)))
 }
 
 /// Lists what became of the slots of a schedule.
@@ -133,15 +72,15 @@ async fn slots(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct HowMany {
-    /// How many; 5 if it is left out.
+    /// How many, at most 100; 20 if it is left out.
     count: Option<usize>,
 }
 
-/// Says when a schedule fires next.
+/// Says when a schedule fires next: the nights when clocks change are marked, and what freeze windows will do.
 #[utoipa::path(
     get, path = "/api/v1/schedules/{name}/next", operation_id = "preview_schedule", tag = "schedules",
     params(("name" = String, Path, description = "The schedule."), HowMany),
-    responses((status = 200, description = "Instants, the next first.", body = List<String>)),
+    responses((status = 200, description = "Times, the next first.", body = List<Fire>)),
     security(("token" = ["schedules:read"]))
 )]
 async fn next(
@@ -149,7 +88,7 @@ async fn next(
     caller: Caller,
     Path(name): Path<String>,
     Query(HowMany { count }): Query<HowMany>,
-) -> Answer<List<DateTime<Utc>>> {
+) -> Answer<List<Fire>> {
     Ok(List::whole(service::next_fires(&app.db, caller.tenant(), &name, count.unwrap_or(NEXT)).await?))
 }
 
@@ -168,8 +107,8 @@ struct Enqueued {
     security(("token" = ["schedules:write"]))
 )]
 async fn run_now(State(app): State<App>, caller: Caller, Path(name): Path<String>) -> Answer<Accepted<Enqueued>> {
-    let job_id = service::run_now(&app.db, &app.registry, caller.tenant(), &name).await?;
-    tracing::info!(schedule = name, token = caller.actor.name, %job_id, "schedule {name} was run by hand");
+    let job_id = service::run_now(&app.db, &app.registry, &caller.actor, &name).await?;
+    tracing::info!(schedule = name, actor = %caller.actor, %job_id, "schedule {name} was run by hand");
     Ok(Accepted(Enqueued { job_id }))
 }
 
@@ -199,8 +138,10 @@ async fn pause(
     body: Option<Body<Pause>>,
 ) -> Answer<Data<ScheduleView>> {
     let Pause { reason, until } = body.map(|Body(pause)| pause).unwrap_or_default();
-    let reason = reason.unwrap_or_else(|| format!("paused with token {}", caller.actor.name));
-    Ok(data(service::pause(&app.db, caller.tenant(), &name, &reason, until).await?.into()))
+    let reason = reason.or_else(|| caller.actor.reason.clone());
+    let reason = reason.unwrap_or_else(|| format!("paused by {}", caller.actor));
+    let schedule = service::pause(&app.db, &caller.actor, &name, &reason, until).await?;
+    Ok(data(ScheduleView::new(schedule, &app.registry)))
 }
 
 /// Lets a paused schedule fire again; what was due in the pause is not made up for.
@@ -211,5 +152,5 @@ async fn pause(
     security(("token" = ["schedules:write"]))
 )]
 async fn resume(State(app): State<App>, caller: Caller, Path(name): Path<String>) -> Answer<Data<ScheduleView>> {
-    Ok(data(service::resume(&app.db, caller.tenant(), &name).await?.into()))
+    Ok(data(ScheduleView::new(service::resume(&app.db, &caller.actor, &name).await?, &app.registry)))
 }

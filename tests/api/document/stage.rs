@@ -25,11 +25,12 @@ pub(super) struct Ids {
     pub(super) system: String,
     pub(super) order: String,
     pub(super) sync_log: String,
+    pub(super) window: String,
 }
 
 impl Ids {
-    pub(super) fn all(&self) -> [&str; 4] {
-        [&self.job, &self.system, &self.order, &self.sync_log]
+    pub(super) fn all(&self) -> [&str; 5] {
+        [&self.job, &self.system, &self.order, &self.sync_log, &self.window]
     }
 }
 
@@ -45,12 +46,14 @@ impl Stage {
         let job: JobId = asked["data"]["job_ids"][0].as_str().and_then(|id| id.parse().ok()).expect("a job");
         let synced = test.app.work_orders.sync_system(system.parse().expect("an id"), &run(job)).await;
         synced.expect("syncs");
+        let window = test.post("/api/v1/freeze-windows", freeze_window("release")).await.json();
         let first = async |path: &str| id(&test.get(path).await.json()["data"][0]);
         let ids = Ids {
             order: first("/api/v1/work-orders").await,
             sync_log: first("/api/v1/sync-logs").await,
             job: job.to_string(),
             system,
+            window: id(&window["data"]),
         };
         Self { test, ids, _jira: jira }
     }
@@ -67,6 +70,7 @@ impl Stage {
             ("/api/v1/queues/", "{name}", "default"),
             ("/api/v1/queues/", "{key}", "site"),
             ("/api/v1/schedules/", "{name}", "ledger.clean"),
+            ("/api/v1/freeze-windows/", "{id}", &self.ids.window),
         ] {
             if path.starts_with(of) {
                 path = path.replace(place, what);
@@ -83,6 +87,14 @@ impl Stage {
             "redrive_dead" => json!({"all": true}),
             "edit_dead" => json!({"args": {}}),
             "limit_queue" | "fix_group" => json!({"concurrency": 5}),
+            "create_schedule" => json!({"name": "own", "kind": "work_orders.sync", "cron": "0 3 * * *"}),
+            "edit_schedule" => json!({"version": 1, "jitter_ms": 5000}),
+            "create_freeze_window" => freeze_window("another"),
+            "rewrite_freeze_window" => {
+                let mut window = freeze_window("release");
+                (window["version"], window["enabled"]) = (json!(1), json!(true));
+                window
+            }
             "pause_schedule" => json!({"reason": "a test"}),
             "create_system" => json!({
                 "name": "another", "system_type": "jira", "api_url": "http://127.0.0.1:9", "username": "u", "password": "p",
@@ -121,6 +133,11 @@ impl Stage {
     pub(super) async fn send_body(&self, operation: &Operation, media_type: &str, body: &str) -> Reply {
         self.send(operation, Some(TOKEN), media_type, Some(body.to_owned())).await
     }
+}
+
+fn freeze_window(name: &str) -> Value {
+    let (from, until) = ("2030-01-01T00:00:00Z", "2030-01-02T00:00:00Z");
+    json!({"name": name, "reason": "a test", "policy": "defer", "starts_at": from, "ends_at": until})
 }
 
 fn id(of: &Value) -> String {
