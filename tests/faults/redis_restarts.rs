@@ -5,10 +5,10 @@ use axum::http::{Request, header};
 use serde_json::{Value, json};
 
 use super::process::{Process, until};
-use super::redis_server::RedisServer;
 use crate::fixtures::TestApp;
 use crate::fixtures::app::{Reply, TOKEN};
 use crate::fixtures::databases::on_postgres;
+use crate::fixtures::redis_server::RedisServer;
 
 async fn enqueue(test: &TestApp, key: &str, run_at: Option<&str>) -> Reply {
     let body = json!({"kind": "work_orders.sync", "unique": {"key": key, "until": "finished"}, "run_at": run_at});

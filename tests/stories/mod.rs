@@ -1,3 +1,7 @@
 //! What people live through, from the first request to the last log line; on both databases and both queues.
 
+mod outbox;
+mod redis_away;
 mod sync;
+mod tenants;
+mod weeks;
