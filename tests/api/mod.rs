@@ -2,6 +2,7 @@
 
 mod audit;
 mod blocking;
+mod calendar;
 mod cli;
 mod doctor;
 mod document;

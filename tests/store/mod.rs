@@ -6,6 +6,7 @@ mod locks;
 mod migrations;
 mod outbox;
 mod outcomes;
+mod pages;
 mod relay;
 mod retention;
 mod schedule_edits;
