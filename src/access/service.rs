@@ -2,16 +2,16 @@
 
 use chrono::{DateTime, Utc};
 
-use super::model::{self, Caller, TokenId, TokenInfo};
-use super::scope::Scopes;
-use super::store;
+use super::model::{self, Caller, NewToken, TokenId, TokenInfo};
+use super::scope::{BuiltIn, Scopes};
+use super::{store, tenants, text};
+use crate::audit::{Event, Record};
+use crate::base::clock::cut;
 use crate::base::{Actor, ActorKind, Error, Result, Secret, TenantId};
 use crate::db::Db;
 
 /// The name of the first token.
 const BOOTSTRAP: &str = "bootstrap";
-/// What the first token may do.
-const EVERYTHING: &str = "admin";
 /// The shortest token that an operator may choose.
 const MIN_CHOSEN_CHARS: usize = 16;
 
@@ -31,50 +31,56 @@ pub async fn bootstrap(db: &Db, given: Option<&Secret>) -> Result<Option<Secret>
     let tenant = TenantId::default();
     let secret = match given {
         Some(given) => {
-            store::remove(&mut tx, &tenant, BOOTSTRAP, &model::hash(given.expose())).await?;
+            store::replace(&mut tx, &tenant, BOOTSTRAP, &model::hash(given.expose())).await?;
             given.clone()
         }
         None if store::any(&mut tx).await? => return Ok(None),
         None => model::draw(),
     };
-    let token = token(&tenant, BOOTSTRAP, EVERYTHING, tx.now(), None);
+    let actor = Actor::system(tenant, BOOTSTRAP);
+    let token = token(&actor, BOOTSTRAP, &BuiltIn::Admin.scopes(), tx.now(), None);
     let made = store::insert(&mut tx, &token, &model::hash(secret.expose())).await?;
-    tx.commit().await?;
+    if made {
+        tx.record(&actor, Event::new("token.create", "token", &token.id).after(&token)).await?;
+        tx.commit().await?;
+    }
     Ok((made && given.is_none()).then_some(secret))
 }
 
-/// Makes a token and returns its secret, which nobody can read again.
+/// Makes a token in the caller's tenant and returns its secret, which nobody can read again.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a name that is empty or long, [`Error::Conflict`] (`token_name_taken`) for one that is taken.
-pub async fn create(
-    db: &Db,
-    tenant: &TenantId,
-    name: &str,
-    scopes: &str,
-    expires_at: Option<DateTime<Utc>>,
-) -> Result<(TokenInfo, Secret)> {
-    if name.trim().is_empty() || name.chars().count() > 100 {
-        return Err(Error::field("/name", "the name of a token has 1 to 100 characters"));
-    }
+/// [`Error::Invalid`] for a name that is empty or long, or an end that is past; [`Error::Forbidden`] for scopes that the
+/// caller lacks; [`Error::Conflict`] (`token_name_taken`) for a name that is taken.
+pub async fn create(db: &Db, caller: &Caller, wanted: &NewToken) -> Result<(TokenInfo, Secret)> {
+    let name = text::line("/name", &wanted.name, 100)?;
+    caller.must_cover(&wanted.scopes)?;
     let mut tx = db.begin().await?;
+    if wanted.expires_at.is_some_and(|end| end <= tx.now()) {
+        return Err(Error::field("/expires_at", "the end of a token lies in the future"));
+    }
+    tenants::service::find(&mut tx, caller.tenant()).await?;
     let secret = model::draw();
-    let token = token(tenant, name.trim(), scopes, tx.now(), expires_at);
+    let token = token(&caller.actor, &name, &wanted.scopes, tx.now(), wanted.expires_at.map(cut));
     if !store::insert(&mut tx, &token, &model::hash(secret.expose())).await? {
         return Err(Error::conflict(
             "token_name_taken",
             format!("there is a token named {name:?}: revoke it or choose another name"),
         ));
     }
+    tx.record(&caller.actor, Event::new("token.create", "token", &token.id).after(&token)).await?;
     tx.commit().await?;
     Ok((token, secret))
 }
 
-/// Tells who shows a token; `None` if it is nobody's or has ended.
+/// Tells who shows a token; `None` if it is nobody's, has ended or its tenant is disabled.
 ///
 /// # Errors
 /// [`Error`] of the database.
 pub async fn authenticate(db: &Db, token: &str) -> Result<Option<Caller>> {
+    if model::is_garbled(token) {
+        return Ok(None);
+    }
     let mut tx = db.read().await?;
     let now = tx.now();
     let found = store::by_hash(&mut tx, &model::hash(token)).await?;
@@ -88,7 +94,7 @@ pub async fn authenticate(db: &Db, token: &str) -> Result<Option<Caller>> {
     }
     let scopes = Scopes::read(&found.scopes);
     let actor = Actor { id: Some(found.id.to_string()), ..Actor::new(found.tenant_id, ActorKind::Token, found.name) };
-    Ok(Some(Caller { actor, scopes }))
+    Ok(Some(Caller { actor, scopes, person: None }))
 }
 
 /// Lists the tokens of a tenant by name.
@@ -100,30 +106,47 @@ pub async fn list(db: &Db, tenant: &TenantId) -> Result<Vec<TokenInfo>> {
     store::list(&mut tx, tenant).await
 }
 
-/// Ends a token.
+/// Ends a token of the caller's tenant.
 ///
 /// # Errors
-/// [`Error::NotFound`] if the tenant has no token of this name.
-pub async fn revoke(db: &Db, tenant: &TenantId, name: &str) -> Result<()> {
+/// [`Error::NotFound`] if there is none of this id, [`Error::Forbidden`] if it may do more than the caller.
+pub async fn revoke(db: &Db, caller: &Caller, id: TokenId) -> Result<()> {
+    end(db, caller, &id.to_string(), |token| token.id == id).await
+}
+
+/// Ends a token of the caller's tenant by its name.
+///
+/// # Errors
+/// As [`revoke`].
+pub async fn revoke_named(db: &Db, caller: &Caller, name: &str) -> Result<()> {
+    end(db, caller, name, |token| token.name == name).await
+}
+
+async fn end(db: &Db, caller: &Caller, which: &str, is_it: impl Fn(&TokenInfo) -> bool) -> Result<()> {
     let mut tx = db.begin().await?;
-    if !store::remove(&mut tx, tenant, name, "").await? {
-        return Err(Error::not_found("token", name));
+    let all = store::list(&mut tx, caller.tenant()).await?;
+    let token = all.into_iter().find(is_it).ok_or_else(|| Error::not_found("token", which))?;
+    caller.must_cover(&Scopes::read(&token.scopes))?;
+    if !store::remove(&mut tx, caller.tenant(), token.id).await? {
+        return Err(Error::not_found("token", which));
     }
+    tx.record(&caller.actor, Event::new("token.revoke", "token", &token.id).before(&token)).await?;
     tx.commit().await
 }
 
 fn token(
-    tenant: &TenantId,
+    actor: &Actor,
     name: &str,
-    scopes: &str,
+    scopes: &Scopes,
     now: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
 ) -> TokenInfo {
     TokenInfo {
         id: TokenId::new(),
-        tenant_id: tenant.clone(),
+        tenant_id: actor.tenant.clone(),
         name: name.to_owned(),
-        scopes: scopes.to_owned(),
+        scopes: scopes.to_string(),
+        created_by: Some(actor.to_string()),
         created_at: now,
         last_used_at: None,
         expires_at,

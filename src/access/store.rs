@@ -9,8 +9,8 @@ use crate::on;
 
 /// Writes a token; `false` if the tenant has one of this name, or the hash is there.
 pub(super) async fn insert(tx: &mut Tx, token: &TokenInfo, hash: &str) -> Result<bool> {
-    let sql = "INSERT INTO api_tokens (id, tenant_id, name, hash, scopes, created_at, expires_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO api_tokens (id, tenant_id, name, hash, scopes, created_at, expires_at, created_by) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
     let written = on!(tx, |c| sqlx::query(sql)
         .bind(token.id)
         .bind(&token.tenant_id)
@@ -19,15 +19,17 @@ pub(super) async fn insert(tx: &mut Tx, token: &TokenInfo, hash: &str) -> Result
         .bind(&token.scopes)
         .bind(token.created_at)
         .bind(token.expires_at)
+        .bind(&token.created_by)
         .execute(c)
         .await
         .map(|done| done.rows_affected()))?;
     Ok(written == 1)
 }
 
+/// Finds a token of a tenant that is served.
 pub(super) async fn by_hash(tx: &mut Tx, hash: &str) -> Result<Option<TokenInfo>> {
-    let sql =
-        "SELECT id, tenant_id, name, scopes, created_at, last_used_at, expires_at FROM api_tokens WHERE hash = $1";
+    let sql = "SELECT a.id, a.tenant_id, a.name, a.scopes, a.created_by, a.created_at, a.last_used_at, a.expires_at \
+               FROM api_tokens a JOIN tenants t ON t.tenant_id = a.tenant_id WHERE a.hash = $1 AND t.disabled_at IS NULL";
     Ok(on!(tx, |c| sqlx::query_as(sql).bind(hash).fetch_optional(c).await)?)
 }
 
@@ -42,20 +44,20 @@ pub(super) async fn note_use(tx: &mut Tx, id: TokenId, now: DateTime<Utc>) -> Re
 }
 
 pub(super) async fn list(tx: &mut Tx, tenant: &TenantId) -> Result<Vec<TokenInfo>> {
-    let sql = "SELECT id, tenant_id, name, scopes, created_at, last_used_at, expires_at FROM api_tokens \
+    let sql = "SELECT id, tenant_id, name, scopes, created_by, created_at, last_used_at, expires_at FROM api_tokens \
                WHERE tenant_id = $1 ORDER BY name";
     Ok(on!(tx, |c| sqlx::query_as(sql).bind(tenant).fetch_all(c).await)?)
 }
 
-/// Removes a token by its name, unless its hash is the one to spare; says whether there was one.
-pub(super) async fn remove(tx: &mut Tx, tenant: &TenantId, name: &str, spare_hash: &str) -> Result<bool> {
+/// Removes a token; `false` if the tenant has none of this id.
+pub(super) async fn remove(tx: &mut Tx, tenant: &TenantId, id: TokenId) -> Result<bool> {
+    let sql = "DELETE FROM api_tokens WHERE tenant_id = $1 AND id = $2";
+    let gone = on!(tx, |c| sqlx::query(sql).bind(tenant).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
+    Ok(gone == 1)
+}
+
+/// Removes a token by its name, unless its hash is the one to spare.
+pub(super) async fn replace(tx: &mut Tx, tenant: &TenantId, name: &str, spare_hash: &str) -> Result<()> {
     let sql = "DELETE FROM api_tokens WHERE tenant_id = $1 AND name = $2 AND hash <> $3";
-    let gone = on!(tx, |c| sqlx::query(sql)
-        .bind(tenant)
-        .bind(name)
-        .bind(spare_hash)
-        .execute(c)
-        .await
-        .map(|done| done.rows_affected()))?;
-    Ok(gone > 0)
+    Ok(on!(tx, |c| sqlx::query(sql).bind(tenant).bind(name).bind(spare_hash).execute(c).await.map(|_| ()))?)
 }

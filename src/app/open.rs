@@ -9,7 +9,8 @@ use deskhand_jobs::worker::HealthHandle;
 use super::jobs::registry;
 use super::queue::open_queue;
 use super::threads::Threads;
-use crate::access;
+use crate::access::users::Passwords;
+use crate::access::{self, Access};
 use crate::base::{Actor, Clock, Error, FieldError, Result, Secret, TenantId, Vault};
 use crate::config::Config;
 use crate::db::Db;
@@ -36,6 +37,8 @@ pub struct App {
     pub clock: Clock,
     /// The use cases around single jobs.
     pub jobs: Jobs,
+    /// The use cases around people.
+    pub access: Access,
     /// The use cases of work orders.
     pub work_orders: WorkOrders,
     /// When the loops of this process had their last good round.
@@ -63,12 +66,14 @@ impl App {
         db.migrate().await?;
         let queue = open_queue(&config.queue).await?;
         let http = Http::new().map_err(|error| Error::internal("cannot make the HTTP client", error))?;
+        let passwords = Passwords::new(config.access.password_memory_kib, config.access.password_passes)?;
+        let access = Access::new(db.clone(), passwords, config.access.spans());
         let work_orders = WorkOrders::new(db.clone(), vault.clone(), http);
         let registry = Arc::new(registry(&db, &work_orders)?);
         let jobs = Jobs::new(db.clone(), Arc::clone(&queue), Arc::clone(&registry));
         let (config, worker) = (Arc::new(config), Arc::default());
         let (rounds, threads) = (Rounds::default(), Threads::default());
-        Ok(Self { config, db, queue, registry, vault, clock, jobs, work_orders, rounds, worker, threads })
+        Ok(Self { config, db, queue, registry, vault, clock, jobs, access, work_orders, rounds, worker, threads })
     }
 
     /// Sees to it that somebody can come in; returns the token if one was made, to be shown once.

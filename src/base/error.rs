@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sqlx::error::DatabaseError;
@@ -49,6 +50,14 @@ pub enum Error {
     Forbidden {
         /// What is missing.
         message: String,
+    },
+    /// The caller asked too often; the same call may succeed after a while.
+    #[error("{message}")]
+    TooOften {
+        /// What was too much.
+        message: String,
+        /// How long to wait.
+        wait: Duration,
     },
     /// Something we depend on does not answer; the same call may succeed later.
     #[error("{what} does not answer")]
@@ -106,6 +115,7 @@ impl Error {
             Self::NotFound { .. } => "not_found",
             Self::Conflict { code, .. } => code,
             Self::Forbidden { .. } => "forbidden",
+            Self::TooOften { .. } => "too_often",
             Self::Unavailable { .. } => "unavailable",
             Self::Database(_) | Self::Internal { .. } => "internal",
         }
@@ -114,7 +124,7 @@ impl Error {
     /// Says whether the same call may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unavailable { .. } => true,
+            Self::Unavailable { .. } | Self::TooOften { .. } => true,
             Self::Database(source) => {
                 let code = source.as_database_error().and_then(|error| error.code().map(Cow::into_owned));
                 code.is_some_and(|code| passes(&code))

@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use super::{
     api, audit, backup, completions, dead, doctor, enqueue, freezes, jobs, logging, migrate, openapi, probe, queues,
-    schedules, serve, sync, sync_logs, token, top, workers,
+    role, schedules, serve, sync, sync_logs, tenant, token, top, user, workers,
 };
 use crate::app::App;
 use crate::config::{self, Config};
@@ -64,6 +64,15 @@ enum Command {
     /// Clear away the records of runs.
     #[command(subcommand)]
     SyncLogs(sync_logs::SyncLogs),
+    /// Make tenants, refuse them for a while.
+    #[command(subcommand)]
+    Tenant(tenant::Tenant),
+    /// Make users, give them roles.
+    #[command(subcommand)]
+    User(user::User),
+    /// Make roles for the desk, see who has them.
+    #[command(subcommand)]
+    Role(role::Role),
     /// Make API tokens.
     #[command(subcommand)]
     Token(token::Token),
@@ -129,6 +138,9 @@ async fn once(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Workers(command) => workers::run(command, &app).await,
         Command::Sync(command) => sync::run(command, &app).await,
         Command::SyncLogs(command) => sync_logs::run(command, &app).await,
+        Command::Tenant(command) => tenant::run(command, &app).await,
+        Command::User(command) => user::run(command, &app).await,
+        Command::Role(command) => role::run(command, &app).await,
         Command::Token(command) => token::run(command, &app).await,
         Command::Audit(command) => audit::run(command, &app).await,
         Command::Top(command) => top::run(command, &app).await,

@@ -4,20 +4,23 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
 use super::print::{Output, at, line, or_dash};
-use crate::access::service;
+use crate::access::{BuiltIn, Caller, NewToken, RoleName, Scope, Scopes, roles, service};
 use crate::app::App;
 use crate::base::TenantId;
 use crate::base::instant;
 
-/// Until there are roles, every token may do everything in its tenant.
-const SCOPES: &str = "admin";
-
 #[derive(Debug, Subcommand)]
 pub(super) enum Token {
-    /// Make a token and print it; it cannot be read again.
+    /// Make a token and print it; it cannot be read again. Without a scope or a role it may do everything in its tenant.
     Create {
         /// What it is for.
         name: String,
+        /// What it may do, as in jobs:write; may be given several times.
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<Scope>,
+        /// A role whose scopes it is to have, as they are now; may be given several times.
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<RoleName>,
         /// The tenant in which it acts.
         #[arg(long, default_value_t = TenantId::default())]
         tenant: TenantId,
@@ -45,23 +48,33 @@ pub(super) enum Token {
 
 pub(super) async fn run(command: Token, app: &App) -> anyhow::Result<()> {
     match command {
-        Token::Create { name, tenant, expires_at } => {
-            let (_, secret) = service::create(&app.db, &tenant, &name, SCOPES, expires_at).await?;
+        Token::Create { name, scopes, roles, tenant, expires_at } => {
+            let mut all: Scopes = scopes.into_iter().collect();
+            for role in &roles {
+                all = all.with(&roles::service::get(&app.db, &tenant, role).await?.scopes);
+            }
+            if all == Scopes::default() {
+                all = BuiltIn::Admin.scopes();
+            }
+            let wanted = NewToken { name, scopes: all, expires_at };
+            let (_, secret) = service::create(&app.db, &Caller::terminal(tenant), &wanted).await?;
             line(secret.expose())
         }
         Token::List { tenant, output } => {
             let tokens = service::list(&app.db, &tenant).await?;
-            output.rows(&tokens, ["NAME", "CREATED", "LAST USED", "EXPIRES"], |token| {
+            output.rows(&tokens, ["NAME", "SCOPES", "CREATED", "BY", "LAST USED", "EXPIRES"], |token| {
                 [
                     token.name.clone(),
+                    token.scopes.clone(),
                     at(token.created_at),
+                    or_dash(token.created_by.clone()),
                     or_dash(token.last_used_at.map(at)),
                     or_dash(token.expires_at.map(at)),
                 ]
             })
         }
         Token::Revoke { name, tenant } => {
-            service::revoke(&app.db, &tenant, &name).await?;
+            service::revoke_named(&app.db, &Caller::terminal(tenant), &name).await?;
             line(&format!("token {name} has ended"))
         }
     }

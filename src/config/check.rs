@@ -49,6 +49,10 @@ fn check(config: &Config) -> Result<(), Error> {
     })?;
     range("server.body_limit_bytes", config.server.body_limit_bytes, 1024, 64 * 1024 * 1024)?;
     range("metrics.drain_target_s", config.metrics.drain_target_s as usize, 1, 86_400)?;
+    range("access.session_idle_s", config.access.session_idle_s as usize, 60, 366 * 86_400)?;
+    range("access.session_max_s", config.access.session_max_s as usize, 60, 366 * 86_400)?;
+    range("access.password_memory_kib", config.access.password_memory_kib as usize, 8_192, 1_048_576)?;
+    range("access.password_passes", config.access.password_passes as usize, 1, 100)?;
     range("worker.concurrency", config.worker.concurrency, 1, 10_000)?;
     range("worker.grace_s", config.worker.grace_s as usize, 0, 3600)?;
 
@@ -106,6 +110,11 @@ mod tests {
             ("DESKHAND_QUEUE__URL", "sqlite://./data/deskhand.db", "a file of its own"),
             ("DESKHAND_ADMIN_TOKEN", "short", "at least 16"),
             ("DESKHAND_WORKER__CONCURRENCY", "0", "from 1 to 10000"),
+            (
+                "DESKHAND_ACCESS__PASSWORD_MEMORY_KIB",
+                "64",
+                "access.password_memory_kib is 64: give it a value from 8192",
+            ),
             ("DESKHAND_DATA_DIR", "", "data_dir is empty: name a directory"),
             ("DESKHAND_QUEUE__PREFIX", "", "queue.prefix is \"\""),
             ("DESKHAND_QUEUE__PREFIX", "{desk}", "queue.prefix is \"{desk}\""),

@@ -11,7 +11,9 @@ mod address;
 mod check;
 mod environment;
 mod load;
+mod network;
 mod settings;
 
 pub use load::{Error, load};
+pub use network::Network;
 pub use settings::{Config, Database, Metrics, Queue, Secrets, Server, Worker};

@@ -9,6 +9,8 @@ use deskhand_jobs::worker::QueueSet;
 use serde::Deserialize;
 
 use super::address;
+use super::network::Network;
+use crate::access::Spans;
 use crate::base::TenantId;
 use crate::dispatch::schedules::{Declared, Definition};
 
@@ -32,6 +34,8 @@ pub struct Config {
     pub queue: Queue,
     /// What a worker process does.
     pub worker: Worker,
+    /// Who may come in.
+    pub access: Access,
     /// The credentials of external systems.
     pub secrets: Secrets,
     /// What runs when, by name.
@@ -50,6 +54,8 @@ pub struct Server {
     pub health_listen: Option<SocketAddr>,
     /// The largest request body, in bytes.
     pub body_limit_bytes: usize,
+    /// The proxies that may say who the client is.
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// The figures at `/metrics`.
@@ -96,6 +102,27 @@ impl Worker {
     /// Returns how long running jobs may go on once the worker is told to stop.
     pub fn grace(&self) -> Duration {
         Duration::from_secs(self.grace_s)
+    }
+}
+
+/// Who may come in.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Access {
+    /// How long a session may lie idle, in seconds.
+    pub session_idle_s: u64,
+    /// How long a session lasts at most, in seconds.
+    pub session_max_s: u64,
+    /// The memory that one look at a password takes, in KiB.
+    pub password_memory_kib: u32,
+    /// The passes over that memory.
+    pub password_passes: u32,
+}
+
+impl Access {
+    /// Returns how long sessions last.
+    pub fn spans(&self) -> Spans {
+        Spans { idle: Duration::from_secs(self.session_idle_s), longest: Duration::from_secs(self.session_max_s) }
     }
 }
 

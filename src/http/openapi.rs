@@ -35,6 +35,11 @@ pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
         (name = "freeze windows", description = "The maintenance calendar: when schedules rest."),
         (name = "work orders", description = "External ticket systems and their tickets."),
         (name = "sync logs", description = "One record for each run of a synchronisation."),
+        (name = "sessions", description = "Signing in with a browser, and who the caller is."),
+        (name = "users", description = "The people of a tenant, their accounts and roles."),
+        (name = "roles", description = "The roles of a tenant, and who has them."),
+        (name = "tokens", description = "What programs come in with."),
+        (name = "tenants", description = "Those who share the installation; kept by administrators of the first one."),
         (name = "audit", description = "Who changed what, when, from where and why."),
         (name = "process", description = "Health, readiness, figures."),
     )

@@ -120,12 +120,19 @@ impl From<Error> for Problem {
             Error::NotFound { .. } => StatusCode::NOT_FOUND,
             Error::Conflict { .. } => StatusCode::CONFLICT,
             Error::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Error::TooOften { .. } => StatusCode::TOO_MANY_REQUESTS,
             Error::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Error::Database(_) | Error::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let mut problem = Self::new(status, code, error.to_string());
         match error {
             Error::Invalid(errors) => problem.errors = errors,
+            Error::TooOften { wait, .. } => {
+                // Whole seconds, and never too few.
+                let wait = Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+                problem.detail = format!("{}: try again in {} s", problem.detail, wait.as_secs());
+                problem.retry_after = Some(wait);
+            }
             Error::Unavailable { .. } => {
                 tracing::warn!(error = outcome::chain(&error), "a request could not be served");
                 problem.detail.push_str("; try again later");
@@ -170,6 +177,15 @@ mod tests {
         serde_json::from_slice(&bytes).expect("JSON")
     }
 
+    fn too_often() -> Error {
+        Error::TooOften { message: "too many".to_owned(), wait: Duration::from_millis(1_001) }
+    }
+
+    #[test]
+    fn who_waits_as_long_as_told_has_waited_enough() {
+        assert_eq!(Problem::from(too_often()).into_response().headers()[header::RETRY_AFTER], "2");
+    }
+
     #[tokio::test]
     async fn an_error_of_a_service_keeps_its_code_and_its_fields() {
         for (error, status, code) in [
@@ -177,13 +193,14 @@ mod tests {
             (Error::not_found("job", &7), 404, "not_found"),
             (Error::conflict("version_moved", "read again"), 409, "version_moved"),
             (Error::Forbidden { message: "no".to_owned() }, 403, "forbidden"),
+            (too_often(), 429, "too_often"),
             (Error::unavailable("the database", "down"), 503, "unavailable"),
             (Error::internal("secret path", "cause"), 500, "internal"),
         ] {
             let response = Problem::from(error).into_response();
             assert_eq!(response.status(), status);
             assert_eq!(response.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
-            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 503);
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), matches!(status, 429 | 503));
             let body = body(response).await;
             assert_eq!((body["code"].as_str(), body["status"].as_u64()), (Some(code), Some(status.into())));
             assert!(!body["detail"].as_str().expect("text").contains("secret path"));

@@ -19,7 +19,7 @@ use super::guard::Guard;
 use super::problem::Problem;
 use super::{caller, docs, health, metrics, openapi, request_id, routes};
 use crate::app::App;
-use crate::work_orders;
+use crate::{access, work_orders};
 
 /// No request waits longer; what takes longer is a job.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -62,6 +62,7 @@ fn routes() -> OpenApiRouter<App> {
         .merge(routes::schedule_edit::router())
         .merge(routes::freezes::router())
         .merge(routes::audit::router())
+        .nest("/api/v1", access::http::router())
         .nest("/api/v1", work_orders::http::router())
 }
 

@@ -8,6 +8,7 @@ mod doctor;
 mod document;
 mod jobs;
 mod limits;
+mod people;
 mod refusals;
 mod roles;
 mod steering;

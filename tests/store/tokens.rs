@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
-use deskhand::access::{Scopes, service};
+use deskhand::access::{BuiltIn, Caller, NewToken, Scopes, service};
 use deskhand::base::{Clock, Secret, TenantId};
 
 use crate::fixtures::databases::on_both;
+use crate::fixtures::people::admin_of;
 
 #[tokio::test]
 async fn the_first_token_is_shown_once() {
@@ -45,20 +46,43 @@ async fn a_token_ends_by_time_or_by_hand() {
     on_both(async |fresh| {
         let clock = Clock::manual(DateTime::UNIX_EPOCH);
         let db = &fresh.db.with_clock(clock.clone());
-        let tenant = TenantId::new("acme").expect("valid");
+        let admin = admin_of(db, "acme").await;
         let end = clock.now() + TimeDelta::hours(1);
-        let (info, secret) = service::create(db, &tenant, "ci", "jobs:write jobs:read", Some(end)).await.expect("made");
+        let wanted = NewToken { name: " ci ".to_owned(), scopes: BuiltIn::Operator.scopes(), expires_at: Some(end) };
+        let (info, secret) = service::create(db, &admin, &wanted).await.expect("made");
         let caller = service::authenticate(db, secret.expose()).await.expect("answers").expect("known");
-        assert_eq!((caller.actor.id, caller.actor.tenant), (Some(info.id.to_string()), tenant.clone()));
-        assert_eq!(caller.scopes, Scopes::read("jobs:read jobs:write"));
-        assert_eq!(service::list(db, &tenant).await.expect("lists")[0].last_used_at, Some(clock.now()));
-        let taken = service::create(db, &tenant, "ci", "", None).await.expect_err("the name is taken");
+        assert_eq!((caller.actor.id.clone(), caller.tenant()), (Some(info.id.to_string()), admin.tenant()));
+        assert_eq!(caller.scopes, BuiltIn::Operator.scopes());
+        let listed = service::list(db, admin.tenant()).await.expect("lists").remove(0);
+        assert_eq!((listed.name.as_str(), listed.last_used_at), ("ci", Some(clock.now())));
+        assert_eq!(listed.created_by, Some(admin.actor.to_string()));
+        let taken = service::create(db, &admin, &wanted).await.expect_err("the name is taken");
         assert_eq!(taken.code(), "token_name_taken");
         clock.advance(Duration::from_hours(1));
         assert!(service::authenticate(db, secret.expose()).await.expect("answers").is_none());
-        service::revoke(db, &tenant, "ci").await.expect("revoked");
-        assert_eq!(service::revoke(db, &tenant, "ci").await.expect_err("gone").code(), "not_found");
+        let past = service::create(db, &admin, &NewToken { name: "x".to_owned(), ..wanted }).await.expect_err("past");
+        assert_eq!(past.code(), "invalid");
+        let first = Caller::terminal(TenantId::default());
+        assert_eq!(service::revoke(db, &first, info.id).await.expect_err("not theirs").code(), "not_found");
+        service::revoke(db, &admin, info.id).await.expect("revoked");
+        assert_eq!(service::revoke_named(db, &admin, "ci").await.expect_err("gone").code(), "not_found");
         assert!(service::list(db, &TenantId::default()).await.expect("lists").is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_makes_a_token_that_may_do_more() {
+    on_both(async |fresh| {
+        let db = &fresh.db;
+        let mut keeper = Caller::terminal(TenantId::default());
+        let token = |scopes: &str| NewToken { name: scopes.to_owned(), scopes: Scopes::read(scopes), expires_at: None };
+        let (strong, _) = service::create(db, &keeper, &token("admin")).await.expect("made");
+        keeper.scopes = Scopes::read("access:write jobs:read");
+        service::create(db, &keeper, &token("jobs:read")).await.expect("made");
+        let error = service::create(db, &keeper, &token("jobs:read jobs:write")).await.expect_err("more");
+        assert!(error.code() == "forbidden" && error.to_string().ends_with("lacks jobs:write"), "{error}");
+        assert_eq!(service::revoke(db, &keeper, strong.id).await.expect_err("more").code(), "forbidden");
     })
     .await;
 }

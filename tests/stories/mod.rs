@@ -2,6 +2,7 @@
 
 mod outbox;
 mod redis_away;
+mod signing_in;
 mod sync;
 mod tenants;
 mod weeks;

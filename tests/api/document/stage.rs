@@ -26,11 +26,13 @@ pub(super) struct Ids {
     pub(super) order: String,
     pub(super) sync_log: String,
     pub(super) window: String,
+    pub(super) user: String,
+    pub(super) token: String,
 }
 
 impl Ids {
-    pub(super) fn all(&self) -> [&str; 5] {
-        [&self.job, &self.system, &self.order, &self.sync_log, &self.window]
+    pub(super) fn all(&self) -> [&str; 7] {
+        [&self.job, &self.system, &self.order, &self.sync_log, &self.window, &self.user, &self.token]
     }
 }
 
@@ -47,6 +49,11 @@ impl Stage {
         let synced = test.app.work_orders.sync_system(system.parse().expect("an id"), &run(job)).await;
         synced.expect("syncs");
         let window = test.post("/api/v1/freeze-windows", freeze_window("release")).await.json();
+        let make = async |path: &str, body: Value| test.post(path, body).await.json()["data"].take();
+        make("/api/v1/tenants", json!({"id": "beta"})).await;
+        make("/api/v1/roles", json!({"name": "qc"})).await;
+        let user = id(&make("/api/v1/users", json!({"name": "dana"})).await);
+        let token = id(&make("/api/v1/tokens", json!({"name": "ci", "scopes": []})).await);
         let first = async |path: &str| id(&test.get(path).await.json()["data"][0]);
         let ids = Ids {
             order: first("/api/v1/work-orders").await,
@@ -54,6 +61,8 @@ impl Stage {
             job: job.to_string(),
             system,
             window: id(&window["data"]),
+            user,
+            token,
         };
         Self { test, ids, _jira: jira }
     }
@@ -67,6 +76,13 @@ impl Stage {
             ("/api/v1/work-order-systems/", "{id}", &self.ids.system),
             ("/api/v1/work-orders/", "{id}", &self.ids.order),
             ("/api/v1/sync-logs/", "{id}", &self.ids.sync_log),
+            ("/api/v1/users/", "{id}", &self.ids.user),
+            ("/api/v1/users/", "{role}", "qc"),
+            ("/api/v1/tokens/", "{id}", &self.ids.token),
+            // Whose it is does not matter: there are no sessions of tokens.
+            ("/api/v1/sessions/", "{id}", &self.ids.token),
+            ("/api/v1/tenants/", "{id}", "beta"),
+            ("/api/v1/roles/", "{name}", "qc"),
             ("/api/v1/queues/", "{name}", "default"),
             ("/api/v1/queues/", "{key}", "site"),
             ("/api/v1/schedules/", "{name}", "ledger.clean"),
@@ -100,6 +116,18 @@ impl Stage {
                 "name": "another", "system_type": "jira", "api_url": "http://127.0.0.1:9", "username": "u", "password": "p",
             }),
             "change_system" => json!({"sync_interval": 900}),
+            "sign_in" => json!({"name": "dana", "password": "correct horse battery"}),
+            "change_me" | "change_user" => json!({"zone": "Asia/Shanghai"}),
+            "change_my_password" => json!({"old": "correct horse battery", "new": "another horse battery"}),
+            "create_user" => json!({"name": "eli"}),
+            "set_password" => json!({"password": "correct horse battery"}),
+            "grant_role" => json!({"role": "qc"}),
+            "create_role" => json!({"name": "service_desk", "label": "客服"}),
+            "change_role" => json!({"label": "QC"}),
+            "create_token" => json!({"name": "cd", "scopes": ["access:write"]}),
+            "create_tenant" => json!({"id": "gamma"}),
+            "change_tenant" => json!({"name": "Beta"}),
+            "add_member" => json!({"name": "dana"}),
             other => panic!("which body does {other} take? teach `Stage::body`"),
         }
     }

@@ -1,0 +1,37 @@
+//! What the use cases around people stand on.
+
+use std::time::Duration;
+
+use super::sessions::Strangers;
+use super::users::Passwords;
+use crate::db::Db;
+
+/// The use cases around people: their accounts, and how they come in.
+#[derive(Debug, Clone)]
+pub struct Access {
+    pub(super) db: Db,
+    pub(super) passwords: Passwords,
+    pub(super) spans: Spans,
+    strangers: Strangers,
+}
+
+/// How long sessions last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spans {
+    /// How long one may lie idle.
+    pub idle: Duration,
+    /// How long one lasts at most.
+    pub longest: Duration,
+}
+
+impl Access {
+    /// Puts the use cases together.
+    pub fn new(db: Db, passwords: Passwords, spans: Spans) -> Self {
+        Self { db, passwords, spans, strangers: Strangers::default() }
+    }
+
+    /// Returns the counts of those who show tokens that are nobody's.
+    pub fn strangers(&self) -> &Strangers {
+        &self.strangers
+    }
+}
