@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::oidc::Oidc;
 use super::sessions::Strangers;
 use super::users::Passwords;
 use crate::db::Db;
@@ -12,6 +13,7 @@ pub struct Access {
     pub(super) db: Db,
     pub(super) passwords: Passwords,
     pub(super) spans: Spans,
+    pub(super) oidc: Option<Oidc>,
     strangers: Strangers,
 }
 
@@ -27,7 +29,13 @@ pub struct Spans {
 impl Access {
     /// Puts the use cases together.
     pub fn new(db: Db, passwords: Passwords, spans: Spans) -> Self {
-        Self { db, passwords, spans, strangers: Strangers::default() }
+        Self { db, passwords, spans, oidc: None, strangers: Strangers::default() }
+    }
+
+    /// Lets people sign in elsewhere as well.
+    #[must_use]
+    pub fn with_oidc(self, oidc: Option<Oidc>) -> Self {
+        Self { oidc, ..self }
     }
 
     /// Returns the counts of those who show tokens that are nobody's.

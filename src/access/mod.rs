@@ -7,6 +7,7 @@
 mod context;
 pub mod http;
 mod model;
+pub mod oidc;
 pub mod roles;
 mod scope;
 pub mod service;

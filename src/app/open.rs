@@ -9,6 +9,7 @@ use deskhand_jobs::worker::HealthHandle;
 use super::jobs::registry;
 use super::queue::open_queue;
 use super::threads::Threads;
+use crate::access::oidc::Oidc;
 use crate::access::users::Passwords;
 use crate::access::{self, Access};
 use crate::base::{Actor, Clock, Error, FieldError, Result, Secret, TenantId, Vault};
@@ -67,7 +68,8 @@ impl App {
         let queue = open_queue(&config.queue).await?;
         let http = Http::new().map_err(|error| Error::internal("cannot make the HTTP client", error))?;
         let passwords = Passwords::new(config.access.password_memory_kib, config.access.password_passes)?;
-        let access = Access::new(db.clone(), passwords, config.access.spans());
+        let oidc = config.access.oidc.provider().map(|provider| Oidc::new(provider, http.clone(), vault.clone()));
+        let access = Access::new(db.clone(), passwords, config.access.spans()).with_oidc(oidc);
         let work_orders = WorkOrders::new(db.clone(), vault.clone(), http);
         let registry = Arc::new(registry(&db, &work_orders)?);
         let jobs = Jobs::new(db.clone(), Arc::clone(&queue), Arc::clone(&registry));

@@ -53,6 +53,16 @@ fn check(config: &Config) -> Result<(), Error> {
     range("access.session_max_s", config.access.session_max_s as usize, 60, 366 * 86_400)?;
     range("access.password_memory_kib", config.access.password_memory_kib as usize, 8_192, 1_048_576)?;
     range("access.password_passes", config.access.password_passes as usize, 1, 100)?;
+    let oidc = &config.access.oidc;
+    for (key, value) in [("client_id", &oidc.client_id), ("redirect_url", &oidc.redirect_url)] {
+        demand(oidc.issuer.is_empty() || !value.is_empty(), || {
+            format!("access.oidc.{key} is empty: the provider of access.oidc.issuer needs it")
+        })?;
+    }
+    for (key, value) in [("issuer", &oidc.issuer), ("redirect_url", &oidc.redirect_url)] {
+        let fits = value.is_empty() || url::Url::parse(value).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        demand(fits, || format!("access.oidc.{key} is {value:?}: give it an address that begins with https://"))?;
+    }
     range("worker.concurrency", config.worker.concurrency, 1, 10_000)?;
     range("worker.grace_s", config.worker.grace_s as usize, 0, 3600)?;
 
@@ -115,6 +125,8 @@ mod tests {
                 "64",
                 "access.password_memory_kib is 64: give it a value from 8192",
             ),
+            ("DESKHAND_ACCESS__OIDC__ISSUER", "https://id.example.com", "access.oidc.client_id is empty"),
+            ("DESKHAND_ACCESS__OIDC__REDIRECT_URL", "desk", "access.oidc.redirect_url is \"desk\""),
             ("DESKHAND_DATA_DIR", "", "data_dir is empty: name a directory"),
             ("DESKHAND_QUEUE__PREFIX", "", "queue.prefix is \"\""),
             ("DESKHAND_QUEUE__PREFIX", "{desk}", "queue.prefix is \"{desk}\""),

@@ -10,8 +10,9 @@ use serde::Deserialize;
 
 use super::address;
 use super::network::Network;
-use crate::access::Spans;
-use crate::base::TenantId;
+use crate::access::oidc::Settings as Provider;
+use crate::access::{RoleName, Spans};
+use crate::base::{Secret, TenantId};
 use crate::dispatch::schedules::{Declared, Definition};
 
 /// Everything that can be set. Not `Debug`: it holds passwords.
@@ -117,6 +118,52 @@ pub struct Access {
     pub password_memory_kib: u32,
     /// The passes over that memory.
     pub password_passes: u32,
+    /// Signing in elsewhere.
+    pub oidc: Oidc,
+}
+
+/// Signing in with a company's own accounts.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Oidc {
+    /// Where the provider is; empty if there is none.
+    pub issuer: String,
+    /// Who we are there.
+    pub client_id: String,
+    /// Our password there.
+    pub client_secret: Secret,
+    /// Where the provider sends browsers back.
+    pub redirect_url: String,
+    /// What is asked for beside `openid`.
+    pub scopes: Vec<String>,
+    /// The claim that becomes the name of a new account.
+    pub user_claim: String,
+    /// The claim whose values become roles.
+    pub roles_claim: String,
+    /// Which value becomes which role.
+    pub roles: BTreeMap<String, RoleName>,
+    /// Whether somebody without an account gets one.
+    pub auto_create: bool,
+    /// The tenant of those accounts and roles.
+    pub tenant: TenantId,
+}
+
+impl Oidc {
+    /// Returns the settings of the provider, if there is one.
+    pub fn provider(&self) -> Option<Provider> {
+        (!self.issuer.is_empty()).then(|| Provider {
+            issuer: self.issuer.clone(),
+            client_id: self.client_id.clone(),
+            client_secret: self.client_secret.clone(),
+            redirect_url: self.redirect_url.clone(),
+            scopes: self.scopes.clone(),
+            user_claim: self.user_claim.clone(),
+            roles_claim: self.roles_claim.clone(),
+            roles: self.roles.clone(),
+            auto_create: self.auto_create,
+            tenant: self.tenant.clone(),
+        })
+    }
 }
 
 impl Access {

@@ -1,3 +1,4 @@
 //! Small servers that speak the real protocols of outside systems.
 
 pub(crate) mod jira;
+pub(crate) mod oidc;

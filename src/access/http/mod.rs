@@ -1,6 +1,7 @@
-//! The doors of access: `/me`, `/sessions`, `/users`, `/roles`, `/tokens`, `/tenants`.
+//! The doors of access: `/me`, `/sessions`, `/auth/oidc`, `/users`, `/roles`, `/tokens`, `/tenants`.
 
 mod me;
+mod oidc;
 mod roles;
 mod router;
 mod sessions;

@@ -2,7 +2,7 @@
 
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{me, roles, sessions, tenants, tokens, users};
+use super::{me, oidc, roles, sessions, tenants, tokens, users};
 use crate::app::App;
 
 /// Returns the routes, under `/api/v1`.
@@ -10,6 +10,7 @@ pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(me::router())
         .merge(sessions::router())
+        .merge(oidc::router())
         .merge(users::router())
         .merge(roles::router())
         .merge(tokens::router())

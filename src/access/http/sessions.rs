@@ -96,15 +96,19 @@ impl View {
     security(())
 )]
 async fn sign_in(State(app): State<App>, origin: Origin, Body(sent): Body<Sent>) -> Answer<Response> {
-    let knock =
-        Knock { address: origin.address, user_agent: origin.user_agent.clone(), request_id: origin.request_id.clone() };
-    let login = app.access.login(&sent.name, &sent.password, sent.tenant.as_ref(), &knock).await?;
+    let secure = origin.secure;
+    let login = app.access.login(&sent.name, &sent.password, sent.tenant.as_ref(), &knock(origin)).await?;
     let login = login.ok_or_else(|| {
         // One sentence for both, or a stranger would learn who has an account.
         let detail = "there is no user with this name and password: check both, or ask an administrator";
         Problem::new(StatusCode::UNAUTHORIZED, "sign_in", detail)
     })?;
-    welcome(&app, &login, origin.secure).await
+    welcome(&app, &login, secure).await
+}
+
+/// Tells the use cases from where a request comes.
+pub(super) fn knock(origin: Origin) -> Knock {
+    Knock { address: origin.address, user_agent: origin.user_agent, request_id: origin.request_id }
 }
 
 /// Answers somebody who has just signed in.
@@ -120,9 +124,8 @@ async fn welcome(app: &App, login: &Login, secure: bool) -> Answer<Response> {
         csrf_token: csrf(secret),
         must_change_password: visitor.user.must_change_password,
     };
-    let age_s = (login.session.expires_at - login.session.created_at).num_seconds();
     let mut response = data(told).into_response();
-    response.headers_mut().insert(header::SET_COOKIE, set_cookie(secret, age_s, secure)?);
+    response.headers_mut().insert(header::SET_COOKIE, cookie_of(login, secure)?);
     Ok(response)
 }
 
@@ -192,6 +195,12 @@ fn secret_of(headers: &HeaderMap) -> Option<&str> {
 
 fn gone() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "the session has ended: sign in again")
+}
+
+/// Writes the cookie of somebody who has just signed in.
+pub(super) fn cookie_of(login: &Login, secure: bool) -> Answer<HeaderValue> {
+    let age_s = (login.session.expires_at - login.session.created_at).num_seconds();
+    set_cookie(login.secret.expose(), age_s, secure)
 }
 
 /// Writes the cookie: no script reads it, and other sites do not send it along with what changes something.

@@ -171,15 +171,27 @@ pub async fn revoke(
     let tenant = caller.tenant();
     let mut tx = db.begin().await?;
     let person = member(&mut tx, tenant, user).await?;
-    caller.must_cover(&find(&mut tx, tenant, role).await?.scopes)?;
-    if !store::delete_grant(&mut tx, tenant, user, role, business).await? {
-        let of = business.map_or_else(String::new, |business| format!(" for business {business}"));
-        return Err(Error::not_found("grant", &format!("of {role}{of} to {}", person.name)));
-    }
-    tx.record(&caller.actor, Event::new("role.revoke", "user", &user).before(&note(&person, role, business))).await?;
+    revoke_in(&mut tx, caller, &person, role, business).await?;
     let grants = store::grants_of(&mut tx, tenant, user).await?;
     tx.commit().await?;
     Ok(grants)
+}
+
+/// Takes a role within a transaction.
+pub(in crate::access) async fn revoke_in(
+    tx: &mut Tx,
+    caller: &Caller,
+    user: &User,
+    role: &RoleName,
+    business: Option<&BusinessId>,
+) -> Result<()> {
+    let tenant = caller.tenant();
+    caller.must_cover(&find(tx, tenant, role).await?.scopes)?;
+    if !store::delete_grant(tx, tenant, user.id, role, business).await? {
+        let of = business.map_or_else(String::new, |business| format!(" for business {business}"));
+        return Err(Error::not_found("grant", &format!("of {role}{of} to {}", user.name)));
+    }
+    tx.record(&caller.actor, Event::new("role.revoke", "user", &user.id).before(&note(user, role, business))).await
 }
 
 /// Tells what a member is and may do in a tenant, for everything or for one business.

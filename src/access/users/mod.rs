@@ -10,4 +10,5 @@ pub mod service;
 pub(super) mod store;
 
 pub use model::{Change, Draft, User};
+pub(super) use model::{blank, name};
 pub use password::{Passwords, Verdict};

@@ -117,6 +117,16 @@ impl User {
     }
 }
 
+/// Makes a person who signs in elsewhere.
+///
+/// # Errors
+/// [`Error::Invalid`] with every field that does not fit.
+pub(in crate::access) fn blank(tenant: TenantId, name: String, now: DateTime<Utc>, change: &Change) -> Result<User> {
+    let mut user = User::blank(tenant, name, now);
+    user.apply(change)?;
+    Ok(user)
+}
+
 /// Checks a name to sign in with, and writes it in lower case: nobody remembers how it was typed the first time.
 pub(in crate::access) fn name(given: &str) -> Result<String> {
     let name = given.trim().to_lowercase();
