@@ -11,5 +11,6 @@ pub mod config;
 pub mod db;
 pub mod dispatch;
 pub mod http;
+pub mod idempotency;
 pub mod outbound;
 pub mod work_orders;

@@ -10,7 +10,7 @@ const FLOORS: [&[&str]; 8] = [
     &["base"],
     &["db", "outbound"],
     &["audit"],
-    &["access", "dispatch"],
+    &["access", "dispatch", "idempotency"],
     &["notifications", "backup"],
     &["work_orders", "approvals", "deployments", "desk"],
     &["incidents"],

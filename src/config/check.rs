@@ -48,6 +48,14 @@ fn check(config: &Config) -> Result<(), Error> {
         )
     })?;
     range("server.body_limit_bytes", config.server.body_limit_bytes, 1024, 64 * 1024 * 1024)?;
+    for origin in &config.server.cors_origins {
+        let plain = url::Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
+        demand(plain, || {
+            format!(
+                "server.cors_origins has {origin:?}: an origin is scheme, host and port, as in https://desk.example.com"
+            )
+        })?;
+    }
     range("metrics.drain_target_s", config.metrics.drain_target_s as usize, 1, 86_400)?;
     range("access.session_idle_s", config.access.session_idle_s as usize, 60, 366 * 86_400)?;
     range("access.session_max_s", config.access.session_max_s as usize, 60, 366 * 86_400)?;

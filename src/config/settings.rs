@@ -57,6 +57,12 @@ pub struct Server {
     pub body_limit_bytes: usize,
     /// The proxies that may say who the client is.
     pub trusted_proxies: Vec<Network>,
+    /// How many requests a second each caller may send to this process; 0 is no limit.
+    pub requests_per_second: u32,
+    /// How many it may send at once after a rest.
+    pub burst: u32,
+    /// The origins whose pages may call the API from a browser.
+    pub cors_origins: Vec<String>,
 }
 
 /// The figures at `/metrics`.

@@ -1,6 +1,6 @@
 //! Who may call what: exactly what the document of the API says. An operation without a word on it cannot be mounted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::http::Method;
@@ -8,7 +8,7 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::SecurityRequirement;
 
-use super::openapi::TOKEN;
+use super::openapi::{TOKEN, creates};
 use crate::access::Scope;
 use crate::base::{Error, Result};
 
@@ -23,7 +23,11 @@ pub(super) enum Need {
 
 /// The needs of all operations.
 #[derive(Debug, Clone)]
-pub(super) struct Guard(Arc<HashMap<(Method, String), Need>>);
+pub(super) struct Guard {
+    needs: Arc<HashMap<(Method, String), Need>>,
+    /// The paths whose POST creates.
+    creating: Arc<HashSet<String>>,
+}
 
 impl Guard {
     /// Reads the needs from the document.
@@ -32,27 +36,36 @@ impl Guard {
     /// [`Error::Internal`] names an operation that says nothing, or a scope that does not exist.
     pub(super) fn of(document: &OpenApi) -> Result<Self> {
         let mut needs = HashMap::new();
+        let mut creating = HashSet::new();
         for (path, item) in &document.paths.paths {
+            if item.post.as_ref().is_some_and(creates) {
+                creating.insert(path.clone());
+            }
             for (method, operation) in operations(item) {
                 let need = need(operation).map_err(|fault| Error::internal(format!("{method} {path}"), fault))?;
                 needs.insert((method, path.clone()), need);
             }
         }
-        Ok(Self(Arc::new(needs)))
+        Ok(Self { needs: Arc::new(needs), creating: Arc::new(creating) })
     }
 
     /// Lets everybody call an operation.
     #[must_use]
     pub(super) fn open(self, method: Method, path: &str) -> Self {
-        let mut needs = Arc::unwrap_or_clone(self.0);
+        let mut needs = Arc::unwrap_or_clone(self.needs);
         needs.insert((method, path.to_owned()), Need::Nothing);
-        Self(Arc::new(needs))
+        Self { needs: Arc::new(needs), ..self }
     }
 
     /// Returns what an operation asks; `None` if the document does not know it.
     pub(super) fn need(&self, method: &Method, route: &str) -> Option<&Need> {
         let method = if *method == Method::HEAD { Method::GET } else { method.clone() };
-        self.0.get(&(method, documented(route)))
+        self.needs.get(&(method, documented(route)))
+    }
+
+    /// Says whether a POST to a route takes an idempotency key.
+    pub(super) fn takes_key(&self, route: &str) -> bool {
+        self.creating.contains(&documented(route))
     }
 }
 

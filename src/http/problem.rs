@@ -65,6 +65,12 @@ impl Problem {
         Self::from(Error::field(pointer, message))
     }
 
+    /// Says when the same request may be sent again.
+    #[must_use]
+    pub(super) fn come_again(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
     /// Says the status with words of HTTP, for refusals that come without any of their own.
     pub(super) fn of_status(status: StatusCode, detail: String) -> Self {
         let code = match status {
@@ -97,7 +103,7 @@ impl Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(wait) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs_f64().ceil().max(1.0) as u64));
         }
         response
     }

@@ -63,9 +63,14 @@ async fn finish(response: Response, id: &str) -> Response {
         }
         Err(fine) => fine,
     };
+    let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(id) {
-        response.headers_mut().insert(HEADER, value);
+        headers.insert(HEADER, value);
     }
+    // What is told is for who asked, as it is told.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 

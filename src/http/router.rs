@@ -1,14 +1,17 @@
 //! All routes, and the layers around them.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::normalize_path::NormalizePath;
 use tower_http::timeout::TimeoutLayer;
 use utoipa::openapi::OpenApi;
@@ -17,12 +20,16 @@ use utoipa_axum::routes;
 
 use super::guard::Guard;
 use super::problem::Problem;
-use super::{caller, docs, health, metrics, openapi, request_id, routes};
+use super::rate::Rates;
+use super::{caller, docs, health, idempotency, metrics, openapi, rate, request_id, routes};
 use crate::app::App;
 use crate::{access, work_orders};
 
 /// No request waits longer; what takes longer is a job.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a browser may remember what it may call.
+const PREFLIGHT: Duration = Duration::from_hours(1);
 
 /// Puts together everything that is served.
 pub fn router(app: App) -> Router {
@@ -72,19 +79,46 @@ fn layered(app: App, routes: Router<App>, mut document: OpenApi) -> Router {
         guard = guard.open(Method::GET, "/metrics");
     }
     openapi::complete(&mut document);
+    let server = &app.config.server;
+    let rates = Arc::new(Rates::new(server.requests_per_second, server.burst));
+    let cors = cors(&server.cors_origins);
     let limit = DefaultBodyLimit::max(app.config.server.body_limit_bytes);
     let all = routes
         // The fallback is guarded too: without a token nobody learns what exists.
         .fallback(request_id::nothing_here)
+        .layer(from_fn_with_state((app.clone(), guard.clone()), idempotency::layer))
+        .layer(from_fn_with_state((app.clone(), rates), rate::layer))
         .layer(from_fn_with_state((app.clone(), guard), caller::check))
         .merge(docs::router(document))
         .layer(limit)
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(request_id::layer))
+        .layer(cors)
+        .layer(CompressionLayer::new())
         .with_state(app);
     // Around the router, because a path is trimmed before it is matched.
     Router::new().fallback_service(NormalizePath::trim_trailing_slash(all))
+}
+
+/// Lets pages of these origins call the API from a browser; without any, none.
+fn cors(origins: &[String]) -> CorsLayer {
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    let own = ["x-tenant-id", "x-request-id", "x-reason", "x-csrf-token", "idempotency-key", "traceparent"]
+        .map(HeaderName::from_static);
+    let told = ["x-request-id", "idempotency-replayed"].map(HeaderName::from_static);
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(
+            [header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH].into_iter().chain(own).collect::<Vec<_>>(),
+        )
+        .expose_headers([header::RETRY_AFTER].into_iter().chain(told).collect::<Vec<_>>())
+        .allow_credentials(true)
+        .max_age(PREFLIGHT)
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the layer calls it so")]

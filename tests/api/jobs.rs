@@ -62,7 +62,7 @@ async fn the_same_request_under_a_key_is_the_same_job() {
         test.send(request.expect("a request")).await
     };
     let (first, again) = (ask("k1", sync()).await, ask("k1", sync()).await);
-    assert_eq!((first.status, again.status), (201, 200));
+    assert_eq!((first.status, again.status), (201, 201));
     assert_eq!(id(&first), id(&again));
     let other = json!({"kind": "work_orders.sync", "priority": "low"});
     ask("k1", other).await.refused(409, "idempotency_key_reused");

@@ -7,6 +7,7 @@ mod cli;
 mod cli_access;
 mod doctor;
 mod document;
+mod door;
 mod jobs;
 mod limits;
 mod oidc;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod held_slots;
+mod idempotency;
 mod locks;
 mod migrations;
 mod outbox;

@@ -3,5 +3,6 @@
 
 mod fuzz;
 mod refusals;
+mod repeating;
 mod sound;
 mod stage;
