@@ -15,6 +15,7 @@ pub mod retry;
 mod teller;
 pub mod testing;
 pub mod trace;
+pub mod verdict;
 pub mod worker;
 
 pub use id::{BatchId, GroupKey, Invalid, JobId, Kind, QueueName, WorkerId};

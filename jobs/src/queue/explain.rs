@@ -200,6 +200,7 @@ mod tests {
             group: None,
             run_at_ms: (state == State::Scheduled).then_some(NOW_MS + 90_000),
             running: None,
+            lease: None,
             ended_at_ms: None,
             dead_reason: (state == State::Dead).then_some(DeadReason::Exhausted),
             history: History { last_error: Some("refused".into()), ..History::default() },

@@ -32,6 +32,13 @@ pub struct LogLine {
     pub text: String,
 }
 
+impl LogLine {
+    /// Makes a line of any text: control characters become blanks, and what is longer than [`MAX_LINE_BYTES`] is cut.
+    pub fn new(attempt: u32, at_ms: i64, text: &str) -> Self {
+        Self { attempt, at_ms, text: one_line(text) }
+    }
+}
+
 /// What a running job has told since the report before.
 #[derive(Debug, Clone)]
 pub struct Report {

@@ -114,6 +114,18 @@ pub enum Pushed {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Lease(pub(crate) std::sync::Arc<str>);
 
+impl Lease {
+    /// Takes back what [`Lease::as_str`] gave. A text that is no lease is one that nobody has: what shows it is stale.
+    pub fn from_text(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// Returns the text, for a door through which somebody else works. It is a proof of ownership: seal it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// The answer to a claim.
 #[derive(Debug, Clone, Default)]
 pub struct Claim {
@@ -408,6 +420,8 @@ pub struct JobRecord {
     pub run_at_ms: Option<i64>,
     /// Who has it and since when, if it is running.
     pub running: Option<(WorkerId, i64)>,
+    /// By which proof it has it, if it is running.
+    pub lease: Option<Lease>,
     /// When it ended, if it has.
     pub ended_at_ms: Option<i64>,
     /// Why it is dead, if it is.

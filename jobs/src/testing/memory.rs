@@ -370,6 +370,7 @@ impl Row {
             group: self.group.clone().filter(|_| !ended || self.state == State::Dead),
             run_at_ms: (self.state == State::Scheduled).then_some(self.run_at_ms),
             running: self.running.filter(|_| self.state == State::Running),
+            lease: self.lease.clone().filter(|_| self.state == State::Running),
             ended_at_ms: ended.then_some(self.ended_at_ms),
             dead_reason: self.dead_reason,
             history: self.history.clone(),

@@ -12,7 +12,6 @@ use super::config::Pace;
 use super::delivery::{Delivery, Rein, Ticket};
 use super::figures;
 use super::health::HealthHandle;
-use super::verdict::{Cause, Ending, Facts, size_bytes, verdict};
 use crate::job::{Envelope, Run};
 use crate::options::Options;
 use crate::outcome::{self, MAX_RESULT_BYTES, Outcome};
@@ -20,6 +19,7 @@ use crate::queue::{History, Verdict};
 use crate::registry::{Found, Registry};
 use crate::teller::Teller;
 use crate::trace::TraceContext;
+use crate::verdict::{Cause, Ending, Facts, size_bytes, verdict};
 
 /// What all attempts of a worker share.
 pub(super) struct Attempts {

@@ -9,10 +9,10 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::verdict::Cause;
 use crate::id::{JobId, QueueName};
 use crate::queue::{History, Verdict};
 use crate::teller::Teller;
+use crate::verdict::Cause;
 
 /// Numbers the deliveries of one worker process; no two are the same, even if they are of the same job.
 pub(super) type Number = u64;

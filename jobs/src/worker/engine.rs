@@ -31,10 +31,10 @@ use super::outage::{Call, Failure, Outage};
 use super::settling::{Flushed, Settling};
 use super::shell::Shell;
 use super::telling::Telling;
-use super::verdict::Cause;
 use crate::id::{JobId, QueueName};
 use crate::queue::{Claim, Lease, Settled, Settlement, Verdict};
 use crate::teller::Teller;
+use crate::verdict::Cause;
 
 const REPORTS_AT_ONCE: usize = 1_024;
 

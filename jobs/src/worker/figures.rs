@@ -58,9 +58,9 @@ fn outcome(verdict: &Verdict) -> usize {
     }
 }
 
-/// The figures of one worker.
+/// The figures of one worker, or of a door through which others work.
 #[derive(Debug, Default)]
-pub(super) struct Figures {
+pub struct Figures {
     queues: RwLock<HashMap<QueueName, Arc<OfQueue>>>,
     running: OnceLock<Gauge>,
 }
@@ -80,8 +80,8 @@ struct OfKind {
 }
 
 impl Figures {
-    /// Counts an attempt that ended.
-    pub(super) fn finished(&self, queue: &QueueName, kind: &str, verdict: &Verdict, took: Duration) {
+    /// Counts an attempt that ended. `kind` becomes the value of a label: it must be one of few.
+    pub fn finished(&self, queue: &QueueName, kind: &str, verdict: &Verdict, took: Duration) {
         let of_queue = entry(&self.queues, queue, OfQueue::default);
         let of_kind = entry(&of_queue.kinds, kind, || OfKind {
             finished: [const { OnceLock::new() }; OUTCOMES.len()],
@@ -101,7 +101,7 @@ impl Figures {
     }
 
     /// Notes how late due jobs were found.
-    pub(super) fn late(&self, late: &Late) {
+    pub fn late(&self, late: &Late) {
         let of_queue = entry(&self.queues, &late.queue, OfQueue::default);
         let delay = of_queue.delay.get_or_init(|| metrics::histogram!(DELAY, "queue" => late.queue.to_string()));
         for ms in &late.ms {
@@ -110,7 +110,7 @@ impl Figures {
     }
 
     /// Returns how long attempts of a queue took on average, the last ones counting most; `None` if none has ended.
-    pub(super) fn mean_attempt(&self, queue: &QueueName) -> Option<Duration> {
+    pub fn mean_attempt(&self, queue: &QueueName) -> Option<Duration> {
         let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
         let bits = queues.get(queue)?.mean_ms.load(Ordering::Relaxed);
         (bits != 0).then(|| Duration::from_secs_f64(f64::from_bits(bits) / 1_000.0))

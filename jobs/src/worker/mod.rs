@@ -10,8 +10,8 @@
 //! - `engine` claims as many jobs as there are free places, settles what has ended in batches, and stops in good order;
 //!   `feeding`, `settling`, `telling` and `lives` are its conversations with the store. `turns`, which is pure, decides which queue of
 //!   a [`QueueSet`] is asked first.
-//! - `shell` is the only file that knows apalis. `attempt` turns everything that a handler can do into an ending, and `verdict`,
-//!   which is pure, turns the ending into what becomes of the job. Each delivery reports exactly once (`delivery`).
+//! - `shell` is the only file that knows apalis. `attempt` turns everything that a handler can do into an ending, and
+//!   [`verdict`](crate::verdict), which is pure, turns the ending into what becomes of the job. Each delivery reports exactly once (`delivery`).
 //! - `life` beats. A worker that could not beat for a lease stops its handlers by itself and registers as a new one.
 //!
 //! What is promised:
@@ -46,10 +46,10 @@ mod telling;
 #[cfg(test)]
 mod tests;
 mod turns;
-mod verdict;
 
 pub use config::{Config, Summary};
 pub use desired::{Demand, desired_workers};
+pub use figures::Figures;
 pub use health::HealthHandle;
 pub(crate) use once::once;
 pub use queue_set::{MAX_WEIGHT, Nonsense, QueueSet};

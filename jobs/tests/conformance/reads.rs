@@ -40,6 +40,8 @@ async fn every_state_is_listed(store: Store) {
         assert_eq!(listed[0].state, state);
         let read = q.job(listed[0].id).await.expect("reads").expect("is there");
         assert_eq!((read.state, read.history.clone()), (state, listed[0].history.clone()));
+        assert_eq!(listed[0].lease, read.lease);
+        assert_eq!(read.lease.is_some(), state == State::Running, "{state}");
     }
 }
 

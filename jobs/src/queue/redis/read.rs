@@ -14,7 +14,7 @@ use super::tell::{read_log, read_progress};
 use super::work::{Record, by_queue, read_history};
 use crate::id::{GroupKey, JobId, QueueName, WorkerId};
 use crate::options::Priority;
-use crate::queue::{DeadReason, Ending, JobRecord, QueueInfo, Result, State, WorkerInfo};
+use crate::queue::{DeadReason, Ending, JobRecord, Lease, QueueInfo, Result, State, WorkerInfo};
 
 /// The most ids that one call asks for.
 const BATCH: usize = 500;
@@ -149,6 +149,7 @@ impl RedisQueue {
             group: group.and_then(|key| GroupKey::new(key).ok()),
             run_at_ms: when_ms.filter(|_| state == State::Scheduled),
             running: read_lease(&lease),
+            lease: (!lease.is_empty()).then(|| Lease(lease.into())),
             ended_at_ms: match state {
                 State::Dead => when_ms,
                 State::Succeeded | State::Cancelled => Some(past.ended_at_ms),

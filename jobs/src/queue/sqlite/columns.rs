@@ -18,7 +18,7 @@ macro_rules! history {
 macro_rules! stored {
     () => {
         concat!(
-            "id, queue, state, priority, group_key, batch, run_at_ms, worker, claimed_at_ms, dead_reason, ended_at_ms, result, \
+            "id, queue, state, priority, group_key, batch, run_at_ms, worker, claimed_at_ms, lease, dead_reason, ended_at_ms, result, \
              (SELECT json_array(iif(jobs.lease IS NULL OR jobs.lease = told.lease, done, NULL), total, log) FROM told \
               WHERE told.entry = jobs.entry) AS told, ",
             $crate::queue::sqlite::columns::history!(),

@@ -6,7 +6,7 @@ use super::fault::{Fault, Result};
 use super::tell::read_log;
 use crate::id::{BatchId, GroupKey, JobId, QueueName, WorkerId};
 use crate::options::Priority;
-use crate::queue::{DeadReason, Ending, History, JobRecord, Progress, State};
+use crate::queue::{DeadReason, Ending, History, JobRecord, Lease, Progress, State};
 
 /// A row of `jobs`, but what only the store itself needs.
 #[derive(sqlx::FromRow)]
@@ -20,6 +20,7 @@ pub(super) struct Stored {
     run_at_ms: Option<i64>,
     worker: Option<String>,
     claimed_at_ms: Option<i64>,
+    lease: Option<String>,
     #[sqlx(json)]
     history: History,
     dead_reason: Option<String>,
@@ -44,6 +45,7 @@ impl Stored {
             batch: self.batch.as_deref().map(batch_id).transpose()?,
             run_at_ms: self.run_at_ms,
             running: if state == State::Running { self.claimed()? } else { None },
+            lease: self.lease.filter(|_| state == State::Running).map(|lease| Lease(lease.into())),
             ended_at_ms: self.ended_at_ms,
             dead_reason,
             history: self.history,

@@ -1,4 +1,7 @@
 //! What becomes of a job after an attempt: a pure decision.
+//!
+//! [`worker`](crate::worker) asks it for its handlers. A door that lets programs in other languages work asks it for them, so that
+//! retries, deaths and delays are the same wherever a job runs.
 
 use crate::id::Kind;
 use crate::options::Options;
@@ -6,7 +9,7 @@ use crate::outcome::{self, MAX_RESULT_BYTES, Outcome};
 use crate::queue::{DeadReason, History, Verdict};
 
 /// How far away a job is set aside whose kind this worker does not know: during a rolling deploy another worker may.
-pub(super) const ASIDE_MS: u64 = 30_000;
+const ASIDE_MS: u64 = 30_000;
 
 /// For how long a job of an unknown kind is offered again; no deploy takes a day.
 const ASIDE_LIMIT_MS: i64 = 24 * 3_600_000;
@@ -16,7 +19,7 @@ const MAX_TEXT_BYTES: usize = 2_000;
 
 /// How an attempt ended.
 #[derive(Debug)]
-pub(super) enum Ending {
+pub enum Ending {
     /// The handler returned.
     Returned(outcome::Result),
     /// The handler panicked, with this message.
@@ -35,7 +38,7 @@ pub(super) enum Ending {
 
 /// Why a handler was asked to stop before its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
+pub enum Cause {
     /// Somebody cancelled the job.
     Asked,
     /// The worker stops and the grace is over.
@@ -46,7 +49,7 @@ pub(super) enum Cause {
 
 /// What a job brings along that the decision depends on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Facts<'a> {
+pub struct Facts<'a> {
     /// How the job is to be run.
     pub options: &'a Options,
     /// What happened to it before this attempt.
@@ -56,7 +59,7 @@ pub(super) struct Facts<'a> {
 }
 
 /// Decides. `draw` is a random number in `[0, 1)` for the jitter of the back-off.
-pub(super) fn verdict(ending: Ending, interrupted: Option<Cause>, facts: Facts<'_>, draw: f64) -> Verdict {
+pub fn verdict(ending: Ending, interrupted: Option<Cause>, facts: Facts<'_>, draw: f64) -> Verdict {
     match (ending, interrupted) {
         (Ending::Returned(Ok(Outcome::Done)), _) => Verdict::Succeeded,
         // One that is too large was told in the log of the attempt.
@@ -113,7 +116,7 @@ fn dead(reason: DeadReason, error: String) -> Verdict {
 }
 
 /// Returns how large a result is, as JSON text.
-pub(super) fn size_bytes(result: &serde_json::Value) -> usize {
+pub fn size_bytes(result: &serde_json::Value) -> usize {
     result.to_string().len()
 }
 
