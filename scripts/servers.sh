@@ -43,6 +43,8 @@ install_servers() {
         packages+=(valkey-server)
         cure=", TEST_WITHOUT=valkey to do without Valkey"
     fi
+    # It runs the example of a worker in another language.
+    command -v python3 >/dev/null || packages+=(python3)
     [[ ${#packages[@]} -gt 0 ]] || return 0
 
     if [[ $EUID -ne 0 ]] || ! command -v apt-get >/dev/null; then

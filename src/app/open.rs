@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use deskhand_jobs::Registry;
 use deskhand_jobs::queue::Queue;
 use deskhand_jobs::worker::HealthHandle;
+use tokio::sync::Notify;
 
 use super::jobs::registry;
 use super::queue::open_queue;
@@ -16,6 +17,7 @@ use crate::base::{Actor, Clock, Error, FieldError, Result, Secret, TenantId, Vau
 use crate::config::Config;
 use crate::db::Db;
 use crate::dispatch::Rounds;
+use crate::dispatch::remote::RemoteWork;
 use crate::dispatch::schedules::{self, Declared};
 use crate::dispatch::service::Service as Jobs;
 use crate::outbound::Http;
@@ -40,10 +42,14 @@ pub struct App {
     pub jobs: Jobs,
     /// The use cases around people.
     pub access: Access,
+    /// The use cases of workers over HTTP.
+    pub remote: RemoteWork,
     /// The use cases of work orders.
     pub work_orders: WorkOrders,
     /// When the loops of this process had their last good round.
     pub rounds: Rounds,
+    /// Told when a queue has taken ends of jobs: the keeper of the ledger waits for it.
+    pub(super) settled: Arc<Notify>,
     pub(super) worker: Arc<OnceLock<HealthHandle>>,
     pub(super) threads: Threads,
 }
@@ -73,9 +79,26 @@ impl App {
         let work_orders = WorkOrders::new(db.clone(), vault.clone(), http);
         let registry = Arc::new(registry(&db, &work_orders)?);
         let jobs = Jobs::new(db.clone(), Arc::clone(&queue), Arc::clone(&registry));
+        let settled = Arc::default();
+        let remote = RemoteWork::new(db.clone(), Arc::clone(&queue), vault.clone(), Arc::clone(&settled));
         let (config, worker) = (Arc::new(config), Arc::default());
         let (rounds, threads) = (Rounds::default(), Threads::default());
-        Ok(Self { config, db, queue, registry, vault, clock, jobs, access, work_orders, rounds, worker, threads })
+        Ok(Self {
+            config,
+            db,
+            queue,
+            registry,
+            vault,
+            clock,
+            jobs,
+            access,
+            remote,
+            work_orders,
+            rounds,
+            settled,
+            worker,
+            threads,
+        })
     }
 
     /// Sees to it that somebody can come in; returns the token if one was made, to be shown once.

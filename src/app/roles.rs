@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use clap::ValueEnum;
 use deskhand_jobs::worker::{self, Worker};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -139,6 +138,7 @@ impl Running {
             Error::field(pointer, format!("cannot listen on {listen}: {error}; stop what has it, or set {key}"))
         })?;
         let address = listener.local_addr().ok();
+        let routes = routes.layer(Extension(http::Stopping(stop.clone())));
         let server = axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>())
             .with_graceful_shutdown(stop.clone().cancelled_owned());
         self.spawn(name, stop, async move |stop| {
@@ -163,7 +163,7 @@ impl Running {
     }
 
     fn work(&mut self, app: &App, stop: CancellationToken) -> Result<()> {
-        let settled = Arc::new(Notify::new());
+        let settled = Arc::clone(&app.settled);
         let keeper = Keeper::new(app.db.clone(), Arc::clone(&app.queue));
         let wake = Arc::clone(&settled);
         let keeper_stop = self.keeper_stop.clone();

@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use super::{
     api, audit, backup, completions, dead, doctor, enqueue, freezes, jobs, logging, migrate, openapi, probe, queues,
-    role, schedules, serve, sync, sync_logs, tenant, token, top, user, workers,
+    remote_queues, role, schedules, serve, sync, sync_logs, tenant, token, top, user, workers,
 };
 use crate::app::App;
 use crate::config::{self, Config};
@@ -47,6 +47,9 @@ enum Command {
     /// Look at queues, pause and resume them.
     #[command(subcommand)]
     Queues(queues::Queues),
+    /// Declare queues for programs in other languages, which work over HTTP.
+    #[command(subcommand)]
+    RemoteQueues(remote_queues::RemoteQueues),
     /// Work through the dead letters.
     #[command(subcommand)]
     Dead(dead::Dead),
@@ -132,6 +135,7 @@ async fn once(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Enqueue(command) => enqueue::run(command, &app).await,
         Command::Jobs(command) => jobs::run(command, &app).await,
         Command::Queues(command) => queues::run(command, &app).await,
+        Command::RemoteQueues(command) => remote_queues::run(command, &app).await,
         Command::Dead(command) => dead::run(command, &app).await,
         Command::Schedules(command) => schedules::run(command, &app).await,
         Command::Freezes(command) => freezes::run(command, &app).await,

@@ -19,6 +19,7 @@ mod password;
 mod print;
 mod probe;
 mod queues;
+mod remote_queues;
 mod role;
 mod schedules;
 mod serve;

@@ -18,12 +18,13 @@ pub(super) enum Workers {
 pub(super) async fn run(command: Workers, app: &App) -> anyhow::Result<()> {
     let Workers::List { output } = command;
     let workers: Vec<WorkerView> = app.queue.workers().await?.into_iter().map(WorkerView::from).collect();
-    output.rows(&workers, ["WORKER", "NAME", "QUEUES", "CONCURRENCY", "STARTED"], |worker| {
+    output.rows(&workers, ["WORKER", "NAME", "QUEUES", "CONCURRENCY", "OVER HTTP", "STARTED"], |worker| {
         [
             worker.id.to_string(),
             worker.name.clone(),
             worker.queues.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             worker.concurrency.to_string(),
+            (if worker.remote { "yes" } else { "-" }).to_owned(),
             or_dash(worker.started_at.map(at)),
         ]
     })

@@ -4,6 +4,7 @@ use deskhand_jobs::queue::redis::SCHEMES;
 
 use super::load::Error;
 use super::settings::Config;
+use crate::dispatch::remote::in_front;
 
 /// Shorter tokens can be guessed.
 const MIN_TOKEN_CHARS: usize = 16;
@@ -74,6 +75,13 @@ fn check(config: &Config) -> Result<(), Error> {
     range("worker.concurrency", config.worker.concurrency, 1, 10_000)?;
     range("worker.grace_s", config.worker.grace_s as usize, 0, 3600)?;
 
+    for queue in config.worker.queues.names() {
+        demand(in_front(queue).is_none(), || {
+            format!(
+                "worker.queues names {queue}, which belongs to a remote queue of a tenant: it is served over HTTP only"
+            )
+        })?;
+    }
     for declared in config.declared_schedules() {
         if let Err(fault) = declared.definition.check_times() {
             // The pointer names the field: `/cron: …`.

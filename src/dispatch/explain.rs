@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::{self, GroupInfo, JobRecord, Page, Queue, QueueInfo, State, Surroundings, WorkerInfo};
-use deskhand_jobs::{JobId, outcome};
+use deskhand_jobs::{JobId, QueueName, outcome};
 use serde::Serialize;
 
 use super::entry::Entry;
 use super::limits::as_seen;
 use super::model::LedgerState;
+use super::remote::in_front;
 use super::service::{Seen, Service};
 use crate::base::{Result, TenantId};
 
@@ -118,8 +119,22 @@ fn from_queue(live: &JobRecord, around: &Around) -> Vec<Reason> {
     };
     // The queue's times are its own server's; its reasons word distances only.
     let now_ms = Utc::now().timestamp_millis();
-    let named = |reason: queue::Reason| Reason { code: name(reason.code), text: reason.text };
+    let remote = in_front(&live.queue).map(|(_, name)| name);
+    let named =
+        |reason: queue::Reason| Reason { code: name(reason.code), text: said(&live.queue, remote.as_ref(), reason) };
     queue::explain(live, &surroundings, now_ms).into_iter().map(named).collect()
+}
+
+/// Words a reason as the tenant knows the queue.
+fn said(queue: &QueueName, remote: Option<&QueueName>, reason: queue::Reason) -> String {
+    match remote {
+        None => reason.text,
+        Some(remote) if reason.code == queue::Code::NobodyServes => format!(
+            "no living worker serves remote queue {remote}; start a program that registers for it at POST /api/v1/workers, as \
+             docs/workers.md tells"
+        ),
+        Some(remote) => reason.text.replace(queue.as_str(), remote.as_str()),
+    }
 }
 
 fn name(code: queue::Code) -> String {

@@ -9,6 +9,7 @@ use sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement};
 
 use super::entry::{COLUMNS, Entry, LONG_COLUMNS, Row};
 use super::model::LedgerState;
+use super::remote::behind;
 use crate::base::{PageRequest, Paged, Result, TenantId};
 use crate::db::{Build, Text, Tx, read_page};
 use crate::on;
@@ -174,11 +175,16 @@ fn narrowed(tenant: &TenantId, filter: &Filter) -> SelectStatement {
         .and_where(Expr::col(col("tenant_id")).eq(tenant.as_str()))
         .and_where_option(filter.state.map(|state| Expr::col(col("state")).eq(state.as_str())))
         .and_where_option(filter.kind.as_ref().map(|kind| Expr::col(col("kind")).eq(kind.as_str())))
-        .and_where_option(filter.queue.as_ref().map(|queue| Expr::col(col("queue")).eq(queue.as_str())))
+        .and_where_option(filter.queue.as_ref().map(|queue| Expr::col(col("queue")).is_in(meant(tenant, queue))))
         .and_where_option(filter.fingerprint.as_ref().map(|error| Expr::col(col("fingerprint")).eq(error.as_str())))
         .and_where_option(filter.ended_after.map(|at| Expr::col(col("ended_at")).gte(at)))
         .and_where_option(filter.ended_before.map(|at| Expr::col(col("ended_at")).lt(at)));
     select
+}
+
+/// Returns the names under which rows have the queue that a tenant means: a queue of this program, or a remote one.
+fn meant(tenant: &TenantId, queue: &QueueName) -> impl Iterator<Item = String> {
+    [Some(queue.clone()), behind(tenant, queue)].into_iter().flatten().map(String::from)
 }
 
 fn is_among(ids: &[JobId]) -> Expr {

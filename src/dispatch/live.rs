@@ -9,6 +9,7 @@ use deskhand_jobs::{JobId, QueueName};
 
 use super::ledger::{self, Filter};
 use super::model::LedgerState;
+use super::remote::{behind, is_open_to, shown};
 use super::service::{Seen, Service};
 use crate::base::{PageRequest, Paged, Result, TenantId};
 
@@ -93,8 +94,8 @@ impl Service {
         page: PageRequest,
     ) -> Result<Paged<Seen>> {
         let queues = match &filter.queue {
-            Some(queue) => vec![queue.clone()],
-            None => self.queue.queues().await?.into_iter().map(|queue| queue.name).collect(),
+            Some(queue) => [Some(queue.clone()), behind(tenant, queue)].into_iter().flatten().collect(),
+            None => self.open_queues(tenant).await?,
         };
         let (mut total, mut wanted) = (0, Vec::new());
         for queue in queues {
@@ -126,8 +127,8 @@ impl Service {
         from: Option<Stand>,
         size: usize,
     ) -> Result<(Vec<Seen>, Option<Stand>)> {
-        let mut names: Vec<QueueName> = self.queue.queues().await?.into_iter().map(|queue| queue.name).collect();
-        names.retain(|name| filter.queue.as_ref().is_none_or(|queue| queue == name));
+        let mut names = self.open_queues(tenant).await?;
+        names.retain(|name| filter.queue.as_ref().is_none_or(|queue| queue == name || *queue == shown(name)));
         names.retain(|name| from.as_ref().is_none_or(|from| *name >= from.queue));
         names.sort();
         let mut stands = names.into_iter().map(|queue| Stand { queue, after: None }).peekable();
@@ -146,6 +147,12 @@ impl Service {
             stand = next.map(|after| Stand { queue: at.queue, after: Some(after) }).or_else(|| stands.next());
         }
         Ok((seen, stand))
+    }
+
+    /// Names the queues in which a tenant may have jobs.
+    async fn open_queues(&self, tenant: &TenantId) -> Result<Vec<QueueName>> {
+        let names = self.queue.queues().await?.into_iter().map(|queue| queue.name);
+        Ok(names.filter(|name| is_open_to(tenant, name)).collect())
     }
 
     /// Puts beside records of the queue what the ledger knows; what is not the tenant's or does not fit is left out.

@@ -3,9 +3,10 @@
 //! A use case calls [`tx.enqueue(&envelope)`](Enqueue::enqueue) beside its business rows. After the commit the job is in `jobs`,
 //! and will run: the [`Relay`] pushes it, the [`Keeper`] writes its end back, the [`Reconciler`] sends again what the queue lost,
 //! the [`Auditor`] has the queue prove that it agrees with itself.
-//! Once a day [`jobs::Clean`] removes what ended long ago.
+//! Once a day [`jobs::Clean`] removes what ended long ago. [`remote`] lets programs in other languages work over HTTP.
 
 mod auditor;
+mod bulk;
 mod dead;
 mod entry;
 mod explain;
@@ -24,14 +25,17 @@ mod outbox;
 mod queues;
 mod reconciler;
 mod relay;
+pub mod remote;
 pub mod retention;
 mod rounds;
 pub mod schedules;
 pub mod service;
 mod steer;
+mod wanted;
 mod words;
 
 pub use auditor::{Auditor, DRIFT_TOTAL};
+pub use bulk::{MOST_AT_ONCE, Many};
 pub use dead::{Edit, MOST_PACED, MOST_UNPACED, Redriven};
 pub use entry::Entry;
 pub use explain::Reason;

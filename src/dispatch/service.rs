@@ -3,27 +3,21 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::{Cancelled, JobRecord, Pace, Queue};
-use deskhand_jobs::{Envelope, Group, JobId, Priority, QueueName, Registry, Unique, outcome};
+use deskhand_jobs::{Envelope, JobId, Registry, outcome};
 use serde_json::json;
-use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use super::entry::Entry;
 use super::ledger::{self, Filter};
-use super::limits;
 use super::model::LedgerState;
 use super::outbox::{self, Idempotency};
-use super::steer;
+use super::wanted::check_key;
+use super::{remote, steer};
 use crate::audit::{self, Event, Record};
 use crate::base::{Actor, Error, PageRequest, Paged, Result, TenantId};
 use crate::db::Db;
 
-/// The longest idempotency key, and the longest unique key.
-const MAX_KEY_CHARS: usize = 200;
+pub use super::wanted::NewJob;
 
 /// The use cases around single jobs.
 #[derive(Clone)]
@@ -37,29 +31,6 @@ impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Service").field("db", &self.db.url()).finish_non_exhaustive()
     }
-}
-
-/// A job that somebody wants.
-#[derive(Debug, Clone)]
-pub struct NewJob {
-    /// What to do.
-    pub kind: String,
-    /// The arguments, as JSON.
-    pub args: Box<RawValue>,
-    /// Another queue than the kind's own.
-    pub queue: Option<QueueName>,
-    /// Another priority than the kind's own.
-    pub priority: Option<Priority>,
-    /// Not before this instant.
-    pub run_at: Option<DateTime<Utc>>,
-    /// Another number of failures than the kind's own.
-    pub max_attempts: Option<u32>,
-    /// Another key than the kind's own, of which there may be one job.
-    pub unique: Option<Unique>,
-    /// Another group than the kind's own, whose limits it shares.
-    pub group: Option<Group>,
-    /// The client's key: the same request under the same key is the same job.
-    pub idempotency_key: Option<String>,
 }
 
 /// The answer to a request for a job.
@@ -93,43 +64,17 @@ impl Service {
     /// belongs to another request.
     pub async fn enqueue(&self, actor: &Actor, new: NewJob) -> Result<Enqueued> {
         let tenant = &actor.tenant;
-        let hash = fingerprint(&new)?;
-        let mut envelope = self.registry.envelope(&new.kind, new.args)?;
-        envelope.tenant = Some(tenant.to_string());
-        envelope.run_at_ms = new.run_at.map(|at| at.timestamp_millis());
-        envelope.options.queue = new.queue.unwrap_or(envelope.options.queue);
-        envelope.options.priority = new.priority.unwrap_or(envelope.options.priority);
-        envelope.options.max_attempts = new.max_attempts.unwrap_or(envelope.options.max_attempts);
-        envelope.options.unique = new.unique.or(envelope.options.unique);
-        envelope.options.group = new.group.or(envelope.options.group);
-        if let Some(group) = &envelope.options.group {
-            limits::check(tenant, group)?;
-        }
-        if !envelope.args.get().starts_with('{') {
-            return Err(Error::field("/args", "the arguments have to be a JSON object, as in {}"));
-        }
-        if let Some(Unique { key, .. }) = &envelope.options.unique
-            && (key.is_empty() || key.chars().count() > MAX_KEY_CHARS || key.chars().any(char::is_control))
-        {
-            let cure = format!("a unique key has 1 to {MAX_KEY_CHARS} characters, none of them a control character");
-            return Err(Error::field("/unique/key", cure));
-        }
-        if envelope.options.unique.as_ref().is_some_and(|unique| unique.for_ms == Some(0)) {
-            return Err(Error::field(
-                "/unique/for_ms",
-                "a unique key holds for at least 1 ms, or without for_ms as long as its job",
-            ));
-        }
-        if envelope.options.max_attempts == 0 {
-            return Err(Error::field("/max_attempts", "a job has at least 1 attempt"));
-        }
-        let Some(key) = new.idempotency_key else { return self.insert(actor, &envelope, None).await };
-        if key.is_empty() || key.chars().count() > MAX_KEY_CHARS || key.contains('\0') {
-            return Err(Error::field(
-                "/idempotency_key",
-                format!("an idempotency key has 1 to {MAX_KEY_CHARS} characters"),
-            ));
-        }
+        let hash = new.fingerprint()?;
+        let mut tx = self.db.read().await?;
+        let remote = match &new.queue {
+            Some(queue) => remote::find(&mut tx, tenant, queue).await?,
+            None => None,
+        };
+        tx.rollback().await?;
+        let key = new.idempotency_key.clone();
+        let envelope = new.envelope(&self.registry, tenant, remote.as_ref())?;
+        let Some(key) = key else { return self.insert(actor, &envelope, None).await };
+        check_key(&key)?;
         self.insert(actor, &envelope, Some(Idempotency { key: &key, hash: &hash })).await
     }
 
@@ -244,18 +189,4 @@ impl Service {
         let mut tx = self.db.read().await?;
         ledger::state(&mut tx, tenant, id).await?.ok_or_else(|| Error::not_found("job", &id))
     }
-}
-
-/// Hashes what was asked for; the order of keys and white space do not matter.
-fn fingerprint(new: &NewJob) -> Result<String> {
-    let wrong = |error: serde_json::Error| Error::field("/args", error.to_string());
-    let args: serde_json::Value = serde_json::from_str(new.args.get()).map_err(wrong)?;
-    let mut asked = serde_json::json!({
-        "kind": new.kind, "args": args, "queue": new.queue, "priority": new.priority, "run_at": new.run_at,
-        "max_attempts": new.max_attempts, "unique": new.unique,
-    });
-    if let Some(group) = &new.group {
-        asked["group"] = serde_json::json!(group);
-    }
-    Ok(URL_SAFE_NO_PAD.encode(Sha256::digest(asked.to_string())))
 }

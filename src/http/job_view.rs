@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::base::{Error, PageRequest, Paged, Result, TenantId};
 use crate::dispatch::ledger::Filter;
+use crate::dispatch::remote::{in_front, shown};
 use crate::dispatch::service::Seen;
 use crate::dispatch::{Entry, LedgerState, Place, Stand};
 use crate::http::Walked;
@@ -31,6 +32,8 @@ pub struct JobView {
     pub args: Box<RawValue>,
     /// Its queue.
     pub queue: QueueName,
+    /// Whether that is a remote queue, whose jobs are run by workers over HTTP.
+    pub remote: bool,
     /// Its place in the queue.
     pub priority: Priority,
     /// `pending` (waits in the database), `scheduled`, `ready`, `running`, `succeeded`, `dead` or `cancelled`; `pushed` if the queue
@@ -105,7 +108,8 @@ impl From<Seen> for JobView {
             tenant: entry.tenant_id,
             kind: entry.kind,
             args: entry.args,
-            queue: entry.options.queue,
+            queue: shown(&entry.options.queue),
+            remote: in_front(&entry.options.queue).is_some(),
             priority: entry.options.priority,
             state: entry.state.as_str(),
             run_at: entry.run_at,

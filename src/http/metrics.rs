@@ -13,6 +13,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use crate::app::App;
 use crate::base::{Error, Result};
 use crate::dispatch::DRIFT_TOTAL;
+use crate::dispatch::remote::in_front;
 
 const QUEUE_UP: &str = "deskhand_queue_up";
 const DESIRED: &str = "deskhand_desired_workers";
@@ -99,13 +100,20 @@ pub(super) async fn show(State(app): State<App>) -> Response {
 
 /// How many workers a queue wants. Who has a worker for it knows how long its jobs take and answers; another process answers for
 /// queues that nobody serves, so that the first worker is started at all.
-fn desired(app: &App, queue: &QueueInfo, workers: &[WorkerInfo]) -> u64 {
+pub(super) fn desired(app: &App, queue: &QueueInfo, workers: &[WorkerInfo]) -> u64 {
     let settings = &app.config.worker;
+    let drain_within = Duration::from_secs(app.config.metrics.drain_target_s);
+    if in_front(&queue.name).is_some() {
+        // No process serves it, so every process answers, and the one through which its jobs ended knows how long they take.
+        let serving = workers.iter().filter(|worker| worker.queues.contains(&queue.name));
+        let concurrency = serving.map(|worker| worker.concurrency).max().unwrap_or(settings.concurrency);
+        let attempt = app.remote.mean_attempt(&queue.name).unwrap_or(ASSUMED_ATTEMPT);
+        return desired_workers(&Demand::of(queue, attempt, concurrency, drain_within));
+    }
     let ours = app.worker_health().filter(|_| settings.queues.names().contains(&queue.name));
     if ours.is_none() && workers.iter().any(|worker| worker.queues.contains(&queue.name)) {
         return 0;
     }
     let attempt = ours.and_then(|worker| worker.mean_attempt(&queue.name)).unwrap_or(ASSUMED_ATTEMPT);
-    let drain_within = Duration::from_secs(app.config.metrics.drain_target_s);
     desired_workers(&Demand::of(queue, attempt, settings.concurrency, drain_within))
 }

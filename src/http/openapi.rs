@@ -31,6 +31,7 @@ pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
         (name = "dead letters", description = "What could not succeed, and sending it off again."),
         (name = "queues", description = "How full they are; pause and resume; limits."),
         (name = "workers", description = "Who is alive."),
+        (name = "remote work", description = "Jobs for programs in other languages, which work over HTTP."),
         (name = "schedules", description = "What runs when."),
         (name = "freeze windows", description = "The maintenance calendar: when schedules rest."),
         (name = "work orders", description = "External ticket systems and their tickets."),

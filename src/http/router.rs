@@ -62,9 +62,12 @@ fn of_process() -> OpenApiRouter<App> {
 fn routes() -> OpenApiRouter<App> {
     of_process()
         .merge(routes::jobs::router())
+        .merge(routes::bulk::router())
         .merge(routes::dead::router())
         .merge(routes::queues::router())
         .merge(routes::workers::router())
+        .merge(routes::remote_queues::router())
+        .merge(routes::work::router())
         .merge(routes::schedules::router())
         .merge(routes::schedule_edit::router())
         .merge(routes::freezes::router())

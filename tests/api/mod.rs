@@ -13,6 +13,7 @@ mod limits;
 mod oidc;
 mod people;
 mod refusals;
+mod remote;
 mod roles;
 mod steering;
 mod terminal;

@@ -29,6 +29,7 @@ fn new(args: &str, key: Option<&str>) -> NewJob {
         priority: Some(Priority::High),
         run_at: None,
         max_attempts: None,
+        timeout_ms: None,
         unique: None,
         group: None,
         idempotency_key: key.map(str::to_owned),

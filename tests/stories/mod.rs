@@ -2,6 +2,7 @@
 
 mod outbox;
 mod redis_away;
+mod remote_workers;
 mod signing_in;
 mod sync;
 mod tenants;

@@ -37,16 +37,17 @@ pub(in crate::http) fn router() -> OpenApiRouter<App> {
 }
 
 /// A job that somebody wants. What is left out is as the kind has it.
-#[derive(Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewJob)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub struct Wanted {
     /// What it does.
     #[schema(example = "work_orders.sync")]
     kind: String,
     /// The arguments, as the kind wants them.
     #[schema(value_type = Object)]
     args: Option<Box<RawValue>>,
-    /// The queue.
+    /// The queue. In a remote queue of the tenant the job may have any kind and any object as arguments.
     queue: Option<QueueName>,
     /// The place in the queue.
     priority: Option<Priority>,
@@ -56,10 +57,30 @@ struct Wanted {
     /// The failures after which it is dead.
     #[schema(minimum = 1)]
     max_attempts: Option<u32>,
+    /// The longest time that an attempt may take, in milliseconds.
+    #[schema(minimum = 1000)]
+    timeout_ms: Option<u64>,
     /// Makes it the only one of its key.
     unique: Option<Unique>,
     /// Lets it share limits with others.
     group: Option<Group>,
+}
+
+impl From<Wanted> for NewJob {
+    fn from(wanted: Wanted) -> Self {
+        Self {
+            kind: wanted.kind,
+            args: wanted.args.unwrap_or_else(empty),
+            queue: wanted.queue,
+            priority: wanted.priority,
+            run_at: wanted.run_at,
+            max_attempts: wanted.max_attempts,
+            timeout_ms: wanted.timeout_ms,
+            unique: wanted.unique,
+            group: wanted.group,
+            idempotency_key: None,
+        }
+    }
 }
 
 /// Enqueues a job.
@@ -75,18 +96,7 @@ async fn enqueue(
     headers: HeaderMap,
     Body(wanted): Body<Wanted>,
 ) -> Answer<Response> {
-    let idempotency_key = idempotency_key(&headers)?;
-    let new = NewJob {
-        kind: wanted.kind,
-        args: wanted.args.unwrap_or_else(empty),
-        queue: wanted.queue,
-        priority: wanted.priority,
-        run_at: wanted.run_at,
-        max_attempts: wanted.max_attempts,
-        unique: wanted.unique,
-        group: wanted.group,
-        idempotency_key,
-    };
+    let new = NewJob { idempotency_key: idempotency_key(&headers)?, ..NewJob::from(wanted) };
     let enqueued = app.jobs.enqueue(&caller.actor, new).await?;
     let created = enqueued.created;
     let view = JobView::from(app.jobs.get(caller.tenant(), enqueued.entry.id).await?);

@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use crate::access::Caller;
 use crate::app::App;
 use crate::base::{Error, Result};
+use crate::dispatch::remote::{in_front, is_open_to};
 use crate::http::{Answer, Body, Data, List, Page, Paging, Path, Problem, Query, Walked, data};
 
 pub(in crate::http) fn router() -> OpenApiRouter<App> {
@@ -30,8 +31,10 @@ pub(in crate::http) fn router() -> OpenApiRouter<App> {
     responses((status = 200, description = "Every queue that has had a job or a worker.", body = List<QueueInfo>)),
     security(("token" = ["queues:read"]))
 )]
-async fn list(State(app): State<App>, _: Caller) -> Answer<List<QueueInfo>> {
-    Ok(List::whole(app.queue.queues().await?))
+async fn list(State(app): State<App>, caller: Caller) -> Answer<List<QueueInfo>> {
+    let mut queues = app.queue.queues().await?;
+    queues.retain(|queue| sees(&caller, &queue.name));
+    Ok(List::whole(queues))
 }
 
 /// Shows a queue.
@@ -41,8 +44,8 @@ async fn list(State(app): State<App>, _: Caller) -> Answer<List<QueueInfo>> {
     responses((status = 200, description = "The queue.", body = Data<QueueInfo>)),
     security(("token" = ["queues:read"]))
 )]
-async fn show(State(app): State<App>, _: Caller, Path(name): Path<QueueName>) -> Answer<Data<QueueInfo>> {
-    Ok(data(find_queue(&app, &name).await?))
+async fn show(State(app): State<App>, caller: Caller, Path(name): Path<QueueName>) -> Answer<Data<QueueInfo>> {
+    Ok(data(find_open(&app, &caller, &name).await?))
 }
 
 /// Reads one queue. Steering asks for it too: a queue whose name is misspelt must not look paused.
@@ -55,10 +58,24 @@ pub async fn find_queue(app: &App, name: &QueueName) -> Result<QueueInfo> {
         Some(place) => Ok(queues.swap_remove(place)),
         None if queues.is_empty() => Err(Error::not_found("queue", &format!("{name}: none has had a job or a worker"))),
         None => {
-            let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
+            let ours = queues.iter().filter(|queue| in_front(&queue.name).is_none());
+            let names: Vec<&str> = ours.map(|queue| queue.name.as_str()).collect();
             Err(Error::not_found("queue", &format!("{name}: the queues are {}", names.join(", "))))
         }
     }
+}
+
+/// Says whether a caller may see a queue: who steers all sees all, everybody else not the remote queues of others.
+fn sees(caller: &Caller, queue: &QueueName) -> bool {
+    is_open_to(caller.tenant(), queue) || caller.must_steer_all().is_ok()
+}
+
+/// Reads one queue that the caller may see: remote queues of other tenants do not exist.
+async fn find_open(app: &App, caller: &Caller, name: &QueueName) -> Result<QueueInfo> {
+    if !sees(caller, name) {
+        return Err(Error::not_found("queue", name));
+    }
+    find_queue(app, name).await
 }
 
 /// Whether a queue is paused.
@@ -130,7 +147,7 @@ async fn limit(
     app.jobs.limit_queue(&caller.actor, &name, concurrency).await?;
     let most = concurrency.map_or("as many jobs as workers take".to_owned(), |most| format!("at most {most} jobs"));
     tracing::info!(queue = %name, token = caller.actor.name, "queue {name} runs {most} at once");
-    Ok(data(find_queue(&app, &name).await?))
+    Ok(data(find_open(&app, &caller, &name).await?))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -156,7 +173,7 @@ async fn groups(
     Query(Behind { cursor }): Query<Behind>,
     Page(page): Page,
 ) -> Answer<Walked<GroupInfo>> {
-    find_queue(&app, &name).await?;
+    find_open(&app, &caller, &name).await?;
     let after = (!cursor.is_empty()).then(|| GroupKey::new(cursor)).transpose();
     let after = after.map_err(|error| Problem::field("/cursor", error.to_string()))?;
     let size = page.size();
@@ -179,7 +196,7 @@ async fn fix(
     Path((name, key)): Path<(QueueName, GroupKey)>,
     Body(limits): Body<Limits>,
 ) -> Answer<Data<Option<GroupInfo>>> {
-    find_queue(&app, &name).await?;
+    find_open(&app, &caller, &name).await?;
     let group = app.jobs.limit_group(&caller.actor, &name, &key, Some(limits)).await?;
     tracing::info!(queue = %name, group = %key, token = caller.actor.name, "the limits of group {key} in queue {name} are fixed");
     Ok(data(group))
@@ -197,7 +214,7 @@ async fn unfix(
     caller: Caller,
     Path((name, key)): Path<(QueueName, GroupKey)>,
 ) -> Answer<Data<Option<GroupInfo>>> {
-    find_queue(&app, &name).await?;
+    find_open(&app, &caller, &name).await?;
     let group = app.jobs.limit_group(&caller.actor, &name, &key, None).await?;
     tracing::info!(queue = %name, group = %key, token = caller.actor.name, "the limits of group {key} in queue {name} are those of its jobs");
     Ok(data(group))

@@ -28,11 +28,12 @@ pub(super) struct Ids {
     pub(super) window: String,
     pub(super) user: String,
     pub(super) token: String,
+    pub(super) worker: String,
 }
 
 impl Ids {
-    pub(super) fn all(&self) -> [&str; 7] {
-        [&self.job, &self.system, &self.order, &self.sync_log, &self.window, &self.user, &self.token]
+    pub(super) fn all(&self) -> [&str; 8] {
+        [&self.job, &self.system, &self.order, &self.sync_log, &self.window, &self.user, &self.token, &self.worker]
     }
 }
 
@@ -54,6 +55,9 @@ impl Stage {
         make("/api/v1/roles", json!({"name": "qc"})).await;
         let user = id(&make("/api/v1/users", json!({"name": "dana"})).await);
         let token = id(&make("/api/v1/tokens", json!({"name": "ci", "scopes": []})).await);
+        assert_eq!(test.call("PUT", "/api/v1/remote-queues/images", Some(json!({}))).await.status, 200);
+        let worker = json!({"name": "w", "queues": ["images"], "concurrency": 1});
+        let worker = id(&test.post("/api/v1/workers", worker).await.json()["data"]);
         let first = async |path: &str| id(&test.get(path).await.json()["data"][0]);
         let ids = Ids {
             order: first("/api/v1/work-orders").await,
@@ -63,6 +67,7 @@ impl Stage {
             window: id(&window["data"]),
             user,
             token,
+            worker,
         };
         Self { test, ids, _jira: jira }
     }
@@ -87,6 +92,8 @@ impl Stage {
             ("/api/v1/queues/", "{key}", "site"),
             ("/api/v1/schedules/", "{name}", "ledger.clean"),
             ("/api/v1/freeze-windows/", "{id}", &self.ids.window),
+            ("/api/v1/remote-queues/", "{name}", "images"),
+            ("/api/v1/workers/", "{id}", &self.ids.worker),
         ] {
             if path.starts_with(of) {
                 path = path.replace(place, what);
@@ -100,9 +107,15 @@ impl Stage {
     pub(super) fn body(operation: &Operation) -> Value {
         match operation.id.as_str() {
             "enqueue_job" => json!({"kind": "work_orders.sync"}),
+            "enqueue_jobs" => json!({"jobs": [{"kind": "work_orders.sync"}]}),
+            "declare_remote_queue" | "beat_worker" => json!({}),
+            "register_worker" => json!({"name": "w", "queues": ["images"], "concurrency": 1}),
+            "claim_jobs" => json!({"max": 1}),
+            "settle_jobs" => json!({"results": [{"id": JobId::new(), "lease": "x", "outcome": "done"}]}),
+            "report_jobs" => json!({"reports": [{"id": JobId::new(), "lease": "x"}]}),
             "redrive_dead" => json!({"all": true}),
             "edit_dead" => json!({"args": {}}),
-            "limit_queue" | "fix_group" => json!({"concurrency": 5}),
+            "limit_queue" | "limit_remote_queue" | "fix_group" => json!({"concurrency": 5}),
             "create_schedule" => json!({"name": "own", "kind": "work_orders.sync", "cron": "0 3 * * *"}),
             "edit_schedule" => json!({"version": 1, "jitter_ms": 5000}),
             "create_freeze_window" => freeze_window("another"),

@@ -1,0 +1,29 @@
+-- Queues whose jobs are run by programs that work over HTTP. timeout_ms, max_attempts: what jobs of the queue have unless they say
+-- otherwise; null for the defaults of the engine.
+CREATE TABLE remote_queues (
+    tenant_id TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    timeout_ms BIGINT,
+    max_attempts BIGINT,
+    created_at TIMESTAMPTZ NOT NULL,
+    updated_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (tenant_id, name)
+);
+
+-- Programs that work over HTTP, so that any process of the API can answer them. Whether one lives is told by the queue, not here.
+-- owner: the token that registered it. seen_at: its last beat, to the minute. check_at: when a job of it may first be overdue.
+CREATE TABLE remote_workers (
+    tenant_id TEXT COLLATE "C" NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    owner TEXT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    queues TEXT NOT NULL,
+    concurrency BIGINT NOT NULL,
+    started_at TIMESTAMPTZ NOT NULL,
+    seen_at TIMESTAMPTZ NOT NULL,
+    check_at TIMESTAMPTZ,
+    PRIMARY KEY (tenant_id, id)
+);
+
+-- Forgetting those that were not seen for long.
+CREATE INDEX remote_workers_by_seen ON remote_workers (tenant_id, seen_at);
