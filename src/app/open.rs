@@ -72,7 +72,7 @@ impl App {
         let db = Db::open(&config.database.url).await?.with_clock(clock.clone());
         db.migrate().await?;
         let queue = open_queue(&config.queue).await?;
-        let http = Http::new().map_err(|error| Error::internal("cannot make the HTTP client", error))?;
+        let http = Http::new(&config.outbound, clock.clone())?;
         let passwords = Passwords::new(config.access.password_memory_kib, config.access.password_passes)?;
         let oidc = config.access.oidc.provider().map(|provider| Oidc::new(provider, http.clone(), vault.clone()));
         let access = Access::new(db.clone(), passwords, config.access.spans()).with_oidc(oidc);

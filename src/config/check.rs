@@ -74,6 +74,7 @@ fn check(config: &Config) -> Result<(), Error> {
     }
     range("worker.concurrency", config.worker.concurrency, 1, 10_000)?;
     range("worker.grace_s", config.worker.grace_s as usize, 0, 3600)?;
+    outbound(&config.outbound)?;
 
     for queue in config.worker.queues.names() {
         demand(in_front(queue).is_none(), || {
@@ -90,6 +91,15 @@ fn check(config: &Config) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn outbound(settings: &crate::outbound::Settings) -> Result<(), Error> {
+    range("outbound.connect_timeout_s", settings.connect_timeout_s as usize, 1, 300)?;
+    range("outbound.timeout_s", settings.timeout_s as usize, 1, 3600)?;
+    range("outbound.max_answer_bytes", settings.max_answer_bytes, 1024, 1024 * 1024 * 1024)?;
+    range("outbound.per_host", settings.per_host, 1, 1000)?;
+    range("outbound.circuit_failures", settings.circuit_failures as usize, 0, 1000)?;
+    range("outbound.circuit_open_s", settings.circuit_open_s as usize, 1, 3600)
 }
 
 /// A single word that is no level would be taken for the name of a part of the program, and all the rest be silent.
@@ -153,6 +163,11 @@ mod tests {
                 "server.health_listen is the address of server.listen",
             ),
             ("DESKHAND_SERVER__BODY_LIMIT_BYTES", "1", "server.body_limit_bytes is 1"),
+            ("DESKHAND_OUTBOUND__PER_HOST", "0", "outbound.per_host is 0: give it a value from 1"),
+            ("DESKHAND_OUTBOUND__PRIVATE", "maybe", "DESKHAND_OUTBOUND__PRIVATE"),
+            ("DESKHAND_OUTBOUND__ALLOW", "a b", "write it as hooks.internal or 10.1.0.0/16"),
+            ("DESKHAND_OUTBOUND__ALLOW", "10.0.0.1,169.254.169.254", "never called"),
+            ("DESKHAND_OUTBOUND__PROXY", "socks5://u:hidden@h", "write it as http://HOST:PORT"),
         ] {
             let text = load(None, [(name.to_owned(), value.to_owned())]).err().expect("refused").to_string();
             assert!(text.contains(expected) && !text.contains("hidden"), "{text}");

@@ -14,6 +14,7 @@ use crate::access::oidc::Settings as Provider;
 use crate::access::{RoleName, Spans};
 use crate::base::{Secret, TenantId};
 use crate::dispatch::schedules::{Declared, Definition};
+use crate::outbound;
 
 /// Everything that can be set. Not `Debug`: it holds passwords.
 #[derive(Clone, Deserialize)]
@@ -37,6 +38,8 @@ pub struct Config {
     pub worker: Worker,
     /// Who may come in.
     pub access: Access,
+    /// How other systems are called.
+    pub outbound: outbound::Settings,
     /// The credentials of external systems.
     pub secrets: Secrets,
     /// What runs when, by name.

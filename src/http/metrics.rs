@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::base::{Error, Result};
 use crate::dispatch::DRIFT_TOTAL;
 use crate::dispatch::remote::in_front;
+use crate::outbound;
 
 const QUEUE_UP: &str = "deskhand_queue_up";
 const DESIRED: &str = "deskhand_desired_workers";
@@ -50,6 +51,7 @@ pub fn record() -> Result<()> {
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(failed)?;
     figures::describe();
+    outbound::figures::describe();
     metrics::describe_counter!(DRIFT_TOTAL, "Contradictions that an audit of a queue found, by queue and kind");
     metrics::describe_gauge!(QUEUE_UP, "1 if the queue answers; else the figures of queues are old");
     metrics::describe_gauge!(DESIRED, "Workers that the queue wants; take the maximum over all processes");

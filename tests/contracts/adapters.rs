@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use deskhand::base::{Clock, Secret};
-use deskhand::outbound::Http;
 use deskhand::work_orders::adapters::{Adapter, Connection, Error, Walk, find};
 use deskhand::work_orders::model::{Category, Remote, RowError};
 
 use crate::fakes::jira::{Deployment, Fault, Issue, Jira, PASSWORD, TOKEN, USER};
+use crate::fixtures::outbound::http;
 
 const BOTH: [Deployment; 2] = [Deployment::Cloud, Deployment::Server];
 
@@ -27,7 +27,7 @@ fn connection(jira: &Jira, deployment: Deployment) -> Connection {
         api_key: Some(Secret::new(PASSWORD)),
         password: None,
         settings: [("deployment".to_owned(), deployment.to_owned())].into(),
-        http: Http::new().expect("a client"),
+        http: http(),
         clock: Clock::manual(DateTime::UNIX_EPOCH),
     }
 }
@@ -241,7 +241,7 @@ fn settings_that_cannot_work_are_refused_with_their_place() {
         api_key: Some(Secret::new("k")),
         password: None,
         settings: settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
-        http: Http::new().expect("a client"),
+        http: http(),
         clock: Clock::system(),
     };
     let cloud = || base(&[("deployment", "cloud")]);

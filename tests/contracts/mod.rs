@@ -2,3 +2,5 @@
 
 mod adapters;
 mod outbound;
+mod outbound_hosts;
+mod outbound_routes;

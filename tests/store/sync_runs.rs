@@ -113,6 +113,7 @@ async fn a_run_over_faults_stores_every_ticket_once_with_one_log() {
                     Ok(Outcome::Done) => "done",
                     Ok(Outcome::Snooze(wait)) => {
                         assert!(wait >= Duration::from_secs(7) && wait < Duration::from_secs(10), "{wait:?}");
+                        setup.clock.advance(wait);
                         "snooze"
                     }
                     Ok(other) => panic!("{other:?}"),

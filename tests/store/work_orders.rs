@@ -6,7 +6,6 @@ use chrono::DateTime;
 use deskhand::base::{Clock, Error, PageRequest, Secret, TenantId, Vault};
 use deskhand::db::{Db, Text};
 use deskhand::on;
-use deskhand::outbound::Http;
 use deskhand::work_orders::WorkOrders;
 use deskhand::work_orders::model::{Draft, SecretChange, System, SystemId};
 use deskhand_jobs::JobId;
@@ -14,14 +13,14 @@ use deskhand_jobs::JobId;
 use crate::fixtures::TestDb;
 use crate::fixtures::by;
 use crate::fixtures::databases::on_both;
+use crate::fixtures::outbound::http_with;
 
 pub(super) fn clock() -> Clock {
     Clock::manual(DateTime::parse_from_rfc3339("2026-11-22T10:00:00Z").expect("a date").to_utc())
 }
 
 pub(super) fn service(db: &Db, clock: &Clock) -> WorkOrders {
-    let http = Http::new().expect("a client");
-    WorkOrders::new(db.clone().with_clock(clock.clone()), Vault::from_key(&[7; 32]), http)
+    WorkOrders::new(db.clone().with_clock(clock.clone()), Vault::from_key(&[7; 32]), http_with(&[], clock))
 }
 
 pub(super) fn tenant() -> TenantId {

@@ -46,8 +46,9 @@ async fn job_of(test: &TestApp, system: &Value) -> String {
     job["id"].as_str().expect("an id").to_owned()
 }
 
-/// Follows a job to its end; whenever it waits for another attempt, it is told not to wait. Returns its end and the errors seen.
-async fn follow(test: &TestApp, id: &str) -> (Value, BTreeSet<String>) {
+/// Follows a job to its end; whenever it waits for another attempt, the time that systems ask for passes and it is told not to wait.
+/// Returns its end and the errors seen.
+async fn follow(test: &TestApp, clock: &Clock, id: &str) -> (Value, BTreeSet<String>) {
     let mut errors = BTreeSet::new();
     let path = format!("/api/v1/jobs/{id}");
     let end = until("the job ends", async || {
@@ -57,6 +58,7 @@ async fn follow(test: &TestApp, id: &str) -> (Value, BTreeSet<String>) {
         }
         match job["state"].as_str() {
             Some("scheduled") => {
+                clock.advance(Duration::from_secs(1));
                 test.post(&format!("{path}/retry"), json!({})).await;
                 None
             }
@@ -96,7 +98,7 @@ async fn tickets_come_in_and_a_wrong_password_is_seen(database: &str, queue: &st
     let running = Running::start(&test.app, &Role::ALL, &stop).await.expect("starts");
     clock.advance(Duration::from_mins(5));
 
-    let (end, errors) = follow(&test, &job_of(&test, &good).await).await;
+    let (end, errors) = follow(&test, &clock, &job_of(&test, &good).await).await;
     assert_eq!(end["state"], "succeeded", "{end}");
     assert_eq!(end["failures"], 2, "the 500 and the torn body; a 429 is no failure: {end}");
     assert_eq!(end["progress"], json!({"done": 500, "total": null}), "{end}");
@@ -114,7 +116,7 @@ async fn tickets_come_in_and_a_wrong_password_is_seen(database: &str, queue: &st
     assert_eq!((&logs[0]["status"], &logs[0]["created"]), (&json!("success"), &json!(500)), "{}", logs[0]);
 
     let bad_job = job_of(&test, &bad).await;
-    let (end, _) = follow(&test, &bad_job).await;
+    let (end, _) = follow(&test, &clock, &bad_job).await;
     assert_eq!(end["state"], "dead", "{end}");
     let dead = list(&test, "/api/v1/dead").await;
     let letter = dead.iter().find(|job| job["id"] == bad_job.as_str()).expect("it is among the dead letters");
@@ -127,7 +129,7 @@ async fn tickets_come_in_and_a_wrong_password_is_seen(database: &str, queue: &st
     assert_eq!(cured.status, 200, "{}", cured.text);
     let redriven = test.post("/api/v1/dead/redrive", json!({"ids": [bad_job]})).await;
     assert_eq!(redriven.status, 200, "{}", redriven.text);
-    let (end, _) = follow_past(&test, &bad_job, "dead").await;
+    let (end, _) = follow_past(&test, &clock, &bad_job, "dead").await;
     assert_eq!(end["state"], "succeeded", "{end}");
 
     stop.cancel();
@@ -135,14 +137,14 @@ async fn tickets_come_in_and_a_wrong_password_is_seen(database: &str, queue: &st
 }
 
 /// Follows a job that has left an earlier end.
-async fn follow_past(test: &TestApp, id: &str, earlier: &str) -> (Value, BTreeSet<String>) {
+async fn follow_past(test: &TestApp, clock: &Clock, id: &str, earlier: &str) -> (Value, BTreeSet<String>) {
     let path = format!("/api/v1/jobs/{id}");
     until("the job leaves its earlier end", async || {
         let job = test.get(&path).await.json()["data"].take();
         (job["state"] != earlier).then_some(job)
     })
     .await;
-    follow(test, id).await
+    follow(test, clock, id).await
 }
 
 fn file(directory: &tempfile::TempDir, name: &str) -> String {

@@ -27,6 +27,16 @@ pub enum Error {
         /// How long at least, if it says.
         retry_after: Option<Duration>,
     },
+    /// It has failed so often that it is left alone for a while; nothing was asked of it.
+    #[error("{at} rests ({detail}); the synchronisation goes on by itself")]
+    Resting {
+        /// Name and address of the system.
+        at: String,
+        /// Until when, and what was seen.
+        detail: String,
+        /// How long.
+        wait: Duration,
+    },
     /// It did not answer, or answered something unreadable; the same call may succeed later.
     #[error("{at} gave no usable answer ({detail})")]
     Transient {
@@ -57,6 +67,11 @@ impl Error {
     /// Says that the system asks to wait.
     pub fn rate_limited(connection: &Connection, detail: impl Into<String>, retry_after: Option<Duration>) -> Self {
         Self::RateLimited { at: at(connection), detail: detail.into(), retry_after }
+    }
+
+    /// Says that the system is left alone for a while.
+    pub fn resting(connection: &Connection, detail: impl Into<String>, wait: Duration) -> Self {
+        Self::Resting { at: at(connection), detail: detail.into(), wait }
     }
 
     /// Says that there was no usable answer.

@@ -5,13 +5,13 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::{Connection, Error};
-use crate::outbound::{self, Answer, retry_after};
+use crate::outbound::{self, Answer, Trust, retry_after};
 
 const MAX_EXCERPT_CHARS: usize = 200;
 
 /// Sends a request and reads its answer as JSON.
 pub(super) async fn fetch<T: DeserializeOwned>(connection: &Connection, request: RequestBuilder) -> Result<T, Error> {
-    let answer = connection.http.send(request).await.map_err(|error| no_answer(connection, error))?;
+    let answer = connection.http.send(request, Trust::Admin).await.map_err(|error| no_answer(connection, error))?;
     if let Some(error) = refusal(connection, &answer) {
         return Err(error);
     }
@@ -23,6 +23,8 @@ fn no_answer(connection: &Connection, error: outbound::Error) -> Error {
         outbound::Error::Redirected { .. } | outbound::Error::Refused { .. } | outbound::Error::Request { .. } => {
             Error::permanent(connection, format!("{error}; change the api_url of this system"))
         }
+        outbound::Error::Resting { wait, .. } => Error::resting(connection, error.to_string(), wait),
+        outbound::Error::Asked { wait, .. } => Error::rate_limited(connection, error.to_string(), Some(wait)),
         other => Error::transient(connection, other.to_string(), std::error::Error::source(&other).map(chain)),
     }
 }

@@ -1,11 +1,14 @@
 //! One run: from page to page, each stored with the place up to which it reaches, so that whoever comes next goes on there.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use deskhand_jobs::outcome::{self, Outcome, chain};
 use deskhand_jobs::{JobId, Run};
 
 use super::WorkOrders;
 use super::context::adapter_of;
+use crate::base::clock::later;
 use crate::base::{Error, Result};
 use crate::work_orders::adapters::{self, Page, Walk};
 use crate::work_orders::model::{Content, Counts, RunStatus, SyncLog, System, SystemId};
@@ -60,7 +63,7 @@ impl WorkOrders {
                 self.end(&system, &mut log, None).await?;
                 Ok(Outcome::Done)
             }
-            Ok(Reached::Break) => Ok(Outcome::Snooze(std::time::Duration::ZERO)),
+            Ok(Reached::Break) => Ok(Outcome::Snooze(Duration::ZERO)),
             Err(Stop::Remote(error)) => self.stopped(&system, &mut log, run, error).await,
             // What another attempt would meet again: a secret that does not open, an adapter that is no more.
             Err(Stop::Own(error @ (Error::Internal { .. } | Error::Invalid(_)))) => {
@@ -165,21 +168,8 @@ impl WorkOrders {
     async fn stopped(&self, system: &System, log: &mut SyncLog, run: &Run, error: adapters::Error) -> outcome::Result {
         let text = chain(&error);
         match error {
-            adapters::Error::RateLimited { retry_after, .. } => {
-                let now = self.clock.now();
-                let Some(wait) = log.wait(retry_after, now, rand::random()) else {
-                    let reason = format!("{text}; it has done so for a day");
-                    self.end(system, log, Some(reason.clone())).await?;
-                    return Ok(Outcome::Fail(reason));
-                };
-                log.note_wait(text, now);
-                let mut tx = self.db.begin().await?;
-                if logs::save(&mut tx, log).await? {
-                    systems::block(&mut tx, system.id, crate::base::clock::later(now, wait)).await?;
-                    tx.commit().await?;
-                }
-                Ok(Outcome::Snooze(wait))
-            }
+            adapters::Error::RateLimited { retry_after: asked, .. } => self.wait(system, log, text, asked).await,
+            adapters::Error::Resting { wait, .. } => self.wait(system, log, text, Some(wait)).await,
             adapters::Error::Transient { .. } if run.attempt < run.max_attempts => {
                 log.error_message = Some(text);
                 let mut tx = self.db.begin().await?;
@@ -197,6 +187,23 @@ impl WorkOrders {
                 Ok(Outcome::Fail(text))
             }
         }
+    }
+
+    /// Lets the system alone for as long as it asked, or is known to need; a run that waits for a day has failed.
+    async fn wait(&self, system: &System, log: &mut SyncLog, why: String, asked: Option<Duration>) -> outcome::Result {
+        let now = self.clock.now();
+        let Some(wait) = log.wait(asked, now, rand::random()) else {
+            let reason = format!("{why}; it has done so for a day");
+            self.end(system, log, Some(reason.clone())).await?;
+            return Ok(Outcome::Fail(reason));
+        };
+        log.note_wait(why, now);
+        let mut tx = self.db.begin().await?;
+        if logs::save(&mut tx, log).await? {
+            systems::block(&mut tx, system.id, later(now, wait)).await?;
+            tx.commit().await?;
+        }
+        Ok(Outcome::Snooze(wait))
     }
 
     /// Ends the run: at the end of its list, or for a reason.
