@@ -13,4 +13,5 @@ pub mod dispatch;
 pub mod http;
 pub mod idempotency;
 pub mod outbound;
+pub mod secrets;
 pub mod work_orders;

@@ -10,7 +10,7 @@ const FLOORS: [&[&str]; 8] = [
     &["base"],
     &["db", "outbound"],
     &["audit"],
-    &["access", "dispatch", "idempotency"],
+    &["access", "dispatch", "idempotency", "secrets"],
     &["notifications", "backup"],
     &["work_orders", "approvals", "deployments", "desk"],
     &["incidents"],

@@ -8,8 +8,10 @@ mod queue;
 mod roles;
 mod signals;
 mod threads;
+mod vault;
 
 pub use open::App;
 pub use queue::open_queue;
 pub use roles::{Role, Running};
 pub use signals::stop_signal;
+pub use vault::open_vault;

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::jobs::registry;
 use super::queue::open_queue;
 use super::threads::Threads;
+use super::vault::open_vault;
 use crate::access::oidc::Oidc;
 use crate::access::users::Passwords;
 use crate::access::{self, Access};
@@ -21,6 +22,7 @@ use crate::dispatch::remote::RemoteWork;
 use crate::dispatch::schedules::{self, Declared};
 use crate::dispatch::service::Service as Jobs;
 use crate::outbound::Http;
+use crate::secrets::settle_keys;
 use crate::work_orders::WorkOrders;
 
 /// What every door stands on; clones share it.
@@ -68,9 +70,10 @@ impl App {
     /// # Errors
     /// As [`App::open`].
     pub async fn open_with(config: Config, clock: Clock) -> Result<Self> {
-        let vault = Vault::load_or_create(&config.secrets.key_file)?;
+        let vault = open_vault(&config.secrets)?;
         let db = Db::open(&config.database.url).await?.with_clock(clock.clone());
         db.migrate().await?;
+        settle_keys(&db, &vault).await?;
         let queue = open_queue(&config.queue).await?;
         let http = Http::new(&config.outbound, clock.clone())?;
         let passwords = Passwords::new(config.access.password_memory_kib, config.access.password_passes)?;

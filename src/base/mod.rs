@@ -18,4 +18,4 @@ pub use clock::Clock;
 pub use error::{Error, FieldError, Result};
 pub use id::{BadId, TenantId, UserId};
 pub use page::{PageRequest, Paged};
-pub use secrets::{Secret, Vault};
+pub use secrets::{Key, KeyId, Secret, Vault};

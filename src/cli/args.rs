@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use super::{
     api, audit, backup, completions, dead, doctor, enqueue, freezes, jobs, logging, migrate, openapi, probe, queues,
-    remote_queues, role, schedules, serve, sync, sync_logs, tenant, token, top, user, workers,
+    remote_queues, role, schedules, secrets, serve, sync, sync_logs, tenant, token, top, user, workers,
 };
 use crate::app::App;
 use crate::config::{self, Config};
@@ -84,6 +84,9 @@ enum Command {
     Audit(audit::Audit),
     /// Watch queues, workers and failures in the terminal.
     Top(top::Top),
+    /// Change the key of the secrets.
+    #[command(subcommand)]
+    Secrets(secrets::Secrets),
     /// Check the settings, the database and the queue.
     Doctor(doctor::Doctor),
     /// Print the document of the API.
@@ -109,6 +112,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     }
     if let Command::Completions(command) = &args.command {
         return completions::run(command, Args::command());
+    }
+    if let Command::Secrets(secrets::Secrets::NewKey {}) = args.command {
+        return secrets::new_key();
     }
     let config = config::load(args.config.as_deref(), std::env::vars())?;
     let serves =
@@ -148,6 +154,7 @@ async fn once(command: Command, config: Config) -> anyhow::Result<()> {
         Command::Token(command) => token::run(command, &app).await,
         Command::Audit(command) => audit::run(command, &app).await,
         Command::Top(command) => top::run(command, &app).await,
+        Command::Secrets(command) => secrets::run(command, &app).await,
         Command::Serve(_)
         | Command::Api(_)
         | Command::Scheduler(_)

@@ -22,6 +22,7 @@ mod queues;
 mod remote_queues;
 mod role;
 mod schedules;
+mod secrets;
 mod serve;
 mod sync;
 mod sync_logs;

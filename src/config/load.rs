@@ -82,6 +82,10 @@ fn explain(error: figment::Error, file: Option<&Path>) -> Error {
                 known.join(", ")
             )
         }
+        // What was given in the place of a secret is likely one.
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) if holds_secret(&path) => {
+            format!("{key}{place} has to be {}", plain(&expected))
+        }
         Kind::InvalidType(given, expected) | Kind::InvalidValue(given, expected) => {
             format!("{key}{place} is {given}, but has to be {}", plain(&expected))
         }
@@ -93,6 +97,21 @@ fn explain(error: figment::Error, file: Option<&Path>) -> Error {
         Kind::Message(message) => format!("{key}{place} does not fit: {message}"),
         other => format!("{key}{place} does not fit: {other}"),
     })
+}
+
+/// Says whether a setting is a secret, or may hold one.
+fn holds_secret(path: &[String]) -> bool {
+    const SECRETS: [&str; 7] = [
+        "admin_token",
+        "database.url",
+        "queue.url",
+        "access.oidc.client_secret",
+        "outbound.proxy",
+        "secrets.key",
+        "secrets.previous_keys",
+    ];
+    let path = path.join(".");
+    SECRETS.iter().any(|secret| path == *secret || path.strip_prefix(secret).is_some_and(|rest| rest.starts_with('.')))
 }
 
 /// Puts words of a programmer into words of a reader.
@@ -189,6 +208,22 @@ mod tests {
         let text = load(Some(file.path()), []).err().expect("refused").to_string();
         assert!(text.contains("queue.urll") && text.contains("[queue] knows url"), "{text}");
         assert!(refusal(&[("DESKHAND_NONSENSE", "x")]).contains("nonsense"));
+    }
+
+    #[test]
+    fn what_was_given_in_the_place_of_a_secret_is_not_shown() {
+        for text in [
+            "[secrets]\nprevious_keys = \"hunter2\"",
+            "[secrets]\nprevious_keys = [[\"hunter2\"]]",
+            "[secrets]\nkey = [\"hunter2\"]",
+            "[outbound]\nproxy = [\"hunter2\"]",
+            "[outbound]\nproxy = \"ftp://u:hunter2@h\"",
+            "admin_token = 72",
+        ] {
+            let file = file(text);
+            let error = load(Some(file.path()), []).err().expect("refused").to_string();
+            assert!(!error.contains("hunter2") && !error.contains("72"), "{error}");
+        }
     }
 
     #[test]

@@ -186,8 +186,14 @@ impl Access {
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Secrets {
+    /// The key itself; empty if it is in the file.
+    pub key: String,
     /// The file of the key; never empty after loading.
     pub key_file: PathBuf,
+    /// Keys that open and do not seal.
+    pub previous_keys: Vec<String>,
+    /// Files of such keys.
+    pub previous_key_files: Vec<PathBuf>,
 }
 
 impl Config {

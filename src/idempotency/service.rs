@@ -33,7 +33,7 @@ pub async fn hold(db: &Db, vault: &Vault, actor: &Actor, key: &Key, hash: &str) 
     let held = match decide(&state, hash, tx.now()) {
         Found::Reused => Held::Reused,
         Found::Busy(wait) => Held::Busy(wait),
-        Found::Answered => match open(vault, &actor.tenant, &row) {
+        Found::Answered => match open(vault, &row) {
             Some(answer) => Held::Answered(answer),
             // Sealed with a key that is gone: what it did is on record.
             None => lost(audit::service::of_claim(&mut tx, &actor.tenant, row.claim_id).await?, &row)?,
@@ -61,14 +61,14 @@ fn lost(entry: Option<audit::Entry>, row: &Row) -> Result<Held> {
     entry.map(|entry| Held::Lost(Box::new(entry))).ok_or_else(missing)
 }
 
-fn open(vault: &Vault, tenant: &TenantId, row: &Row) -> Option<Answer> {
-    let text = vault.open(row.sealed_answer.as_ref()?, &place(tenant, row.claim_id)).ok()?;
+fn open(vault: &Vault, row: &Row) -> Option<Answer> {
+    let text = vault.open(row.sealed_answer.as_ref()?, &place(row.claim_id)).ok()?;
     serde_json::from_str(text.expose()).ok()
 }
 
 /// Where an answer is sealed: answers may hold what is shown only once.
-fn place(tenant: &TenantId, claim: ClaimId) -> String {
-    format!("idempotency_keys:{tenant}:{claim}:answer")
+fn place(claim: ClaimId) -> String {
+    format!("idempotency_keys:{claim}:sealed_answer")
 }
 
 /// Keeps the answer to a request that was carried out.
@@ -77,7 +77,7 @@ fn place(tenant: &TenantId, claim: ClaimId) -> String {
 /// [`Error`] of the database.
 pub async fn keep(db: &Db, vault: &Vault, tenant: &TenantId, claim: ClaimId, answer: &Answer) -> Result<()> {
     let text = serde_json::to_string(answer).map_err(|error| Error::internal("cannot write an answer", error))?;
-    let sealed = vault.seal(&Secret::new(text), &place(tenant, claim));
+    let sealed = vault.seal(&Secret::new(text), &place(claim));
     let mut tx = db.begin().await?;
     store::answer(&mut tx, tenant, claim, &sealed).await?;
     tx.commit().await

@@ -150,6 +150,7 @@ impl Http {
         };
         span.record("outcome", outcome);
         span.record("duration_ms", began.elapsed().as_millis() as u64);
+        tracing::debug!(parent: &span, "called");
         figures::count(&label, outcome);
         done
     }

@@ -4,3 +4,4 @@ mod adapters;
 mod outbound;
 mod outbound_hosts;
 mod outbound_routes;
+mod secrets;

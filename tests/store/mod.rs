@@ -13,6 +13,7 @@ mod retention;
 mod roles;
 mod schedule_edits;
 mod schedules;
+mod secrets;
 mod steering;
 mod sync_runs;
 mod tenants;

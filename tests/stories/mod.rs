@@ -1,5 +1,7 @@
 //! What people live through, from the first request to the last log line; on both databases and both queues.
 
+mod keys;
+mod leaks;
 mod outbox;
 mod redis_away;
 mod remote_workers;

@@ -15,10 +15,10 @@ use crate::fixtures::TestApp;
 use crate::fixtures::databases::on_postgres;
 use crate::fixtures::queues::redis_url;
 
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Asks until the answer is there.
-async fn until(what: &str, mut question: impl AsyncFnMut() -> Option<Value>) -> Value {
+pub(super) async fn until(what: &str, mut question: impl AsyncFnMut() -> Option<Value>) -> Value {
     let asked = async {
         loop {
             if let Some(answer) = question().await {
@@ -48,7 +48,7 @@ async fn job_of(test: &TestApp, system: &Value) -> String {
 
 /// Follows a job to its end; whenever it waits for another attempt, the time that systems ask for passes and it is told not to wait.
 /// Returns its end and the errors seen.
-async fn follow(test: &TestApp, clock: &Clock, id: &str) -> (Value, BTreeSet<String>) {
+pub(super) async fn follow(test: &TestApp, clock: &Clock, id: &str) -> (Value, BTreeSet<String>) {
     let mut errors = BTreeSet::new();
     let path = format!("/api/v1/jobs/{id}");
     let end = until("the job ends", async || {
@@ -70,7 +70,7 @@ async fn follow(test: &TestApp, clock: &Clock, id: &str) -> (Value, BTreeSet<Str
     (end, errors)
 }
 
-async fn make_system(test: &TestApp, name: &str, jira: &Jira, password: &str) -> Value {
+pub(super) async fn make_system(test: &TestApp, name: &str, jira: &Jira, password: &str) -> Value {
     let body = json!({
         "name": name, "system_type": "jira", "deployment": "server", "api_url": jira.url, "username": USER,
         "password": password, "is_active": true, "sync_interval": 300,
@@ -147,7 +147,7 @@ async fn follow_past(test: &TestApp, clock: &Clock, id: &str, earlier: &str) -> 
     follow(test, clock, id).await
 }
 
-fn file(directory: &tempfile::TempDir, name: &str) -> String {
+pub(super) fn file(directory: &tempfile::TempDir, name: &str) -> String {
     format!("sqlite://{}", directory.path().join(name).display())
 }
 

@@ -1,98 +1,89 @@
-//! Secrets: never shown, and sealed at rest. They are written, and never read back through a door.
+//! Sealing and opening.
 
 use std::fmt;
-use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
-use serde::Deserialize;
 
-use super::{Error, Result};
+use super::{Key, KeyId, Secret};
+use crate::base::{Error, Result};
 
-/// A text that does not show itself: no `Display`, no `Serialize`, a blank `Debug`.
-#[derive(Clone, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
-#[serde(transparent)]
-#[schema(value_type = String, format = Password)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Returns the text, for the one place that must send or print it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(***)")
-    }
-}
-
-/// The version in front of a sealed text, so that another cipher can follow.
+/// In front of a sealed text that does not name its key.
 const V1: &str = "v1:";
+/// In front of a sealed text that does: `v2:KEY:SEALED`.
+const V2: &str = "v2:";
 const NONCE_BYTES: usize = 24;
 
-/// Seals and opens secrets with XChaCha20-Poly1305 under one key.
+/// Seals secrets with XChaCha20-Poly1305 under one key, and opens what was sealed under that or an older one.
 ///
 /// The place (`table:id:field`) is bound into the seal, so that a sealed text copied to another row does not open there.
 #[derive(Clone)]
-pub struct Vault(Arc<XChaCha20Poly1305>);
+pub struct Vault(Arc<Keys>);
 
-impl fmt::Debug for Vault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Vault(***)")
+struct Keys {
+    current: Held,
+    older: Vec<Held>,
+}
+
+struct Held {
+    id: KeyId,
+    cipher: XChaCha20Poly1305,
+}
+
+impl Held {
+    fn new(key: &Key) -> Self {
+        Self { id: key.id(), cipher: XChaCha20Poly1305::new(key.bytes().into()) }
+    }
+
+    fn open(&self, text: &str, place: &str) -> Option<Secret> {
+        let bytes = BASE64.decode(text).ok()?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>()?;
+        let payload = Payload { msg: sealed, aad: place.as_bytes() };
+        let plain = self.cipher.decrypt(&XNonce::from(*nonce), payload).ok()?;
+        String::from_utf8(plain).ok().map(Secret::new)
     }
 }
 
+/// Shows which keys it has, by name.
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Vault({})", self.names())
+    }
+}
+
+/// Returns the key that a sealed text names; `None` for one of the first version, which names none.
+pub fn key_of(sealed: &str) -> Option<KeyId> {
+    sealed.strip_prefix(V2)?.split_once(':')?.0.parse().ok()
+}
+
 impl Vault {
-    /// Makes a vault from its key.
+    /// Makes a vault that seals under one key, and also opens with others.
+    pub fn new(current: &Key, older: &[Key]) -> Self {
+        let older = older.iter().filter(|key| *key != current).map(Held::new).collect();
+        Self(Arc::new(Keys { current: Held::new(current), older }))
+    }
+
+    /// Makes a vault of one key.
     pub fn from_key(key: &[u8; 32]) -> Self {
-        Self(Arc::new(XChaCha20Poly1305::new(key.into())))
+        Self::new(&Key::from_bytes(*key), &[])
     }
 
-    /// Makes a vault from the base64 text of its key, as configuration holds it.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] unless the text is 32 bytes in base64.
-    pub fn from_text(text: &str) -> Result<Self> {
-        let bytes = BASE64.decode(text.trim().trim_end_matches('=')).ok();
-        let key: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
-        let wrong =
-            || Error::field("", "the vault key is not 32 bytes in base64: make one with `openssl rand -base64 32`");
-        key.map(|key| Self::from_key(&key)).ok_or_else(wrong)
+    /// Returns the name of the key under which it seals.
+    pub fn key_id(&self) -> &KeyId {
+        &self.0.current.id
     }
 
-    /// Reads the key from a file; makes the file, readable by its owner only, if there is none.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if the file is not a key, [`Error::Internal`] if it cannot be read or made.
-    pub fn load_or_create(path: &Path) -> Result<Self> {
-        let named = |source: std::io::Error| {
-            let cure = "set data_dir or secrets.key_file to a place that this user may read and write";
-            Error::internal(format!("cannot read or make the vault key {} ({cure})", path.display()), source)
-        };
-        match std::fs::read_to_string(path) {
-            Ok(text) => {
-                return Self::from_text(&text)
-                    .map_err(|error| Error::field("", format!("{}: {error}", path.display())));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(named(error)),
-        }
-        match create_key(path) {
-            // Another process made it first: theirs counts.
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(named(error)),
-            _ => Self::from_text(&std::fs::read_to_string(path).map_err(named)?),
-        }
+    /// Says whether it opens what was sealed under a key.
+    pub fn has(&self, key: &KeyId) -> bool {
+        self.held().any(|held| held.id == *key)
+    }
+
+    /// Returns the names of its keys as a sentence needs them: the first seals.
+    pub fn names(&self) -> String {
+        self.held().map(|held| held.id.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     /// Seals a secret for one place.
@@ -102,44 +93,55 @@ impl Vault {
     pub fn seal(&self, secret: &Secret, place: &str) -> String {
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let payload = Payload { msg: secret.expose().as_bytes(), aad: place.as_bytes() };
-        let sealed = self.0.encrypt(&XNonce::from(nonce), payload).expect("a secret is short");
-        format!("{V1}{}", BASE64.encode([&nonce[..], &sealed].concat()))
+        let current = &self.0.current;
+        let sealed = current.cipher.encrypt(&XNonce::from(nonce), payload).expect("a secret is short");
+        format!("{V2}{}:{}", current.id, BASE64.encode([&nonce[..], &sealed].concat()))
     }
 
     /// Opens what [`Vault::seal`] made for the same place.
     ///
     /// # Errors
-    /// [`Error::Internal`] if the text was made with another key, for another place, or was changed.
+    /// [`Error::Internal`] if it was sealed under a key that is not here, for another place, or was changed.
     pub fn open(&self, sealed: &str, place: &str) -> Result<Secret> {
-        let wrong = || Error::Internal {
+        let opened = match (sealed.strip_prefix(V1), key_of(sealed)) {
+            (Some(text), _) => self.held().find_map(|held| held.open(text, place)),
+            (None, Some(id)) => {
+                let Some(held) = self.held().find(|held| held.id == id) else {
+                    let ours = self.names();
+                    let cure = "add that key to secrets.previous_keys";
+                    let what =
+                        format!("cannot open the secret at {place}: it needs the key {id}, here are {ours}; {cure}");
+                    return Err(Error::Internal { what, source: None });
+                };
+                sealed.rsplit(':').next().and_then(|text| held.open(text, place))
+            }
+            (None, None) => None,
+        };
+        opened.ok_or_else(|| Error::Internal {
             what: format!("cannot open the secret at {place}: the vault key has changed or the row was altered"),
             source: None,
-        };
-        let bytes = sealed.strip_prefix(V1).and_then(|text| BASE64.decode(text).ok()).ok_or_else(wrong)?;
-        let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or_else(wrong)?;
-        let payload = Payload { msg: sealed, aad: place.as_bytes() };
-        let plain = self.0.decrypt(&XNonce::from(*nonce), payload).map_err(|_| wrong())?;
-        String::from_utf8(plain).map(Secret).map_err(|_| wrong())
+        })
     }
-}
 
-/// Writes a new key beside its place and links it there: nobody ever reads half a key, and the first of two wins.
-fn create_key(path: &Path) -> std::io::Result<()> {
-    if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
+    /// Seals under the present key what was sealed under another; `None` if it is under the present one.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn reseal(&self, sealed: &str, place: &str) -> Result<Option<String>> {
+        if key_of(sealed).as_ref() == Some(self.key_id()) {
+            return Ok(None);
+        }
+        Ok(Some(self.seal(&self.open(sealed, place)?, place)))
     }
-    let key: [u8; 32] = rand::random();
-    let draft = path.with_extension(format!("{:016x}.new", rand::random::<u64>()));
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&draft)?;
-    writeln!(file, "{}", BASE64.encode(key))?;
-    file.sync_all()?;
-    let linked = std::fs::hard_link(&draft, path);
-    std::fs::remove_file(&draft)?;
-    linked
+
+    /// Returns what stands in front of every text that is sealed under the present key.
+    pub fn prefix(&self) -> String {
+        format!("{V2}{}:", self.key_id())
+    }
+
+    fn held(&self) -> impl Iterator<Item = &Held> {
+        std::iter::once(&self.0.current).chain(&self.0.older)
+    }
 }
 
 #[cfg(test)]
@@ -148,34 +150,43 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_secret_does_not_show_itself() {
-        assert_eq!(format!("{:?}", Secret::new("hunter2")), "Secret(***)");
-    }
+    const PLACE: &str = "systems:1:password";
 
     #[test]
     fn a_sealed_secret_opens_only_at_its_place_with_its_key() {
         let vault = Vault::from_key(&[7; 32]);
-        let sealed = vault.seal(&Secret::new("hunter2"), "systems:1:password");
-        assert_eq!(vault.open(&sealed, "systems:1:password").expect("opens").expose(), "hunter2");
+        let sealed = vault.seal(&Secret::new("hunter2"), PLACE);
+        assert!(sealed.starts_with(&vault.prefix()));
+        assert_eq!(vault.open(&sealed, PLACE).expect("opens").expose(), "hunter2");
         assert!(vault.open(&sealed, "systems:2:password").is_err());
-        assert!(Vault::from_key(&[8; 32]).open(&sealed, "systems:1:password").is_err());
-        assert!(vault.open("v1:", "systems:1:password").is_err());
+        let error = Vault::from_key(&[8; 32]).open(&sealed, PLACE).expect_err("another key").to_string();
+        assert!(error.contains(vault.key_id().as_str()) && error.contains("previous_keys"), "{error}");
+        for broken in ["", "v1:", "v2:", "v2:x:y", &sealed[..sealed.len() - 2], &format!("{}:AAAA", &sealed[..15])] {
+            assert!(vault.open(broken, PLACE).is_err(), "{broken}");
+        }
+    }
+
+    /// A text as the first version wrote it: the same seal, without the name of the key.
+    fn first_version(vault: &Vault) -> String {
+        let sealed = vault.seal(&Secret::new("hunter2"), PLACE);
+        format!("{V1}{}", sealed.rsplit(':').next().expect("a text"))
     }
 
     #[test]
-    fn the_key_file_is_made_once_and_is_private() {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let path = directory.path().join("deep/vault.key");
-        let sealed = Vault::load_or_create(&path).expect("made").seal(&Secret::new("x"), "p");
-        assert_eq!(Vault::load_or_create(&path).expect("read").open(&sealed, "p").expect("same key").expose(), "x");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+    fn older_keys_open_and_never_seal() {
+        let (old, new) = (Key::from_bytes([7; 32]), Key::from_bytes([9; 32]));
+        let (before, between) = (Vault::new(&old, &[]), Vault::new(&new, &[old.clone(), new.clone()]));
+        for sealed in [before.seal(&Secret::new("hunter2"), PLACE), first_version(&before)] {
+            assert_eq!(between.open(&sealed, PLACE).expect("opens").expose(), "hunter2");
+            let resealed = between.reseal(&sealed, PLACE).expect("opens").expect("it was under the old key");
+            assert_eq!(key_of(&resealed), Some(new.id()));
+            assert_eq!(between.reseal(&resealed, PLACE).expect("opens"), None);
+            assert_eq!(Vault::new(&new, &[]).open(&resealed, PLACE).expect("opens").expose(), "hunter2");
+            assert!(between.reseal(&sealed, "systems:2:password").is_err());
         }
-        std::fs::write(&path, "short").expect("written");
-        assert!(Vault::load_or_create(&path).expect_err("no key").to_string().contains("openssl rand"));
+        assert_eq!(between.names(), format!("{}, {}", new.id(), old.id()));
+        assert!(between.has(&old.id()) && !before.has(&new.id()));
+        assert_eq!(key_of(&first_version(&before)), None);
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 
 use super::finding::Finding;
+use super::secrets;
 use crate::config::Config;
 use crate::db::{Db, Migrations};
 
@@ -23,10 +24,15 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
         Ok(Some(why)) => Some(Finding::bad("database", why, "give database.url the server that takes writes")),
         Err(error) => Some(Finding::failed("database", &error)),
     });
-    findings.push(match db.migrations().await {
-        Ok(found) => judge_migrations(&found),
-        Err(error) => Finding::failed("migrations", &error),
-    });
+    match db.migrations().await {
+        Ok(found) => {
+            findings.push(judge_migrations(&found));
+            if found.refusal.is_none() && found.missing.is_empty() {
+                findings.extend(secrets::compare(config, &db).await);
+            }
+        }
+        Err(error) => findings.push(Finding::failed("migrations", &error)),
+    }
     match db.ahead_of_us().await {
         Ok(Some(ahead)) => findings.push(judge_clock("the database server", ahead)),
         Ok(None) => {}

@@ -3,21 +3,38 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::finding::Finding;
-use crate::base::Vault;
+use crate::app::open_vault;
 use crate::config::Config;
+use crate::db::Db;
+use crate::secrets::check_keys;
 
 const PART: &str = "secrets";
 
-/// Checks that the key is there, is a key and is nobody else's to read. Whether every process has the same one is a question for
-/// the database, and belongs beside this.
+/// Checks that the keys are there, are keys, and that their file is nobody else's to read.
 pub(super) fn check(config: &Config) -> Vec<Finding> {
-    let path = &config.secrets.key_file;
-    if let Err(error) = Vault::load_or_create(path) {
-        return vec![Finding::failed(PART, &error)];
+    let vault = match open_vault(&config.secrets) {
+        Ok(vault) => vault,
+        Err(error) => return vec![Finding::failed(PART, &error)],
+    };
+    let mut findings = vec![Finding::ok(PART, format!("the keys are {}; the first one seals", vault.names()))];
+    if config.secrets.key.is_empty() {
+        let path = &config.secrets.key_file;
+        if let (Ok(found), Ok(us)) = (std::fs::metadata(path), std::fs::metadata("/proc/self")) {
+            let is_ours = found.uid() == us.uid();
+            findings.push(judge(&path.display().to_string(), found.permissions().mode() & 0o777, is_ours));
+        }
     }
-    let (Ok(found), Ok(us)) = (std::fs::metadata(path), std::fs::metadata("/proc/self")) else { return Vec::new() };
-    let is_ours = found.uid() == us.uid();
-    vec![judge(&path.display().to_string(), found.permissions().mode() & 0o777, is_ours)]
+    findings
+}
+
+/// Checks that the keys are those of a database of this shape.
+pub(super) async fn compare(config: &Config, db: &Db) -> Option<Finding> {
+    // What is wrong with the keys themselves is told by `check`.
+    let vault = open_vault(&config.secrets).ok()?;
+    Some(match check_keys(db, &vault).await {
+        Ok(()) => Finding::ok(PART, "the keys are those of the database"),
+        Err(error) => Finding::failed(PART, &error),
+    })
 }
 
 /// A key that somebody else provides, as a mounted secret or a file of root, is read as a member of its group.
