@@ -21,6 +21,7 @@ use std::fmt;
 use std::future::Future;
 use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The name of the header with the ids.
 pub const TRACEPARENT: &str = "traceparent";
@@ -32,6 +33,25 @@ pub const TRACESTATE: &str = "tracestate";
 const MAX_STATE_BYTES: usize = 512;
 
 const SAMPLED: u8 = 1;
+
+/// Of the traces that begin in this process those are recorded whose ids, taken as numbers, are not above this.
+static RECORDED_UP_TO: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// Has this part of the traces that begin in this process recorded, from 0 for none to 1 for all, as it is at the start. Whoever
+/// goes on with a trace is told, and keeps to what its beginner chose.
+pub fn record_part(ratio: f64) {
+    RECORDED_UP_TO.store(up_to(ratio), Ordering::Relaxed);
+}
+
+fn up_to(ratio: f64) -> u64 {
+    // From a float, what is out of range becomes the nearest that is in it.
+    (ratio * u64::MAX as f64) as u64
+}
+
+/// Chooses by the low half of the id, as other tracers do: who records the same part records the same traces.
+fn is_recorded(id: NonZeroU128, up_to: u64) -> bool {
+    up_to != 0 && id.get() as u64 <= up_to
+}
 
 tokio::task_local! {
     static CURRENT: TraceContext;
@@ -76,7 +96,9 @@ pub struct TraceContext {
 impl TraceContext {
     /// Begins a new trace.
     pub fn root() -> Self {
-        Self { trace_id: TraceId(rand::random()), span_id: SpanId(rand::random()), sampled: true, state: None }
+        let id: NonZeroU128 = rand::random();
+        let sampled = is_recorded(id, RECORDED_UP_TO.load(Ordering::Relaxed));
+        Self { trace_id: TraceId(id), span_id: SpanId(rand::random()), sampled, state: None }
     }
 
     /// Reads the values of the two headers. A `tracestate` that is too long or holds strange characters is left out.
@@ -237,6 +259,15 @@ mod tests {
             (within, TraceContext::current(), tokio::spawn(async { TraceContext::current() }).await.expect("runs"))
         });
         assert_eq!(seen.await, (Some(inner.clone()), Some(outer), None));
+    }
+
+    #[test]
+    fn a_part_of_the_traces_is_recorded_and_who_goes_on_keeps_to_it() {
+        let recorded = |ratio| (0..400).filter(|_| is_recorded(rand::random(), up_to(ratio))).count();
+        assert_eq!((recorded(0.0), recorded(1.0)), (0, 400));
+        assert!((50..350).contains(&recorded(0.5)));
+        let not = TraceContext { sampled: false, ..TraceContext::root() };
+        assert!(!not.child().is_sampled() && not.child().traceparent().ends_with("-00"));
     }
 
     proptest! {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::config::Pace;
 use super::delivery::{Delivery, Rein, Ticket};
@@ -45,9 +46,12 @@ impl Attempts {
                 let parent = TraceContext::from_headers(&envelope.headers);
                 // A job without a context begins a trace, so that what its handler enqueues can be found by it.
                 let trace = parent.as_ref().map_or_else(TraceContext::root, TraceContext::child);
-                span = tracing::info_span!(
-                    "job", %id, %queue, kind = %envelope.kind, attempt, trace_id = %trace.trace_id(), span_id = %trace.span_id(),
-                    parent_span_id = parent.map(|parent| tracing::field::display(parent.span_id()))
+                // Of the highest level: whatever lines a filter lets through, they say which attempt they are of.
+                span = tracing::error_span!(
+                    "job", job_id = %id, %queue, kind = %envelope.kind, attempt, tenant = envelope.tenant,
+                    trace_id = %trace.trace_id(), span_id = %trace.span_id(),
+                    parent_span_id = parent.map(|parent| tracing::field::display(parent.span_id())),
+                    otel.kind = "consumer", otel.sampled = trace.is_sampled(), outcome = Empty, error = Empty
                 );
                 let work = self.attempt(envelope, &history, &trace, (&rein, &teller)).instrument(span.clone());
                 let (ending, cause) = trace.clone().scope(work).await;
@@ -68,6 +72,7 @@ impl Attempts {
         let facts = Facts { options, history: &history, claimed_at_ms };
         let verdict = verdict(ending, cause, facts, rand::random());
         self.health.figures().finished(&queue, label, &verdict, started.elapsed());
+        tell(&span, &verdict);
         span.in_scope(|| log(id, label, &history, &verdict));
         drop(running);
         (ticket, verdict)
@@ -172,24 +177,33 @@ fn warn_of_large(id: crate::id::JobId, kind: &str, result: &serde_json::Value, t
             "the result has {size_bytes} bytes, more than the {MAX_RESULT_BYTES} allowed, and is not kept: keep large data \
              elsewhere and return a reference"
         );
-        tracing::warn!(%id, kind, size_bytes, "job {id} succeeded, but {text}");
+        tracing::warn!(job_id = %id, kind, size_bytes, "job {id} succeeded, but {text}");
         teller.note(text);
     }
+}
+
+/// Says in the span how the attempt ended.
+fn tell(span: &tracing::Span, verdict: &Verdict) {
+    if let Verdict::Retry { error, .. } | Verdict::Dead { error, .. } = verdict {
+        span.record("error", error);
+    }
+    // Last: who listens takes it for the end of the attempt.
+    span.record("outcome", figures::outcome(verdict));
 }
 
 fn log(id: crate::id::JobId, kind: &str, history: &History, verdict: &Verdict) {
     let attempt = history.failures.saturating_add(1);
     match verdict {
         Verdict::Retry { delay_ms, error } => {
-            tracing::warn!(%id, kind, attempt, delay_ms, error, "job {id} failed and will be tried again");
+            tracing::warn!(job_id = %id, kind, attempt, delay_ms, error, "job {id} failed and will be tried again");
         }
         Verdict::Dead { reason, error } => {
-            tracing::error!(%id, kind, attempt, reason = reason.as_str(), error, "job {id} is dead");
+            tracing::error!(job_id = %id, kind, attempt, reason = reason.as_str(), error, "job {id} is dead");
         }
         Verdict::SetAside { .. } if history.aside_since_ms.is_none() => {
-            tracing::warn!(%id, "job {id} is of a kind that this worker does not know: set aside for another");
+            tracing::warn!(job_id = %id, "job {id} is of a kind that this worker does not know: set aside for another");
         }
-        Verdict::Cancelled { reason } => tracing::info!(%id, kind, reason, "job {id} is cancelled"),
-        _ => tracing::debug!(%id, kind, attempt, ?verdict, "job {id} ended an attempt"),
+        Verdict::Cancelled { reason } => tracing::info!(job_id = %id, kind, reason, "job {id} is cancelled"),
+        _ => tracing::debug!(job_id = %id, kind, attempt, ?verdict, "job {id} ended an attempt"),
     }
 }

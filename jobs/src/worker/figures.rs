@@ -30,7 +30,8 @@ pub(super) const NO_KIND: &str = "unknown";
 /// The weight of the last attempt in the average.
 const NEWEST: f64 = 0.05;
 
-pub(super) fn describe() {
+/// Describes what workers count to the recorder of this process.
+pub fn describe() {
     metrics::describe_counter!(FINISHED, "Attempts that ended, by queue, kind and outcome");
     metrics::describe_histogram!(DURATION, Unit::Seconds, "How long attempts took, by queue and kind");
     metrics::describe_gauge!(RUNNING, "Handlers that run in this process");
@@ -46,7 +47,12 @@ pub(super) fn describe() {
 /// The outcomes of attempts, as labels.
 const OUTCOMES: [&str; 7] = ["succeeded", "failed", "snoozed", "set_aside", "handed_back", "cancelled", "dead"];
 
-fn outcome(verdict: &Verdict) -> usize {
+/// Names what came of an attempt.
+pub(super) fn outcome(verdict: &Verdict) -> &'static str {
+    OUTCOMES[place(verdict)]
+}
+
+fn place(verdict: &Verdict) -> usize {
     match verdict {
         Verdict::Succeeded | Verdict::SucceededWith { .. } => 0,
         Verdict::Retry { .. } => 1,
@@ -87,7 +93,7 @@ impl Figures {
             finished: [const { OnceLock::new() }; OUTCOMES.len()],
             duration: metrics::histogram!(DURATION, "queue" => queue.to_string(), "kind" => kind.to_owned()),
         });
-        let outcome = outcome(verdict);
+        let outcome = place(verdict);
         let count = || {
             let labels =
                 [("queue", queue.to_string()), ("kind", kind.to_owned()), ("outcome", OUTCOMES[outcome].to_owned())];

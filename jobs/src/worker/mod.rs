@@ -49,7 +49,7 @@ mod turns;
 
 pub use config::{Config, Summary};
 pub use desired::{Demand, desired_workers};
-pub use figures::Figures;
+pub use figures::{Figures, describe as describe_figures};
 pub use health::HealthHandle;
 pub(crate) use once::once;
 pub use queue_set::{MAX_WEIGHT, Nonsense, QueueSet};

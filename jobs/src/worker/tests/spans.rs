@@ -70,7 +70,8 @@ async fn an_attempt_runs_in_a_span_that_says_which_it_is_and_who_caused_it() {
     assert_eq!(crate::worker::once(&claimed, &registry).await.0, Verdict::Succeeded);
     drop(guard);
     let seen = spans.0.lock().expect("no test panics under this lock");
-    let fields = seen.iter().find(|fields| fields.get("id") == Some(&job.id.to_string())).expect("a span of the job");
+    let fields =
+        seen.iter().find(|fields| fields.get("job_id") == Some(&job.id.to_string())).expect("a span of the job");
     let trace = stage.runs.lock().expect("no test panics here")[0].trace.clone();
     for (name, value) in [
         ("queue", "default".to_owned()),
