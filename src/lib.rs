@@ -14,4 +14,5 @@ pub mod http;
 pub mod idempotency;
 pub mod outbound;
 pub mod secrets;
+pub mod telemetry;
 pub mod work_orders;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// The rooms of `src/`, from the ground up. A room imports from floors below its own.
 const FLOORS: [&[&str]; 8] = [
     &["base"],
-    &["db", "outbound"],
+    &["db", "outbound", "telemetry"],
     &["audit"],
     &["access", "dispatch", "idempotency", "secrets"],
     &["notifications", "backup"],

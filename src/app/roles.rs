@@ -71,9 +71,9 @@ impl Running {
             app.declare_schedules().await?;
             let scheduler = Scheduler::new(app.db.clone(), Arc::clone(&app.registry)).noting(app.rounds.clone());
             running.spawn("scheduler", stop, async move |stop| scheduler.run(stop).await);
-            let reconciler = Reconciler::new(app.db.clone(), Arc::clone(&app.queue));
+            let reconciler = Reconciler::new(app.db.clone(), Arc::clone(&app.queue)).noting(app.rounds.clone());
             running.spawn("reconciler", stop, async move |stop| reconciler.run(stop).await);
-            let auditor = Auditor::new(Arc::clone(&app.queue));
+            let auditor = Auditor::new(Arc::clone(&app.queue)).noting(app.rounds.clone());
             running.spawn("auditor", stop, async move |stop| auditor.run(stop).await);
         }
         if has(Role::Worker) {
@@ -164,7 +164,7 @@ impl Running {
 
     fn work(&mut self, app: &App, stop: CancellationToken) -> Result<()> {
         let settled = Arc::clone(&app.settled);
-        let keeper = Keeper::new(app.db.clone(), Arc::clone(&app.queue));
+        let keeper = Keeper::new(app.db.clone(), Arc::clone(&app.queue)).noting(app.rounds.clone());
         let wake = Arc::clone(&settled);
         let keeper_stop = self.keeper_stop.clone();
         self.spawn("keeper", &keeper_stop, async move |stop| keeper.run(stop, wake).await);

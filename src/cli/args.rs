@@ -10,6 +10,7 @@ use super::{
 };
 use crate::app::App;
 use crate::config::{self, Config};
+use crate::telemetry::Format;
 
 /// The durable job queue behind an IT service desk.
 #[derive(Debug, Parser)]
@@ -19,9 +20,9 @@ pub struct Args {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// How the log is written, on standard error.
-    #[arg(long, global = true, value_enum, default_value_t = logging::Format::Text)]
-    log_format: logging::Format,
+    /// How the log is written, on standard error; else as the settings say.
+    #[arg(long, global = true, value_enum)]
+    log_format: Option<Format>,
 
     #[command(subcommand)]
     command: Command,
@@ -119,13 +120,19 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let config = config::load(args.config.as_deref(), std::env::vars())?;
     let serves =
         matches!(args.command, Command::Serve(_) | Command::Api(_) | Command::Scheduler(_) | Command::Worker(_));
-    logging::start(&config.log, args.log_format, serves)?;
-    match args.command {
+    let telemetry = logging::start(&config, args.log_format, serves)?;
+    let done = answer(args.command, config, args.config).await;
+    telemetry.finish().await;
+    done
+}
+
+async fn answer(command: Command, config: Config, file: Option<PathBuf>) -> anyhow::Result<()> {
+    match command {
         Command::Serve(command) => serve::serve(command, config).await,
         Command::Api(command) => api::run(command, config).await,
         Command::Scheduler(command) => serve::scheduler(command, config).await,
         Command::Worker(command) => serve::worker(command, config).await,
-        Command::Doctor(command) => doctor::run(command, config, args.config).await,
+        Command::Doctor(command) => doctor::run(command, config, file).await,
         Command::Probe(command) => probe::run(command, &config).await,
         Command::Backup(command) => backup::make(command, &config).await,
         Command::Restore(command) => backup::restore(command, &config).await,

@@ -1,34 +1,42 @@
-//! The log: on standard error, so that what a command prints can be piped.
+//! What a command tells of itself: a log on standard error, so that what it prints can be piped, and spans if it stays.
 
-use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use std::sync::Arc;
 
-/// How the log is written.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Format {
-    /// A line for people.
-    Text,
-    /// A JSON object a line.
-    Json,
-}
+use crate::config::Config;
+use crate::telemetry::{self, Format, Telemetry};
 
 /// What a command that ends at once logs, unless the filter was chosen.
 const QUIET: &str = "warn";
 const DEFAULT: &str = "info";
 
-/// Starts the log.
-pub(super) fn start(filter: &str, format: Format, serves: bool) -> anyhow::Result<()> {
-    let filter = if !serves && filter == DEFAULT { QUIET } else { filter };
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        anyhow::anyhow!(
-            "log is {filter:?}: {error}; give it a level such as info, or a list such as info,deskhand=debug"
-        )
-    })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let started = match format {
-        Format::Text => builder.with_ansi(colours).try_init(),
-        Format::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
-    };
-    started.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
+/// Starts the log, and the export of spans.
+pub(super) fn start(config: &Config, format: Option<Format>, serves: bool) -> anyhow::Result<Arc<Telemetry>> {
+    let mut settings = config.telemetry();
+    settings.format = format.unwrap_or(settings.format);
+    if !serves {
+        if settings.filter == DEFAULT {
+            QUIET.clone_into(&mut settings.filter);
+        }
+        // The files belong to the processes that stay.
+        settings.files.clear();
+    }
+    let telemetry = Arc::new(telemetry::start(settings)?);
+    if telemetry.has_files() {
+        reopen_on_hang_up(Arc::clone(&telemetry))?;
+    }
+    Ok(telemetry)
+}
+
+/// Opens the log files anew at each SIGHUP, which is how those who rotate logs say that they have moved them.
+fn reopen_on_hang_up(telemetry: Arc<Telemetry>) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            telemetry.reopen();
+            tracing::info!("the log files are open anew");
+        }
+    });
+    Ok(())
 }

@@ -1,9 +1,10 @@
 //! What the types of the settings cannot say.
 
+use axum::http::{HeaderName, HeaderValue};
 use deskhand_jobs::queue::redis::SCHEMES;
 
 use super::load::Error;
-use super::settings::Config;
+use super::settings::{Config, Telemetry};
 use crate::dispatch::remote::in_front;
 
 /// Shorter tokens can be guessed.
@@ -41,7 +42,13 @@ fn check(config: &Config) -> Result<(), Error> {
         "server.health_listen is the address of server.listen: give it another port, or leave it empty; the API tells how it is itself"
             .to_owned()
     })?;
-    filter(&config.log)?;
+    filter(&config.log.filter)?;
+    for (logger, path) in &config.log.files {
+        demand(!logger.is_empty() && path.file_name().is_some(), || {
+            format!("log.files.{logger:?} is {}: name a logger or target, and a file", path.display())
+        })?;
+    }
+    telemetry(&config.telemetry)?;
     let token = config.admin_token.chars().count();
     demand(token == 0 || token >= MIN_TOKEN_CHARS, || {
         format!(
@@ -102,12 +109,36 @@ fn outbound(settings: &crate::outbound::Settings) -> Result<(), Error> {
     range("outbound.circuit_open_s", settings.circuit_open_s as usize, 1, 3600)
 }
 
+fn telemetry(settings: &Telemetry) -> Result<(), Error> {
+    if !settings.otlp_endpoint.is_empty() {
+        scheme("telemetry.otlp_endpoint", &settings.otlp_endpoint, &["http", "https"])?;
+        let has_host = url::Url::parse(&settings.otlp_endpoint).is_ok_and(|url| url.has_host());
+        demand(has_host, || {
+            "telemetry.otlp_endpoint is no address: give it one such as http://127.0.0.1:4318".to_owned()
+        })?;
+    }
+    demand(!settings.service_name.is_empty(), || {
+        "telemetry.service_name is empty: name this program, such as deskhand".to_owned()
+    })?;
+    demand((0.0..=1.0).contains(&settings.sample_ratio), || {
+        format!("telemetry.sample_ratio is {}: give it a value from 0 to 1", settings.sample_ratio)
+    })?;
+    for (name, value) in &settings.headers {
+        let fits = HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value.expose()).is_ok();
+        // The value is a secret and is not shown.
+        demand(fits, || {
+            format!("telemetry.headers.{name} cannot be sent: give it a name and a value as HTTP has them")
+        })?;
+    }
+    Ok(())
+}
+
 /// A single word that is no level would be taken for the name of a part of the program, and all the rest be silent.
 fn filter(log: &str) -> Result<(), Error> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let is_word = log.bytes().all(|b| b.is_ascii_alphanumeric());
     demand(!is_word || LEVELS.contains(&log.to_ascii_lowercase().as_str()), || {
-        format!("log is {log:?}: give it a level ({}) or a list such as info,deskhand=debug", LEVELS.join(", "))
+        format!("log.filter is {log:?}: give it a level ({}) or a list such as info,deskhand=debug", LEVELS.join(", "))
     })
 }
 
@@ -156,7 +187,13 @@ mod tests {
             ("DESKHAND_DATA_DIR", "", "data_dir is empty: name a directory"),
             ("DESKHAND_QUEUE__PREFIX", "", "queue.prefix is \"\""),
             ("DESKHAND_QUEUE__PREFIX", "{desk}", "queue.prefix is \"{desk}\""),
-            ("DESKHAND_LOG", "verbose", "log is \"verbose\": give it a level"),
+            ("DESKHAND_LOG", "verbose", "log.filter is \"verbose\": give it a level"),
+            ("DESKHAND_LOG__FORMAT", "xml", "DESKHAND_LOG__FORMAT"),
+            ("DESKHAND_TELEMETRY__OTLP_ENDPOINT", "collector:4318", "telemetry.otlp_endpoint has no scheme"),
+            ("DESKHAND_TELEMETRY__OTLP_ENDPOINT", "grpc://u:hidden@c", "what is supported is http://, https://"),
+            ("DESKHAND_TELEMETRY__SAMPLE_RATIO", "1.5", "telemetry.sample_ratio is 1.5: give it a value from 0 to 1"),
+            ("DESKHAND_TELEMETRY__SERVICE_NAME", "", "telemetry.service_name is empty"),
+            ("DESKHAND_TELEMETRY__HEADERS__X", "hidden\n", "telemetry.headers.x cannot be sent"),
             (
                 "DESKHAND_SERVER__HEALTH_LISTEN",
                 "127.0.0.1:8480",

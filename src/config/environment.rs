@@ -34,6 +34,8 @@ impl Provider for Environment {
         let mut layer = Dict::new();
         for (name, text) in &self.variables {
             let path = name[PREFIX.len()..].to_ascii_lowercase();
+            // The short name of what is changed most often.
+            let path = if path == "log" { "log__filter" } else { &path };
             let keys: Vec<&str> = path.split("__").collect();
             let value = read(text, default_of(&self.shape, &keys));
             insert(&mut layer, &keys, value);
@@ -58,7 +60,11 @@ fn read(text: &str, default: Option<&Value>) -> Value {
         Some(Value::Bool(..)) => {
             text.parse().map_or_else(|_| Value::String(tag, text.to_owned()), |flag| Value::Bool(tag, flag))
         }
-        Some(Value::Num(..)) => text.parse::<i64>().map_or_else(|_| Value::String(tag, text.to_owned()), Value::from),
+        Some(Value::Num(..)) => match (text.parse::<i64>(), text.parse::<f64>()) {
+            (Ok(whole), _) => Value::from(whole),
+            (_, Ok(number)) => Value::from(number),
+            _ => Value::String(tag, text.to_owned()),
+        },
         _ => Value::String(tag, text.to_owned()),
     }
 }

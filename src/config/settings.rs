@@ -15,6 +15,7 @@ use crate::access::{RoleName, Spans};
 use crate::base::{Secret, TenantId};
 use crate::dispatch::schedules::{Declared, Definition};
 use crate::outbound;
+use crate::telemetry::{self, Collector, Format};
 
 /// Everything that can be set. Not `Debug`: it holds passwords.
 #[derive(Clone, Deserialize)]
@@ -24,8 +25,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The token with all rights in the first tenant; empty if one is to be made.
     pub admin_token: String,
-    /// The filter of the log.
-    pub log: String,
+    /// The log.
+    pub log: Log,
+    /// Spans for a collector.
+    pub telemetry: Telemetry,
     /// The HTTP server.
     pub server: Server,
     /// The figures at `/metrics`.
@@ -44,6 +47,32 @@ pub struct Config {
     pub secrets: Secrets,
     /// What runs when, by name.
     pub schedules: BTreeMap<String, Definition>,
+}
+
+/// The log.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Which lines are written.
+    pub filter: String,
+    /// How they are written, unless the command line says otherwise.
+    pub format: Format,
+    /// Files that also have the lines of a logger or target.
+    pub files: BTreeMap<String, PathBuf>,
+}
+
+/// Spans for a collector.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    /// The address of the collector; empty if none takes spans.
+    pub otlp_endpoint: String,
+    /// The name of this program there.
+    pub service_name: String,
+    /// The part of the traces that begin here which is recorded, 0 to 1.
+    pub sample_ratio: f64,
+    /// What is sent along, such as a key.
+    pub headers: BTreeMap<String, Secret>,
 }
 
 /// The HTTP server.
@@ -197,6 +226,20 @@ pub struct Secrets {
 }
 
 impl Config {
+    /// Returns what is told of the process, how and where to.
+    pub fn telemetry(&self) -> telemetry::Settings {
+        let settings = &self.telemetry;
+        let collector = (!settings.otlp_endpoint.is_empty()).then(|| Collector {
+            endpoint: settings.otlp_endpoint.clone(),
+            service_name: settings.service_name.clone(),
+            sample_ratio: settings.sample_ratio,
+            headers: settings.headers.clone(),
+        });
+        let inside = |path: &PathBuf| self.data_dir.join(path);
+        let files = self.log.files.iter().map(|(logger, path)| (logger.clone(), inside(path))).collect();
+        telemetry::Settings { filter: self.log.filter.clone(), format: self.log.format, files, collector }
+    }
+
     /// Returns the schedules as the scheduler takes them, by name.
     pub fn declared_schedules(&self) -> Vec<Declared> {
         let declare = |(name, definition): (&String, &Definition)| Declared {

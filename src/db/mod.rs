@@ -18,6 +18,7 @@
 
 mod build;
 mod check;
+pub mod figures;
 pub mod file;
 mod migrate;
 mod open;

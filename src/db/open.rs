@@ -2,13 +2,14 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::watch;
 
+use super::figures::{self, Timer};
 use super::tx::{Backend, Inner, Tx};
 use crate::base::{Clock, Error, Result, shown};
 
@@ -107,12 +108,13 @@ impl Db {
     /// # Errors
     /// [`Error`] if the database gives no connection.
     pub async fn begin(&self) -> Result<Tx> {
+        let asked = Instant::now();
         let inner = match &self.pools {
             // IMMEDIATE, because a reader that turns writer cannot wait: it fails with SQLITE_BUSY.
             Pools::Sqlite { writer, .. } => Inner::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
             Pools::Postgres(pool) => Inner::Postgres(pool.begin().await?),
         };
-        Ok(Tx::new(inner, self.clock.now(), self.signal.clone()))
+        Ok(Tx::new(inner, self.clock.now(), self.signal.clone(), Timer::start("write", asked.elapsed())))
     }
 
     /// Begins a transaction that only reads, all of it from one instant.
@@ -120,13 +122,25 @@ impl Db {
     /// # Errors
     /// [`Error`] if the database gives no connection.
     pub async fn read(&self) -> Result<Tx> {
+        let asked = Instant::now();
         let inner = match &self.pools {
             Pools::Sqlite { readers, .. } => Inner::Sqlite(readers.begin().await?),
             Pools::Postgres(pool) => {
                 Inner::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         };
-        Ok(Tx::new(inner, self.clock.now(), self.signal.clone()))
+        Ok(Tx::new(inner, self.clock.now(), self.signal.clone(), Timer::start("read", asked.elapsed())))
+    }
+
+    /// Sets the figures of the pools to what they are now.
+    pub fn tell(&self) {
+        match &self.pools {
+            Pools::Sqlite { writer, readers } => {
+                figures::pool("writer", writer);
+                figures::pool("readers", readers);
+            }
+            Pools::Postgres(pool) => figures::pool("server", pool),
+        }
     }
 
     /// Returns a signal that changes with every commit of this process that enqueued jobs.

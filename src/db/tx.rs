@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::watch;
 
+use super::figures::Timer;
 use crate::base::Result;
 
 /// Which database it is.
@@ -24,6 +25,7 @@ pub struct Tx {
     now: DateTime<Utc>,
     signal: Arc<watch::Sender<u64>>,
     enqueued: bool,
+    _timer: Timer,
 }
 
 #[derive(Debug)]
@@ -42,8 +44,8 @@ pub enum Conn<'a> {
 }
 
 impl Tx {
-    pub(super) fn new(inner: Inner, now: DateTime<Utc>, signal: Arc<watch::Sender<u64>>) -> Self {
-        Self { inner, now, signal, enqueued: false }
+    pub(super) fn new(inner: Inner, now: DateTime<Utc>, signal: Arc<watch::Sender<u64>>, timer: Timer) -> Self {
+        Self { inner, now, signal, enqueued: false, _timer: timer }
     }
 
     /// Returns the instant at which the transaction began, by the clock of its [`Db`](super::Db): one time for all its rows.

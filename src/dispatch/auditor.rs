@@ -11,10 +11,14 @@ use deskhand_jobs::queue::{Audit, Queue};
 use tokio_util::sync::CancellationToken;
 
 use super::outage::Outage;
+use super::rounds::{Loop, Rounds};
 use crate::base::Result;
 
 /// How often there is a round. An audit takes half of the queue's time while it lasts, some seconds for a million jobs.
 const EVERY: Duration = Duration::from_mins(10);
+
+/// Its place among the loops of a process: one round every [`EVERY`], the first within that time.
+const LOOP: Loop = Loop { name: "auditor", patience: Duration::from_mins(25), at_once: false };
 
 /// Counts what was found, by queue and kind.
 pub const DRIFT_TOTAL: &str = "deskhand_drift_total";
@@ -23,6 +27,7 @@ pub const DRIFT_TOTAL: &str = "deskhand_drift_total";
 #[derive(Clone)]
 pub struct Auditor {
     queue: Arc<dyn Queue>,
+    rounds: Rounds,
 }
 
 impl std::fmt::Debug for Auditor {
@@ -34,7 +39,14 @@ impl std::fmt::Debug for Auditor {
 impl Auditor {
     /// Makes an auditor of all queues of a store.
     pub fn new(queue: Arc<dyn Queue>) -> Self {
-        Self { queue }
+        Self { queue, rounds: Rounds::default() }
+    }
+
+    /// Notes its good rounds here.
+    #[must_use]
+    pub fn noting(self, rounds: Rounds) -> Self {
+        rounds.begin(LOOP);
+        Self { rounds, ..self }
     }
 
     /// Audits each queue once and says, counts and returns what it found.
@@ -81,9 +93,13 @@ impl Auditor {
             wait = match audited {
                 Ok(_) => {
                     outage.over();
+                    self.rounds.done(LOOP);
                     EVERY
                 }
-                Err(error) => outage.failed(&error),
+                Err(error) => {
+                    self.rounds.failed(LOOP, &error);
+                    outage.failed(&error)
+                }
             };
         }
     }

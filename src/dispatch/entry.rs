@@ -124,7 +124,7 @@ pub(super) struct Row {
     started_at: Option<DateTime<Utc>>,
     ended_at: Option<DateTime<Utc>>,
     duration_ms: Option<i64>,
-    created_at: DateTime<Utc>,
+    pub(super) created_at: DateTime<Utc>,
     pushed_at: Option<DateTime<Utc>>,
     version: i64,
     generation: i64,
@@ -159,6 +159,11 @@ impl Row {
             batch: None,
             parent: None,
         })
+    }
+
+    /// Says whether the queue has never had it.
+    pub(super) fn is_new(&self) -> bool {
+        self.pushed_at.is_none()
     }
 
     /// Returns about how much travels.

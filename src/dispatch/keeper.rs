@@ -12,9 +12,11 @@ use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::figures;
 use super::hold::hold;
 use super::model::LedgerState;
 use super::outage::Outage;
+use super::rounds::{Loop, Rounds};
 use crate::base::{Error, Result};
 use crate::db::{Backend, Db, Tx};
 use crate::on;
@@ -23,12 +25,15 @@ use crate::on;
 const BATCH: usize = 500;
 /// The safety net under all wake-ups.
 const TICK: Duration = Duration::from_secs(5);
+/// Its place among the loops of a process: it looks every [`TICK`].
+const LOOP: Loop = Loop { name: "keeper", patience: Duration::from_secs(30), at_once: true };
 
 /// Writes endings back.
 #[derive(Clone)]
 pub struct Keeper {
     db: Db,
     queue: Arc<dyn Queue>,
+    rounds: Rounds,
 }
 
 impl std::fmt::Debug for Keeper {
@@ -40,7 +45,14 @@ impl std::fmt::Debug for Keeper {
 impl Keeper {
     /// Makes a keeper between a queue that keeps endings and a database.
     pub fn new(db: Db, queue: Arc<dyn Queue>) -> Self {
-        Self { db, queue }
+        Self { db, queue, rounds: Rounds::default() }
+    }
+
+    /// Notes its good rounds here.
+    #[must_use]
+    pub fn noting(self, rounds: Rounds) -> Self {
+        rounds.begin(LOOP);
+        Self { rounds, ..self }
     }
 
     /// Writes one batch of endings; returns how many the queue had.
@@ -55,6 +67,10 @@ impl Keeper {
         let mut tx = self.db.begin().await?;
         write(&mut tx, &endings).await?;
         tx.commit().await?;
+        let now = self.db.clock().now();
+        for ending in &endings {
+            figures::ended(ending.ended_at_ms, now);
+        }
         // Only now: whoever asks the queue for a job it does not know finds the end in the database.
         self.queue.forget_endings(&endings).await?;
         Ok(endings.len())
@@ -67,12 +83,16 @@ impl Keeper {
             let wait = match self.write_endings().await {
                 Ok(count) => {
                     outage.over();
+                    self.rounds.done(LOOP);
                     if count == BATCH {
                         continue;
                     }
                     None
                 }
-                Err(error) => Some(outage.failed(&error)),
+                Err(error) => {
+                    self.rounds.failed(LOOP, &error);
+                    Some(outage.failed(&error))
+                }
             };
             if stop.is_cancelled() {
                 break;

@@ -3,8 +3,9 @@
 use std::future::Future;
 
 use chrono::{DateTime, Datelike, Utc};
-use deskhand_jobs::{Envelope, JobId};
+use deskhand_jobs::{Envelope, JobId, TraceContext};
 use sea_query::{Alias, Query};
+use tracing::{Instrument, Span};
 
 use crate::base::{Error, Result, TenantId};
 use crate::db::{Backend, Build, Text, Tx};
@@ -43,13 +44,13 @@ pub(crate) struct Idempotency<'a> {
 pub(crate) async fn insert(tx: &mut Tx, job: &Envelope, idempotency: Option<Idempotency<'_>>) -> Result<bool> {
     let now = tx.now();
     let tenant = tenant_of(job)?;
-    let (options, headers) = written(job)?;
+    let Written { options, headers, span } = written(job, &tenant)?;
     let sql = "INSERT INTO jobs (id, tenant_id, kind, queue, priority, args, options, headers, run_at, state, created_at, \
                                  idempotency_key, idempotency_hash) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, $11, $12) ON CONFLICT DO NOTHING";
     let written = on!(tx, |c| sqlx::query(sql)
         .bind(Text(job.id))
-        .bind(tenant)
+        .bind(&tenant)
         .bind(job.kind.as_str())
         .bind(job.options.queue.as_str())
         .bind(i64::from(job.options.priority.rank()))
@@ -61,6 +62,7 @@ pub(crate) async fn insert(tx: &mut Tx, job: &Envelope, idempotency: Option<Idem
         .bind(idempotency.map(|i| i.key))
         .bind(idempotency.map(|i| i.hash))
         .execute(c)
+        .instrument(span.clone())
         .await
         .map(|done| done.rows_affected()))?;
     announce(tx).await?;
@@ -80,11 +82,14 @@ pub(crate) async fn insert_many(tx: &mut Tx, jobs: &[Envelope]) -> Result<()> {
     for part in jobs.chunks(ROWS) {
         let mut insert = Query::insert();
         insert.into_table(Alias::new("jobs")).columns(COLUMNS.map(Alias::new));
+        let mut spans = Vec::with_capacity(part.len());
         for job in part {
-            let (options, headers) = written(job)?;
+            let tenant = tenant_of(job)?;
+            let Written { options, headers, span } = written(job, &tenant)?;
+            spans.push(span);
             insert.values_panic([
                 job.id.to_string().into(),
-                tenant_of(job)?.as_str().into(),
+                tenant.as_str().into(),
                 job.kind.as_str().into(),
                 job.options.queue.as_str().into(),
                 i64::from(job.options.priority.rank()).into(),
@@ -104,12 +109,31 @@ pub(crate) async fn insert_many(tx: &mut Tx, jobs: &[Envelope]) -> Result<()> {
     announce(tx).await
 }
 
-/// Writes what travels as text.
-fn written(job: &Envelope) -> Result<(String, String)> {
+/// What travels, as text, and the span of its enqueuing, which lasts until it is dropped.
+struct Written {
+    options: String,
+    headers: String,
+    span: Span,
+}
+
+/// Writes what travels as text. The attempts of the job will be children of its enqueuing, which is a child of what enqueues it.
+fn written(job: &Envelope, tenant: &TenantId) -> Result<Written> {
     let json = |what: serde_json::Result<String>| {
         what.map_err(|error| Error::internal(format!("cannot write the options of job {}", job.id), error))
     };
-    Ok((json(serde_json::to_string(&job.options))?, json(serde_json::to_string(&job.headers))?))
+    let caller = TraceContext::from_headers(&job.headers);
+    let trace = caller.as_ref().map_or_else(TraceContext::root, TraceContext::child);
+    let mut headers = job.headers.clone();
+    trace.write_headers(&mut headers);
+    let span = tracing::trace_span!(
+        "enqueue", job_id = %job.id, kind = %job.kind, queue = %job.options.queue, %tenant, trace_id = %trace.trace_id(),
+        span_id = %trace.span_id(), parent_span_id = caller.map(|caller| display(caller.span_id())),
+        otel.kind = "producer", otel.sampled = trace.is_sampled()
+    );
+    let (id, trace_id) = (job.id, trace.trace_id());
+    tracing::debug!(job_id = %id, kind = %job.kind, queue = %job.options.queue, %trace_id, "job {id} goes into the database");
+    let (options, headers) = (json(serde_json::to_string(&job.options))?, json(serde_json::to_string(&headers))?);
+    Ok(Written { options, headers, span })
 }
 
 /// Wakes the relays of all processes when the transaction commits.

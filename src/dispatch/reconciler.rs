@@ -11,9 +11,11 @@ use deskhand_jobs::queue::Queue;
 use sea_query::{Alias, Expr, ExprTrait, Query};
 use tokio_util::sync::CancellationToken;
 
+use super::figures;
 use super::hold::hold;
 use super::outage::Outage;
 use super::outbox::announce;
+use super::rounds::{Loop, Rounds};
 use crate::base::Result;
 use crate::db::{Build, Db, Text, Tx};
 use crate::on;
@@ -22,6 +24,8 @@ use crate::on;
 const BATCH: usize = 500;
 /// How often there is a round.
 const EVERY: Duration = Duration::from_mins(1);
+/// Its place among the loops of a process: one round every [`EVERY`], which takes its time after a queue lost everything.
+const LOOP: Loop = Loop { name: "reconciler", patience: Duration::from_mins(5), at_once: true };
 /// How many rows one round compares that were compared before: a million jobs that wait in the queue must not cost a million
 /// questions a minute.
 const PER_ROUND: usize = 20_000;
@@ -35,6 +39,7 @@ pub struct Reconciler {
     queue: Arc<dyn Queue>,
     per_round: usize,
     grace: TimeDelta,
+    rounds: Rounds,
 }
 
 /// How far the rounds have come.
@@ -58,7 +63,7 @@ impl std::fmt::Debug for Reconciler {
 impl Reconciler {
     /// Makes a reconciler between a database and a queue.
     pub fn new(db: Db, queue: Arc<dyn Queue>) -> Self {
-        Self { db, queue, per_round: PER_ROUND, grace: GRACE }
+        Self { db, queue, per_round: PER_ROUND, grace: GRACE, rounds: Rounds::default() }
     }
 
     /// Changes how many rows one round compares that were compared before.
@@ -71,6 +76,13 @@ impl Reconciler {
     #[must_use]
     pub fn at_rest(self) -> Self {
         Self { grace: TimeDelta::zero(), ..self }
+    }
+
+    /// Notes its good rounds here.
+    #[must_use]
+    pub fn noting(self, rounds: Rounds) -> Self {
+        rounds.begin(LOOP);
+        Self { rounds, ..self }
     }
 
     /// Compares all rows that were pushed more than a minute ago; returns how many jobs the queue had lost.
@@ -160,9 +172,13 @@ impl Reconciler {
             let wait = match self.recover_some(&mut sweep).await {
                 Ok(_) => {
                     outage.over();
+                    self.rounds.done(LOOP);
                     EVERY
                 }
-                Err(error) => outage.failed(&error),
+                Err(error) => {
+                    self.rounds.failed(LOOP, &error);
+                    outage.failed(&error)
+                }
             };
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -192,6 +208,7 @@ impl Reconciler {
         })?;
         announce(&mut tx).await?;
         tx.commit().await?;
+        figures::resent(count as usize);
         Ok(count as usize)
     }
 }

@@ -1,18 +1,22 @@
 //! The relay: pushes what is due from the database into the queue. Several may run; pushing an id twice is one job.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::{Pushed, Queue};
-use deskhand_jobs::{Envelope, JobId};
+use deskhand_jobs::{Envelope, JobId, TraceContext};
 use sea_query::{Alias, Expr, ExprTrait, Query};
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
+use tracing::field::display;
 
 use super::entry::Row;
+use super::figures;
 use super::listener::Listener;
 use super::outage::Outage;
-use super::rounds::Rounds;
+use super::rounds::{Loop, Rounds};
 use crate::base::clock::later;
 use crate::base::error::BoxError;
 use crate::base::{Error, Result};
@@ -26,8 +30,8 @@ const BATCH: usize = 500;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// What is due within this time is pushed already, so that a hiccup of the database delays nothing; what is later waits here.
 const AHEAD: Duration = Duration::from_mins(1);
-/// Its name among the loops of a process.
-const LOOP: &str = "relay";
+/// Its place among the loops of a process: it looks every [`TICK`], and a push takes up to [`PUSH_TIMEOUT`].
+const LOOP: Loop = Loop { name: "relay", patience: Duration::from_secs(30), at_once: true };
 /// The safety net under all wake-ups.
 const TICK: Duration = Duration::from_secs(5);
 /// How long the rows of a batch may stay locked while the queue thinks.
@@ -63,6 +67,7 @@ impl Relay {
     /// Notes its good rounds here.
     #[must_use]
     pub fn noting(self, rounds: Rounds) -> Self {
+        rounds.begin(LOOP);
         Self { rounds, ..self }
     }
 
@@ -96,6 +101,10 @@ impl Relay {
         }
         self.push(&mut tx, &jobs, now).await?;
         tx.commit().await?;
+        let now = self.db.clock().now();
+        for row in rows.iter().filter(|row| row.is_new()) {
+            figures::push_lag(now - Ord::max(row.created_at, row.run_at - self.ahead));
+        }
         Ok((rows.len(), more))
     }
 
@@ -103,11 +112,14 @@ impl Relay {
         if jobs.is_empty() {
             return Ok(());
         }
+        let spans: Vec<Span> = jobs.iter().map(span).collect();
         let answers = tokio::time::timeout(PUSH_TIMEOUT, self.queue.push(jobs))
             .await
             .map_err(|elapsed| Error::unavailable("the queue", elapsed))??;
+        drop(spans);
         let mut taken = Vec::with_capacity(jobs.len());
         for (job, answer) in jobs.iter().zip(answers) {
+            figures::pushed(&answer);
             match answer {
                 // Who was replaced has an ending like any other: the keeper writes it.
                 Pushed::Created | Pushed::Duplicate | Pushed::Replaced { .. } => taken.push(job.id),
@@ -126,14 +138,14 @@ impl Relay {
         let mut enqueued = self.db.enqueued();
         let listener = Listener::start(&self.db, &stop);
         let mut outage = Outage::new("the relay");
-        self.rounds.begin(LOOP);
         loop {
             let round = tokio::select! {
                 () = stop.cancelled() => break,
                 round = self.round(&outage) => round,
             };
-            if round.is_ok() {
-                self.rounds.done(LOOP);
+            match &round {
+                Ok(_) => self.rounds.done(LOOP),
+                Err(error) => self.rounds.failed(LOOP, error),
             }
             match round {
                 Ok(Next::Now) => outage.over(),
@@ -174,6 +186,21 @@ impl Relay {
         let due = next.map_or(DateTime::<Utc>::MAX_UTC, |next| next - self.ahead);
         Ok(Next::At(due))
     }
+}
+
+/// Begins the span of the push of one job, a child of its enqueuing. Costs nothing unless somebody wants it.
+fn span(job: &Envelope) -> Span {
+    let enqueued = LazyCell::new(|| TraceContext::from_headers(&job.headers));
+    let of_trace = || enqueued.as_ref().map(|trace| display(trace.trace_id()));
+    let span = tracing::trace_span!(
+        "push", job_id = %job.id, kind = %job.kind, queue = %job.options.queue, tenant = job.tenant, trace_id = of_trace(),
+        span_id = enqueued.as_ref().map(|trace| display(trace.child().span_id())),
+        parent_span_id = enqueued.as_ref().map(|trace| display(trace.span_id())),
+        otel.kind = "internal", otel.sampled = enqueued.as_ref().is_some_and(TraceContext::is_sampled)
+    );
+    let id = job.id;
+    tracing::debug!(job_id = %id, kind = %job.kind, queue = %job.options.queue, trace_id = of_trace(), "job {id} goes into the queue");
+    span
 }
 
 enum Next {

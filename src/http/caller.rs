@@ -9,6 +9,7 @@ use axum::response::Response;
 use super::guard::{Guard, Need, documented};
 use super::origin::Origin;
 use super::problem::{Answer, Problem};
+use super::served::CalledBy;
 use crate::access::sessions::{COOKIE, csrf, of_cookies};
 use crate::access::{Caller, service};
 use crate::app::App;
@@ -62,8 +63,11 @@ pub(super) async fn check(
     caller.actor.address = origin.address;
     caller.actor.request_id = origin.request_id;
     caller.actor.reason = reason(request.headers());
+    let called_by = CalledBy::of(&caller.actor);
     request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(called_by);
+    Ok(response)
 }
 
 /// Finds who shows a token.

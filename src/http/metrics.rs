@@ -10,13 +10,16 @@ use deskhand_jobs::queue::{QueueInfo, WorkerInfo, figures};
 use deskhand_jobs::worker::{Demand, desired_workers};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use super::{process, served};
 use crate::app::App;
 use crate::base::{Error, Result};
-use crate::dispatch::DRIFT_TOTAL;
+use crate::db::Db;
+use crate::dispatch::ledger::{self, Backlog};
 use crate::dispatch::remote::in_front;
 use crate::outbound;
 
 const QUEUE_UP: &str = "deskhand_queue_up";
+const DATABASE_UP: &str = "deskhand_database_up";
 const DESIRED: &str = "deskhand_desired_workers";
 const READY: &str = "deskhand_up";
 
@@ -50,19 +53,26 @@ pub fn record() -> Result<()> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(failed)?;
-    figures::describe();
-    outbound::figures::describe();
-    metrics::describe_counter!(DRIFT_TOTAL, "Contradictions that an audit of a queue found, by queue and kind");
-    metrics::describe_gauge!(QUEUE_UP, "1 if the queue answers; else the figures of queues are old");
-    metrics::describe_gauge!(DESIRED, "Workers that the queue wants; take the maximum over all processes");
-    metrics::describe_gauge!(READY, "1 while the process serves");
-    metrics::describe_histogram!(
-        "deskhand_http_request_seconds",
-        metrics::Unit::Seconds,
-        "Requests, by route and status"
-    );
+    describe();
     let _ = RECORDER.set(handle);
     Ok(())
+}
+
+/// Describes every figure there is to the recorder of this process. `docs/metrics.md` has a line for each.
+pub fn describe() {
+    figures::describe();
+    deskhand_jobs::worker::describe_figures();
+    crate::db::figures::describe();
+    crate::dispatch::figures::describe();
+    crate::telemetry::describe();
+    outbound::figures::describe();
+    crate::work_orders::figures::describe();
+    process::describe();
+    served::describe();
+    metrics::describe_gauge!(QUEUE_UP, "1 if the queue answers; else the figures of queues are old");
+    metrics::describe_gauge!(DATABASE_UP, "1 if the database answers; else the figures of the outbox are old");
+    metrics::describe_gauge!(DESIRED, "Workers that the queue wants; take the maximum over all processes");
+    metrics::describe_gauge!(READY, "1 while the process serves");
 }
 
 /// Folds samples until the process ends.
@@ -85,11 +95,20 @@ pub async fn upkeep() {
 pub(super) async fn show(State(app): State<App>) -> Response {
     // What was counted is told in any case: a queue that is away is when it is wanted most.
     let asked = async { tokio::try_join!(app.queue.queues(), app.queue.workers()) };
-    let answer = tokio::time::timeout(PATIENCE, asked).await;
+    let (answer, backlog) =
+        tokio::join!(tokio::time::timeout(PATIENCE, asked), tokio::time::timeout(PATIENCE, backlog(&app.db)));
+    let now = app.clock.now();
+    metrics::gauge!(DATABASE_UP).set(f64::from(u8::from(matches!(backlog, Ok(Ok(_))))));
+    if let Ok(Ok(backlog)) = &backlog {
+        crate::dispatch::figures::set_backlog(backlog, now);
+    }
+    crate::dispatch::figures::set_loops(&app.rounds.all());
+    app.db.tell();
+    process::tell();
     let up = matches!(answer, Ok(Ok(_)));
     if let Ok(Ok((queues, workers))) = answer {
         for queue in &queues {
-            figures::set(queue, app.clock.now().timestamp_millis());
+            figures::set(queue, now.timestamp_millis());
             let desired = desired(&app, queue, &workers);
             metrics::gauge!(DESIRED, "queue" => queue.name.to_string()).set(desired as f64);
         }
@@ -98,6 +117,10 @@ pub(super) async fn show(State(app): State<App>) -> Response {
     metrics::gauge!(READY).set(1.0);
     let text = RECORDER.get().map(PrometheusHandle::render).unwrap_or_default();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+async fn backlog(db: &Db) -> Result<Backlog> {
+    ledger::backlog(&mut db.read().await?).await
 }
 
 /// How many workers a queue wants. Who has a worker for it knows how long its jobs take and answers; another process answers for

@@ -17,10 +17,12 @@ pub mod metrics;
 mod openapi;
 mod origin;
 mod problem;
+mod process;
 mod rate;
 mod request_id;
 mod router;
 mod routes;
+mod served;
 mod trace;
 
 use crate::base::instant::optional as instant;

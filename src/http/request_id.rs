@@ -1,17 +1,17 @@
 //! The outermost layer: every request has an id and a place in a trace, every answer bears the id, every refusal is a [`Problem`].
 
-use std::time::Instant;
-
 use axum::body::to_bytes;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
+use tracing::field::Empty;
 use uuid::Uuid;
 
 use super::extract::too_large;
 use super::problem::{MEDIA_TYPE, Problem};
+use super::served::{CalledBy, Served};
 use super::trace;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,19 +29,24 @@ pub(super) struct RequestId(pub(super) String);
 /// Gives the request its id, serves it, and finishes the answer.
 pub(super) async fn layer(mut request: Request, next: Next) -> Response {
     let id = chosen(request.headers().get(&HEADER)).unwrap_or_else(|| Uuid::now_v7().to_string());
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     // The route and not the path: a label for each id would fill every store of figures.
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(RequestId(id.clone()));
-    let started = Instant::now();
-    let trace = trace::of_request(request.headers());
-    let span = tracing::info_span!("request", request_id = id, trace_id = %trace.trace_id(), %method, path);
-    let response = finish(trace.scope(next.run(request).instrument(span.clone())).await, &id).await;
-
-    let (status, elapsed) = (response.status().as_u16(), started.elapsed());
-    span.in_scope(|| tracing::debug!(status, duration_ms = elapsed.as_millis() as u64, "answered"));
-    let labels = [("method", method.to_string()), ("route", route), ("status", status.to_string())];
-    metrics::histogram!("deskhand_http_request_seconds", &labels).record(elapsed.as_secs_f64());
+    let (trace, caller) = trace::of_request(request.headers());
+    // Of the highest level: whatever lines a filter lets through, they say which request they are of.
+    let span = tracing::error_span!(
+        "request",
+        request_id = id, trace_id = %trace.trace_id(), span_id = %trace.span_id(), parent_span_id = caller.map(display),
+        method = %request.method(), route = route.as_str(), path = request.uri().path(), status = Empty,
+        otel.kind = "server", otel.sampled = trace.is_sampled(), otel.ended = Empty
+    );
+    let served = Served::begin(request.method(), route);
+    let answer = trace.scope(next.run(request).instrument(span.clone())).await;
+    let called_by = answer.extensions().get::<CalledBy>().cloned();
+    let response = finish(answer, &id).await;
+    span.record("status", response.status().as_u16());
+    span.record("otel.ended", true);
+    span.in_scope(|| served.tell(response.status(), called_by.as_ref()));
     response
 }
 

@@ -125,10 +125,8 @@ fn cors(origins: &[String]) -> CorsLayer {
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the layer calls it so")]
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let text =
-        panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
-    tracing::error!(panic = text.unwrap_or_default(), "a request panicked");
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    // The panic itself is in the log already, where it happened.
     let detail = "the server failed; its log says why, under the request_id";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
 }

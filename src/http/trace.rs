@@ -1,11 +1,14 @@
 //! The trace of a request: the caller's, if it sends one, else a new one. Jobs that the request enqueues belong to it.
 
 use axum::http::HeaderMap;
-use deskhand_jobs::trace::{TRACEPARENT, TRACESTATE, TraceContext};
+use deskhand_jobs::trace::{SpanId, TRACEPARENT, TRACESTATE, TraceContext};
 
-/// Returns the place of a request in the trace that its headers name, or in a new one.
-pub(super) fn of_request(headers: &HeaderMap) -> TraceContext {
-    from_caller(headers).map_or_else(TraceContext::root, |caller| caller.child())
+/// Returns the place of a request in the trace that its headers name, or in a new one, and the caller's place if there is one.
+pub(super) fn of_request(headers: &HeaderMap) -> (TraceContext, Option<SpanId>) {
+    match from_caller(headers) {
+        Some(caller) => (caller.child(), Some(caller.span_id())),
+        None => (TraceContext::root(), None),
+    }
 }
 
 fn from_caller(headers: &HeaderMap) -> Option<TraceContext> {
@@ -33,16 +36,18 @@ mod tests {
 
     #[test]
     fn the_trace_of_the_caller_goes_on() {
-        let trace = of_request(&headers(&[(TRACEPARENT, PARENT), (TRACESTATE, "a=1"), (TRACESTATE, "b=2")]));
+        let (trace, caller) = of_request(&headers(&[(TRACEPARENT, PARENT), (TRACESTATE, "a=1"), (TRACESTATE, "b=2")]));
         assert_eq!(trace.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
         assert_ne!(trace.span_id().to_string(), "b7ad6b7169203331");
+        assert_eq!(caller.expect("a caller").to_string(), "b7ad6b7169203331");
         assert_eq!(trace.tracestate(), Some("a=1,b=2"));
     }
 
     #[test]
     fn without_one_that_can_be_read_a_trace_begins() {
         for given in [&[][..], &[(TRACEPARENT, "nonsense")], &[(TRACEPARENT, PARENT), (TRACEPARENT, PARENT)]] {
-            let trace = of_request(&headers(given));
+            let (trace, caller) = of_request(&headers(given));
+            assert_eq!(caller, None, "{given:?}");
             assert_ne!(trace.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c", "{given:?}");
         }
     }

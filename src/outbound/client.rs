@@ -10,6 +10,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, ClientBuilder, Request, RequestBuilder, StatusCode, redirect};
 use sha2::{Digest, Sha256};
 use tracing::Instrument;
+use tracing::field::{Empty, display};
 use url::{Host, Url};
 
 use super::circuit::{Heard, Saw};
@@ -131,25 +132,38 @@ impl Http {
         })?;
         let host = authority(request.url());
         let label = self.0.labels.of(trust, &host);
+        let caller = TraceContext::current();
+        let trace = caller.as_ref().map(TraceContext::child);
         let span = tracing::info_span!(
             "outbound",
             method = %request.method(),
             host,
-            status = tracing::field::Empty,
-            outcome = tracing::field::Empty,
-            duration_ms = tracing::field::Empty,
+            status = Empty,
+            outcome = Empty,
+            error = Empty,
+            duration_ms = Empty,
+            trace_id = trace.as_ref().map(|trace| display(trace.trace_id())),
+            span_id = trace.as_ref().map(|trace| display(trace.span_id())),
+            parent_span_id = caller.map(|caller| display(caller.span_id())),
+            otel.kind = "client",
+            otel.sampled = trace.as_ref().is_some_and(TraceContext::is_sampled),
+            otel.ended = Empty,
         );
         let began = Instant::now();
-        let done = self.0.call(request, trust, &label).instrument(span.clone()).await;
+        let done = self.0.call(request, trust, &label, trace).instrument(span.clone()).await;
         let outcome = match &done {
             Ok(answer) => {
                 span.record("status", answer.status.as_u16());
                 figures::class(answer.status.as_u16())
             }
-            Err(error) => error.outcome(),
+            Err(error) => {
+                span.record("error", display(error));
+                error.outcome()
+            }
         };
         span.record("outcome", outcome);
         span.record("duration_ms", began.elapsed().as_millis() as u64);
+        span.record("otel.ended", true);
         tracing::debug!(parent: &span, "called");
         figures::count(&label, outcome);
         done
@@ -157,14 +171,20 @@ impl Http {
 }
 
 impl Shared {
-    async fn call(&self, mut request: Request, trust: Trust, label: &str) -> Result<Answer, Error> {
+    async fn call(
+        &self,
+        mut request: Request,
+        trust: Trust,
+        label: &str,
+        trace: Option<TraceContext>,
+    ) -> Result<Answer, Error> {
         let host = origin(request.url());
         let client = self.judge(request.url(), trust).await.map_err(|refusal| refused(&host, refusal))?;
         let now = || self.clock.now();
         let entered = self.hosts.enter((trust, &host), credential(&request), now).await;
         let mut place = entered.map_err(|closed| self.closed(&host, closed))?;
         // The other system learns which of our traces it is part of, and nothing that tracing systems of others have told us.
-        if let Some(trace) = TraceContext::current()
+        if let Some(trace) = trace
             && let Ok(value) = HeaderValue::from_str(&trace.traceparent())
         {
             request.headers_mut().insert(TRACEPARENT, value);

@@ -8,6 +8,7 @@
 //! `http.rs` or `jobs/`.
 
 pub mod adapters;
+pub mod figures;
 pub mod http;
 pub mod jobs;
 pub mod model;

@@ -106,7 +106,7 @@ fn what_is_wrong_is_one_sentence_with_the_cure() {
     let data = data();
     let cases: [Case; 13] = [
         (&["queues", "list"], &[("DESKHAND_SERVR", "x")], 1, "there is no setting servr"),
-        (&["queues", "list"], &[("DESKHAND_LOG", "no=such=filter")], 1, "log is"),
+        (&["queues", "list"], &[("DESKHAND_LOG", "no=such=filter")], 1, "log.filter is"),
         (&["queues", "list", "--config", "/nowhere.toml"], &[], 1, "--config"),
         (&["enqueue", "a.b"], &[], 1, "the kinds are ledger.clean"),
         (&["enqueue", "work_orders.sync", "--args", "{"], &[], 1, "--args is not JSON"),

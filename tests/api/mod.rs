@@ -8,6 +8,7 @@ mod cli_access;
 mod doctor;
 mod document;
 mod door;
+mod figures;
 mod jobs;
 mod limits;
 mod oidc;

@@ -81,7 +81,7 @@ async fn a_process_without_the_api_tells_how_it_is() {
     };
     tokio::time::timeout(DEADLINE, ready).await.expect("gets ready");
     let ready = ask("/ready", "").await.1;
-    for name in ["worker", "relay"] {
+    for name in ["worker", "relay", "keeper"] {
         assert!(ready.contains(&format!(r#""name":"{name}","ok":true"#)), "{ready}");
     }
     assert_eq!(ask("/metrics", "").await.0, 401);
@@ -135,18 +135,51 @@ async fn an_address_that_is_taken_is_named() {
     assert!(error.contains(&address) && error.contains("server.listen"), "{error}");
 }
 
+/// Asks until the process says so of itself.
+async fn ready_says(test: &TestApp, part: &str) {
+    let asked = async {
+        while !test.get("/ready").await.text.contains(part) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, asked).await.unwrap_or_else(|_| panic!("/ready never says {part}"));
+}
+
+#[tokio::test]
+async fn loops_without_their_database_say_so_and_since_when() {
+    let test = TestApp::new().await;
+    let stop = CancellationToken::new();
+    let running = Running::start(&test.app, &[Role::Scheduler, Role::Worker], &stop).await.expect("starts");
+    for name in ["keeper", "reconciler", "relay", "scheduler"] {
+        ready_says(&test, &format!(r#""name":"{name}","ok":true"#)).await;
+    }
+    test.app.db.close().await;
+    ready_says(&test, "; fails since 20").await;
+    let ready = test.get("/ready").await;
+    assert_eq!(ready.status, 503, "{}", ready.text);
+    let relay = async {
+        let is_hindered = |check: &serde_json::Value| {
+            check["name"] == "relay" && check["detail"].as_str().is_some_and(|text| text.contains("fails since"))
+        };
+        while !test.get("/ready").await.json()["data"]["checks"].as_array().expect("checks").iter().any(is_hindered) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, relay).await.expect("the relay says what hinders it");
+    stop.cancel();
+    tokio::time::timeout(DEADLINE, running.finished()).await.expect("stops in time");
+}
+
 #[tokio::test]
 async fn a_scheduler_is_ready_by_its_rounds() {
     let test = TestApp::new().await;
     let stop = CancellationToken::new();
     assert!(!test.get("/ready").await.text.contains("scheduler"), "none runs here yet");
     let running = Running::start(&test.app, &[Role::Scheduler], &stop).await.expect("starts");
-    let ready = async {
-        while !test.get("/ready").await.text.contains(r#""name":"scheduler","ok":true"#) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, ready).await.expect("has a good round");
+    for name in ["relay", "scheduler", "reconciler", "auditor"] {
+        ready_says(&test, &format!(r#""name":"{name}","ok":true"#)).await;
+    }
+    assert!(!test.get("/ready").await.text.contains("keeper"), "it belongs to workers");
     stop.cancel();
     tokio::time::timeout(DEADLINE, running.finished()).await.expect("stops in time");
 }

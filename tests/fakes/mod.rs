@@ -1,4 +1,5 @@
 //! Small servers that speak the real protocols of outside systems.
 
+pub(crate) mod collector;
 pub(crate) mod jira;
 pub(crate) mod oidc;

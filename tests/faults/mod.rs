@@ -2,5 +2,5 @@
 
 mod backup;
 mod killed_worker;
-mod process;
+pub(crate) mod process;
 mod redis_restarts;

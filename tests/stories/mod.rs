@@ -8,4 +8,5 @@ mod remote_workers;
 mod signing_in;
 mod sync;
 mod tenants;
+mod trace;
 mod weeks;

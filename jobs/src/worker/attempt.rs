@@ -51,7 +51,8 @@ impl Attempts {
                     "job", job_id = %id, %queue, kind = %envelope.kind, attempt, tenant = envelope.tenant,
                     trace_id = %trace.trace_id(), span_id = %trace.span_id(),
                     parent_span_id = parent.map(|parent| tracing::field::display(parent.span_id())),
-                    otel.kind = "consumer", otel.sampled = trace.is_sampled(), outcome = Empty, error = Empty
+                    otel.kind = "consumer", otel.sampled = trace.is_sampled(), outcome = Empty, error = Empty,
+                    otel.ended = Empty
                 );
                 let work = self.attempt(envelope, &history, &trace, (&rein, &teller)).instrument(span.clone());
                 let (ending, cause) = trace.clone().scope(work).await;
@@ -187,8 +188,9 @@ fn tell(span: &tracing::Span, verdict: &Verdict) {
     if let Verdict::Retry { error, .. } | Verdict::Dead { error, .. } = verdict {
         span.record("error", error);
     }
-    // Last: who listens takes it for the end of the attempt.
     span.record("outcome", figures::outcome(verdict));
+    // What the handler has left behind may hold the span open.
+    span.record("otel.ended", true);
 }
 
 fn log(id: crate::id::JobId, kind: &str, history: &History, verdict: &Verdict) {

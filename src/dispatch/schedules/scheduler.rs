@@ -17,14 +17,16 @@ use super::times::Times;
 use crate::base::error::BoxError;
 use crate::base::{Error, Result};
 use crate::db::{Db, Tx};
+use crate::dispatch::figures::{self, Slot as Counted};
 use crate::dispatch::freezes::{self, Calendar};
 use crate::dispatch::outage::Outage;
+use crate::dispatch::rounds::Loop;
 use crate::dispatch::{Enqueue, Rounds};
 
 /// How many schedules one round takes.
 const BATCH: u64 = 200;
-/// Its name among the loops of a process.
-const LOOP: &str = "scheduler";
+/// Its place among the loops of a process: it looks every [`TICK`].
+const LOOP: Loop = Loop { name: "scheduler", patience: Duration::from_secs(30), at_once: true };
 /// How soon a schedule is noticed that another process changed.
 const TICK: Duration = Duration::from_secs(5);
 
@@ -51,6 +53,7 @@ impl Scheduler {
     /// Notes its good rounds here.
     #[must_use]
     pub fn noting(self, rounds: Rounds) -> Self {
+        rounds.begin(LOOP);
         Self { rounds, ..self }
     }
 
@@ -83,7 +86,6 @@ impl Scheduler {
     /// Fires until it is told to stop. Whatever fails, it goes on.
     pub async fn run(&self, stop: CancellationToken) {
         let mut outage = Outage::new("the scheduler");
-        self.rounds.begin(LOOP);
         loop {
             let round = tokio::select! {
                 () = stop.cancelled() => break,
@@ -96,6 +98,7 @@ impl Scheduler {
                     next
                 }
                 Err(error) => {
+                    self.rounds.failed(LOOP, &error);
                     let wait = outage.failed(&error);
                     tokio::select! {
                         () = stop.cancelled() => break,
@@ -137,17 +140,27 @@ impl Scheduler {
             return Ok(0);
         }
         after.version += 1;
-        let fired = self.settle(&mut tx, &mut after, &times, now).await?;
+        let counted = self.settle(&mut tx, &mut after, &times, now).await?;
         after.next_at = next_at(&after, &times);
         store::update(&mut tx, &after).await?;
         tx.commit().await?;
+        let fired = counted.iter().filter(|slot| matches!(slot, Counted::Fired(_))).count();
+        for slot in counted {
+            figures::slot(&schedule.name, slot);
+        }
         Ok(fired)
     }
 
-    async fn settle(&self, tx: &mut Tx, schedule: &mut Schedule, times: &Times, now: DateTime<Utc>) -> Result<usize> {
+    async fn settle(
+        &self,
+        tx: &mut Tx,
+        schedule: &mut Schedule,
+        times: &Times,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Counted>> {
         let slots = candidates(schedule, times, now);
         if slots.is_empty() {
-            return Ok(0);
+            return Ok(Vec::new());
         }
         let running = match schedule.last_job_id {
             Some(job) if schedule.overlap != Overlap::Allow && store::runs(tx, job.0).await? => Some(job.to_string()),
@@ -165,14 +178,14 @@ impl Scheduler {
         let present = Present { now, running: running.as_deref(), frozen: frozen.as_ref() };
         let decisions = decide(&slots, Rules { catch_up, catch_up_max, overlap }, present);
         (schedule.held_slot_at, schedule.held_until) = (None, None);
-        let mut fired = 0;
+        let mut counted = Vec::with_capacity(slots.len());
         for (candidate, decision) in slots.iter().zip(decisions) {
-            fired += usize::from(self.carry_out(tx, schedule, candidate, decision, now).await?);
+            counted.extend(self.carry_out(tx, schedule, candidate, decision, now).await?);
         }
-        Ok(fired)
+        Ok(counted)
     }
 
-    /// Writes what becomes of one slot; says whether its job was enqueued.
+    /// Writes what becomes of one slot and returns it; `None` if another scheduler has done so.
     async fn carry_out(
         &self,
         tx: &mut Tx,
@@ -180,10 +193,11 @@ impl Scheduler {
         candidate: &Candidate,
         decision: Decision,
         now: DateTime<Utc>,
-    ) -> Result<bool> {
+    ) -> Result<Option<Counted>> {
         let slot_at = candidate.due.slot_at;
         schedule.last_slot_at = schedule.last_slot_at.max(slot_at);
         let mut made = None;
+        let mut counted = Some(Counted::Skipped);
         let slot = match decision {
             Decision::Fire => match self.job(schedule, slot_at) {
                 Ok(job) => Slot::fired(slot_at, made.insert(job).id, now),
@@ -191,6 +205,7 @@ impl Scheduler {
                     let name = &schedule.name;
                     tracing::error!(schedule = name, error = %error, "schedule {name} cannot fire");
                     schedule.last_error = Some(error.to_string());
+                    counted = Some(Counted::Failed);
                     Slot::skipped(slot_at, error.to_string(), now)
                 }
             },
@@ -200,17 +215,21 @@ impl Scheduler {
         };
         if matches!(slot.outcome, SlotOutcome::Waiting | SlotOutcome::Deferred) {
             (schedule.held_slot_at, schedule.held_until) = (Some(slot_at), slot.deferred_until);
+            counted = (!candidate.held).then_some(Counted::Held);
         }
         let is_ours = if candidate.held {
             store::settle_held(tx, schedule, &slot).await?
         } else {
             store::insert_slot(tx, schedule, &slot).await?
         };
-        let Some(job) = made.filter(|_| is_ours) else { return Ok(false) };
+        if !is_ours {
+            return Ok(None);
+        }
+        let Some(job) = made else { return Ok(counted) };
         tx.enqueue(&job).await?;
         schedule.last_job_id = slot.job_id;
         schedule.last_error = None;
-        Ok(true)
+        Ok(Some(Counted::Fired(now - candidate.due.fire_at)))
     }
 
     /// Makes the job of a slot.

@@ -11,6 +11,7 @@ use super::context::adapter_of;
 use crate::base::clock::later;
 use crate::base::{Error, Result};
 use crate::work_orders::adapters::{self, Page, Walk};
+use crate::work_orders::figures;
 use crate::work_orders::model::{Content, Counts, RunStatus, SyncLog, System, SystemId};
 use crate::work_orders::store::orders::Stored;
 use crate::work_orders::store::{logs, orders, systems};
@@ -45,6 +46,18 @@ fn tell(run: &Run, log: &SyncLog) {
         "page {}: {fetched} tickets so far, {created} new, {updated} changed, {failed} not readable",
         log.pages
     ));
+}
+
+/// Says in the log and in the figures how a run ended.
+fn tell_end(system: &System, log: &SyncLog) {
+    let (name, status) = (&system.name, log.status);
+    figures::ended(system, status);
+    let (result, counts) = (status.as_str(), &log.counts);
+    if let Some(error) = &log.error_message {
+        tracing::warn!(system = %system.id, name, result, ?counts, error, "the sync of {name} ended: {result}");
+    } else {
+        tracing::info!(system = %system.id, name, result, ?counts, "the sync of {name} ended: {result}");
+    }
 }
 
 impl WorkOrders {
@@ -222,6 +235,7 @@ impl WorkOrders {
         if logs::save(&mut tx, log).await? {
             systems::note_end(&mut tx, system.id, reached_the_end).await?;
             tx.commit().await?;
+            tell_end(system, log);
         }
         Ok(())
     }

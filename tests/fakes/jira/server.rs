@@ -60,6 +60,7 @@ struct World {
     faults: HashMap<usize, Fault>,
     searches: Vec<String>,
     requests: usize,
+    traceparents: Vec<String>,
     during: Option<Edit>,
     held: watch::Sender<bool>,
 }
@@ -89,6 +90,7 @@ impl Jira {
             faults: HashMap::new(),
             searches: Vec::new(),
             requests: 0,
+            traceparents: Vec::new(),
             during: None,
             held: watch::Sender::new(false),
         }));
@@ -148,6 +150,11 @@ impl Jira {
         self.world().held.send_replace(held);
     }
 
+    /// The trace context of every request that had one.
+    pub(crate) fn traceparents(&self) -> Vec<String> {
+        self.world().traceparents.clone()
+    }
+
     /// How many requests came, of whatever kind.
     pub(crate) fn requests(&self) -> usize {
         self.world().requests
@@ -158,6 +165,8 @@ async fn count_requests(State(world): State<Shared>, request: Request, next: Nex
     let mut held = {
         let mut world = world.lock().expect("no panic in the fake");
         world.requests += 1;
+        let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+        world.traceparents.extend(traceparent.map(str::to_owned));
         world.held.subscribe()
     };
     held.wait_for(|held| !held).await.expect("the fake is there");
@@ -247,6 +256,7 @@ impl World {
             faults: HashMap::new(),
             searches: Vec::new(),
             requests: 0,
+            traceparents: Vec::new(),
             during: None,
             held: watch::Sender::new(false),
         }
