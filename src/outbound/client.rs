@@ -149,11 +149,13 @@ impl Http {
             otel.sampled = trace.as_ref().is_some_and(TraceContext::is_sampled),
             otel.ended = Empty,
         );
+        let method = request.method().clone();
         let began = Instant::now();
         let done = self.0.call(request, trust, &label, trace).instrument(span.clone()).await;
+        let status = done.as_ref().ok().map(|answer| answer.status.as_u16());
         let outcome = match &done {
             Ok(answer) => {
-                span.record("status", answer.status.as_u16());
+                span.record("status", status);
                 figures::class(answer.status.as_u16())
             }
             Err(error) => {
@@ -162,9 +164,10 @@ impl Http {
             }
         };
         span.record("outcome", outcome);
-        span.record("duration_ms", began.elapsed().as_millis() as u64);
+        let duration_ms = began.elapsed().as_millis() as u64;
+        span.record("duration_ms", duration_ms);
         span.record("otel.ended", true);
-        tracing::debug!(parent: &span, "called");
+        tracing::debug!(parent: &span, %method, host, status, outcome, duration_ms, "called");
         figures::count(&label, outcome);
         done
     }

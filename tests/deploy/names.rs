@@ -61,7 +61,8 @@ fn every_command_of_the_documents_exists() {
     for (path, text) in texts(&["docs", "README.md"]) {
         let place = path.display().to_string();
         let mut in_shell = false;
-        for line in text.lines() {
+        // A command that goes on in the next line is one.
+        for line in text.replace("\\\n", " ").lines() {
             if line.starts_with("```") {
                 in_shell = line == "```sh";
                 continue;
@@ -72,8 +73,8 @@ fn every_command_of_the_documents_exists() {
                 line.split('`').skip(1).step_by(2).filter_map(command_in).collect()
             };
             for command in typed {
-                let command = command.split([';', '|', '>', '#']).next().unwrap_or_default();
-                let words: Vec<&str> = command.split_whitespace().map(|word| word.trim_matches(['"', '\''])).collect();
+                let words = typed_words(command);
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 // Followed by what it is said to be: "deskhand dead groups" names no argument and needs none.
                 is_a_command(&place, &words);
                 seen += 1;
@@ -81,6 +82,25 @@ fn every_command_of_the_documents_exists() {
         }
     }
     assert!(seen > 30, "they were found: {seen}");
+}
+
+/// Divides a command as a shell does: quotes hold words together, and what ends a command outside them ends it here.
+fn typed_words(command: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote): (Vec<String>, Option<String>, Option<char>) = (Vec::new(), None, None);
+    for c in command.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, ';' | '|' | '>' | '#') => break,
+            (None, c) if c.is_whitespace() => words.extend(word.take()),
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 /// Returns what is typed behind the program's name, with settings in front of it or not.

@@ -72,7 +72,7 @@ async fn everything_goes_on_by_itself_when_redis_is_back() {
         );
         // What is in the database is told from there, and new work is taken.
         assert_eq!(state(&test, &waiting).await, "pushed");
-        assert_eq!(enqueue(&test, "waiting", Some(&soon)).await.status, 200);
+        assert_eq!(enqueue(&test, "waiting", Some(&soon)).await.text, waiting.text, "told as before");
         let during = enqueue(&test, "during", None).await;
         assert_eq!(during.status, 201, "{}", during.text);
         assert_eq!(test.get("/ready").await.status, 503);
