@@ -4,9 +4,9 @@
 //! that of the queue:
 //!
 //! - What a job in the copied queue did, and every row that it needs, is in the copied database, because that is younger.
-//! - What was accepted between the two is in the database only, as a row that the queue seems to have. [`settle`] finds it and lets
+//! - What was accepted between the two is in the database only, as a row that the queue seems to have. `settle` finds it and lets
 //!   it wait in the database again, from where it is sent.
-//! - What ended between the two would run once more. [`settle`] takes it out of the copied queue before anybody sees the copy.
+//! - What ended between the two would run once more. `settle` takes it out of the copied queue before anybody sees the copy.
 //!
 //! The other way round the queue would remember ends of jobs whose effects are not in the database, and those would be lost.
 

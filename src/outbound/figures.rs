@@ -6,7 +6,7 @@
 //! | `deskhand_outbound_request_seconds` | `host` | how long calls took that reached the host, the answer included |
 //! | `deskhand_outbound_circuit_state` | `host` | 0 closed, 1 half-open (one call tries), 2 open (left alone) |
 //!
-//! The first [`MOST_HOSTS`] hosts that administrators set up have a label of their own; all others, and those that users type, are
+//! The first `MOST_HOSTS` hosts that administrators set up have a label of their own; all others, and those that users type, are
 //! `other`: nobody can fill the memory of who keeps the figures by typing addresses.
 
 use std::collections::HashSet;
