@@ -11,7 +11,7 @@ const FLOORS: [&[&str]; 8] = [
     &["db", "outbound", "telemetry"],
     &["audit"],
     &["access", "dispatch", "idempotency", "secrets"],
-    &["notifications", "backup"],
+    &["notifications", "backup", "bench"],
     &["work_orders", "approvals", "deployments", "desk"],
     &["incidents"],
     // The doors see each other: a subject's own doors (`http.rs`, `jobs/`) count as doors too.

@@ -14,4 +14,5 @@ pub use open::App;
 pub use queue::open_queue;
 pub use roles::{Role, Running};
 pub use signals::stop_signal;
+pub(crate) use threads::Threads;
 pub use vault::open_vault;

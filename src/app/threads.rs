@@ -12,14 +12,14 @@ const MOST: usize = 256;
 /// A runtime that is made when the first worker of the process starts and lives as long as the app: connections of the database
 /// that a handler opened are driven by it, and others use them.
 #[derive(Clone, Default)]
-pub(super) struct Threads(Arc<OnceLock<Owned>>);
+pub(crate) struct Threads(Arc<OnceLock<Owned>>);
 
 impl Threads {
     /// Returns the runtime of a worker that runs so many jobs at once.
     ///
     /// There is a thread for each job and one more, so that handlers which block theirs leave one that drives connections. A handler
     /// that blocks may still hold up one that was to begin on its thread.
-    pub(super) fn of(&self, concurrency: usize) -> Result<Handle> {
+    pub(crate) fn of(&self, concurrency: usize) -> Result<Handle> {
         if let Some(Owned(Some(runtime))) = self.0.get() {
             return Ok(runtime.handle().clone());
         }

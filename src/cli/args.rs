@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use super::{
-    api, audit, backup, completions, dead, doctor, enqueue, freezes, jobs, logging, migrate, openapi, probe, queues,
-    remote_queues, role, schedules, secrets, serve, sync, sync_logs, tenant, token, top, user, workers,
+    api, audit, backup, bench, completions, dead, doctor, enqueue, freezes, jobs, logging, migrate, openapi, probe,
+    queues, remote_queues, role, schedules, secrets, serve, sync, sync_logs, tenant, token, top, user, workers,
 };
 use crate::app::App;
 use crate::config::{self, Config};
@@ -96,6 +96,8 @@ enum Command {
     Backup(backup::Backup),
     /// Put a backup in the place of the embedded database and queue.
     Restore(backup::Restore),
+    /// Measure how fast a queue is on your own server.
+    Bench(bench::Bench),
     /// Ask the process of this host whether it is ready.
     Probe(probe::Probe),
     /// Print the completions of a shell.
@@ -135,6 +137,7 @@ async fn answer(command: Command, config: Config, file: Option<PathBuf>) -> anyh
         Command::Doctor(command) => doctor::run(command, config, file).await,
         Command::Probe(command) => probe::run(command, &config).await,
         Command::Backup(command) => backup::make(command, &config).await,
+        Command::Bench(command) => bench::run(command, &config).await,
         Command::Restore(command) => backup::restore(command, &config).await,
         other => Box::pin(once(other, config)).await,
     }
@@ -170,6 +173,7 @@ async fn once(command: Command, config: Config) -> anyhow::Result<()> {
         | Command::Openapi(_)
         | Command::Probe(_)
         | Command::Backup(_)
+        | Command::Bench(_)
         | Command::Restore(_)
         | Command::Completions(_) => {
             unreachable!("`run` has taken the commands that open the app themselves, or need none")

@@ -6,6 +6,7 @@ mod api;
 mod args;
 mod audit;
 mod backup;
+mod bench;
 mod completions;
 mod dead;
 mod doctor;

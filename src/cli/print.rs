@@ -48,7 +48,8 @@ pub(super) fn line(text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
+/// Makes a table whose columns are as wide as their widest cell.
+pub(super) fn table<const N: usize>(heads: [&str; N], rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         rows.iter().map(|row| row[column].chars().count()).chain([heads[column].len()]).max().unwrap_or_default()
     };

@@ -1,6 +1,7 @@
 //! The API and the command line, from outside.
 
 mod audit;
+mod bench;
 mod blocking;
 mod calendar;
 mod cli;

@@ -27,6 +27,7 @@ mod presence;
 mod read;
 mod scripts;
 mod server;
+mod servers;
 mod slots;
 mod steer;
 mod store;
@@ -36,4 +37,5 @@ mod wait;
 mod work;
 
 pub use address::SCHEMES;
+pub use servers::Servers;
 pub use store::RedisQueue;
