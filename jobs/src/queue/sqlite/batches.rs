@@ -131,7 +131,7 @@ impl SqliteQueue {
             sum.asked += sqlx::query(sql).bind(id.to_string()).execute(&mut *change.tx).await?.rows_affected();
             let sql = held!(
                 "0",
-                "(SELECT * FROM jobs WHERE batch = ?1 AND batch IS NOT NULL AND state <> 'running' LIMIT ?2)"
+                "(SELECT * FROM jobs WHERE batch = ?1 AND batch IS NOT NULL AND state <> 'running' LIMIT (SELECT ?2))"
             );
             let Json(waiting): Json<Vec<Held>> =
                 sqlx::query_scalar(sql).bind(id.to_string()).bind(CANCELLED_AT_ONCE).fetch_one(&mut *change.tx).await?;

@@ -1,6 +1,5 @@
 //! Hands out jobs.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,7 +7,7 @@ use sqlx::types::Json;
 
 use super::apply::{list, name_list};
 use super::columns::history;
-use super::fault::Result;
+use super::fault::{Fault, Result};
 use super::open::{Change, SqliteQueue};
 use super::record::job_id;
 use crate::id::{QueueName, WorkerId};
@@ -18,21 +17,21 @@ use crate::queue::{Claim, Claimed, History, Late, Lease};
 /// The most jobs of one queue that become due in one claim, so that a flood of them does not hold the lock for long.
 const PROMOTED_AT_ONCE: i64 = 500;
 
-/// Makes jobs run that a query names.
-macro_rules! take {
-    ($entries:literal, $also:literal) => {
-        concat!(
-            "UPDATE jobs SET state = 'running', ",
-            $also,
-            "worker = ?1, lease = ?2, claimed_at_ms = ?3, cancel_requested = 0, \
-             holds_key = holds_key AND unique_until = 'finished' WHERE entry IN (",
-            $entries,
-            ") RETURNING id, entry, (priority << 56) + place AS turn, payload, ",
-            history!(),
-            " AS history"
-        )
-    };
-}
+/// The most jobs that are read as one value, so that its size stays within what `SQLite` allows.
+const READ_AT_ONCE: usize = 1_000;
+
+const ID_BYTES: usize = 16;
+
+/// Makes jobs run and reads them, in one command and as one row: commands and rows pass between threads one by one, which costs
+/// more than finding them. Ids and payloads stand one behind the other, since JSON carries no bytes.
+const TAKE: &str = concat!(
+    "UPDATE jobs SET state = 'running', limited = 0, worker = ?2, lease = ?3, claimed_at_ms = ?4, cancel_requested = 0, \
+     holds_key = holds_key AND unique_until = 'finished' WHERE entry IN (SELECT value FROM json_each(?1)); \
+     SELECT CAST(group_concat(jobs.id, '') AS BLOB), CAST(group_concat(payload, '') AS BLOB), \
+     json_group_array(json_array(asked.key, length(payload), ",
+    history!(),
+    ")) FROM json_each(?1) AS asked CROSS JOIN jobs ON entry = asked.value"
+);
 
 /// What a queue of the claim has to give.
 #[derive(sqlx::FromRow)]
@@ -49,15 +48,9 @@ struct Offer {
     mixed: bool,
 }
 
-#[derive(sqlx::FromRow)]
-struct Taken {
-    id: Vec<u8>,
-    entry: i64,
-    turn: i64,
-    payload: Vec<u8>,
-    #[sqlx(json)]
-    history: History,
-}
+/// Jobs that were taken: their ids, their payloads, and of each its position among those asked for, the size of its payload and
+/// its history.
+type Taken = (Vec<u8>, Vec<u8>, Json<Vec<(usize, usize, History)>>);
 
 impl SqliteQueue {
     pub(super) async fn take(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim> {
@@ -92,12 +85,12 @@ impl SqliteQueue {
                     Some(lease) => lease,
                     None => lease.insert(change.lease(&worker).await?),
                 };
-                let taken = if offer.mixed {
-                    let entries = change.pick(queue, wanted, Turns::unpacked(offer.turns)).await?;
-                    change.take_these(queue, &worker, lease, &entries).await?
+                let entries = if offer.mixed {
+                    change.pick(queue, wanted, Turns::unpacked(offer.turns)).await?
                 } else {
-                    change.take_first(queue, &worker, lease, wanted).await?
+                    change.first(queue, wanted).await?
                 };
+                let taken = change.start(queue, &worker, lease, &entries).await?;
                 claim.jobs.extend(taken);
                 if offer.mixed {
                     offer.token_ms = change.next_token_ms(queue).await?;
@@ -138,7 +131,7 @@ impl Change {
     /// Makes due jobs ready, behind those that are; returns how late they are.
     async fn promote(&mut self, queue: &QueueName) -> Result<Vec<u64>> {
         let sql = "SELECT json_group_array(max(0, ?2 - run_at_ms)) FROM (SELECT run_at_ms FROM jobs \
-                   WHERE state = 'scheduled' AND queue = ?1 AND run_at_ms <= ?2 ORDER BY run_at_ms, place LIMIT ?3)";
+                   WHERE state = 'scheduled' AND queue = ?1 AND run_at_ms <= ?2 ORDER BY run_at_ms, place LIMIT (SELECT ?3))";
         let Json(late_ms) = sqlx::query_scalar(sql)
             .bind(queue.as_str())
             .bind(self.now_ms)
@@ -149,7 +142,7 @@ impl Change {
         let sql = "UPDATE jobs SET state = 'ready', run_at_ms = NULL, ready_since_ms = run_at_ms, place = ?1 + due.nth \
                    FROM (SELECT entry, row_number() OVER (ORDER BY run_at_ms, place) AS nth FROM jobs \
                          WHERE state = 'scheduled' AND queue = ?2 AND run_at_ms <= ?3 \
-                         ORDER BY run_at_ms, place LIMIT ?4) AS due \
+                         ORDER BY run_at_ms, place LIMIT (SELECT ?4)) AS due \
                    WHERE jobs.entry = due.entry";
         sqlx::query(sql)
             .bind(base)
@@ -175,67 +168,55 @@ impl Change {
         Ok(sqlx::query_scalar(sql).bind(queue.as_str()).fetch_one(&mut *self.tx).await?)
     }
 
-    /// Takes the first ready jobs, all of one priority.
-    async fn take_first(
-        &mut self,
-        queue: &QueueName,
-        worker: &str,
-        lease: &Lease,
-        limit: usize,
-    ) -> Result<Vec<Claimed>> {
-        let sql = take!(
-            "SELECT entry FROM jobs WHERE state = 'ready' AND limited = 0 AND queue = ?4 ORDER BY priority, place LIMIT ?5",
-            ""
-        );
-        let mut taken: Vec<Taken> = sqlx::query_as(sql)
-            .bind(worker)
-            .bind(&*lease.0)
-            .bind(self.now_ms)
+    /// Returns the entries of the first ready jobs, all of one priority.
+    async fn first(&mut self, queue: &QueueName, limit: usize) -> Result<Vec<i64>> {
+        // A bare parameter behind LIMIT makes SQLite prepare the statement anew for each value.
+        let sql = "SELECT json_group_array(entry) FROM (SELECT entry FROM jobs WHERE state = 'ready' AND limited = 0 \
+                   AND queue = ?1 ORDER BY priority, place LIMIT (SELECT ?2))";
+        let Json(entries) = sqlx::query_scalar(sql)
             .bind(queue.as_str())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&mut *self.tx)
+            .fetch_one(&mut *self.tx)
             .await?;
-        // RETURNING promises no order.
-        taken.sort_unstable_by_key(|job| job.turn);
-        self.claimed(queue, lease, taken)
+        Ok(entries)
     }
 
-    /// Takes these ready jobs, in their order.
-    async fn take_these(
-        &mut self,
-        queue: &QueueName,
-        worker: &str,
-        lease: &Lease,
-        entries: &[i64],
-    ) -> Result<Vec<Claimed>> {
-        if entries.is_empty() {
-            return Ok(Vec::new());
+    /// Makes these ready jobs run; returns them in their order.
+    async fn start(&mut self, queue: &QueueName, worker: &str, lease: &Lease, entries: &[i64]) -> Result<Vec<Claimed>> {
+        let mut started = Vec::with_capacity(entries.len());
+        for entries in entries.chunks(READ_AT_ONCE) {
+            let (ids, payloads, Json(jobs)): Taken = sqlx::query_as(TAKE)
+                .bind(list(entries))
+                .bind(worker)
+                .bind(&*lease.0)
+                .bind(self.now_ms)
+                .fetch_one(&mut *self.tx)
+                .await?;
+            if ids.len() != jobs.len() * ID_BYTES
+                || payloads.len() != jobs.iter().map(|(_, size, _)| size).sum::<usize>()
+            {
+                return Err(Fault::Corrupt("among jobs to start is one whose id is none".into()));
+            }
+            let mut chunk = Vec::with_capacity(jobs.len());
+            let mut payloads = payloads.as_slice();
+            for (id, (at, size_bytes, history)) in ids.chunks_exact(ID_BYTES).zip(jobs) {
+                let (payload, rest) = payloads.split_at(size_bytes);
+                payloads = rest;
+                let claimed = Claimed {
+                    id: job_id(id)?,
+                    queue: queue.clone(),
+                    lease: lease.clone(),
+                    payload: Bytes::copy_from_slice(payload),
+                    history,
+                    claimed_at_ms: self.now_ms,
+                };
+                chunk.push((at, claimed));
+            }
+            // Aggregates promise no order.
+            chunk.sort_unstable_by_key(|(at, _)| *at);
+            started.extend(chunk.into_iter().map(|(_, job)| job));
         }
-        let sql = take!("SELECT value FROM json_each(?4)", "limited = 0, ");
-        let mut taken: Vec<Taken> = sqlx::query_as(sql)
-            .bind(worker)
-            .bind(&*lease.0)
-            .bind(self.now_ms)
-            .bind(list(entries))
-            .fetch_all(&mut *self.tx)
-            .await?;
-        let order: HashMap<i64, usize> = entries.iter().enumerate().map(|(nth, entry)| (*entry, nth)).collect();
-        taken.sort_unstable_by_key(|job| order.get(&job.entry).copied());
-        self.claimed(queue, lease, taken)
-    }
-
-    fn claimed(&self, queue: &QueueName, lease: &Lease, taken: Vec<Taken>) -> Result<Vec<Claimed>> {
-        let claimed = |job: Taken| {
-            Ok(Claimed {
-                id: job_id(&job.id)?,
-                queue: queue.clone(),
-                lease: lease.clone(),
-                payload: Bytes::from(job.payload),
-                history: job.history,
-                claimed_at_ms: self.now_ms,
-            })
-        };
-        taken.into_iter().map(claimed).collect()
+        Ok(started)
     }
 }
 

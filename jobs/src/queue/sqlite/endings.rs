@@ -12,7 +12,7 @@ impl SqliteQueue {
         let sql = concat!(
             "SELECT ",
             stored!(),
-            ", NULL AS payload FROM jobs WHERE ending = 1 ORDER BY ended_at_ms, entry LIMIT ?1"
+            ", NULL AS payload FROM jobs WHERE ending = 1 ORDER BY ended_at_ms, entry LIMIT (SELECT ?1)"
         );
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let stored: Vec<Stored> = sqlx::query_as(sql).bind(limit).fetch_all(&self.readers).await?;

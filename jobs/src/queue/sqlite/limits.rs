@@ -251,7 +251,7 @@ impl Change {
     /// Forgets groups that no job needs any more. A bucket that is not full is remembered until it would be.
     pub(super) async fn forget_idle_groups(&mut self) -> Result<()> {
         let sql = "DELETE FROM groups WHERE (queue, key) IN (SELECT queue, key FROM groups \
-                   WHERE waiting + running + dead = 0 AND pinned IS NULL AND full_ms <= ?1 LIMIT ?2)";
+                   WHERE waiting + running + dead = 0 AND pinned IS NULL AND full_ms <= ?1 LIMIT (SELECT ?2))";
         sqlx::query(sql).bind(self.now_ms).bind(FORGOTTEN_AT_ONCE).execute(&mut *self.tx).await?;
         Ok(())
     }

@@ -180,7 +180,7 @@ impl Picking<'_> {
         line.asked = share.max(2 * line.asked).min(CHUNK);
         let sql = "SELECT json_group_array(json_array(entry, place, group_key)) FROM \
                    (SELECT entry, place, group_key FROM jobs WHERE state = 'ready' AND limited = 0 AND queue = ?1 \
-                    AND priority = ?2 AND place > ?3 ORDER BY place LIMIT ?4)";
+                    AND priority = ?2 AND place > ?3 ORDER BY place LIMIT (SELECT ?4))";
         let Json(mut heads): Json<Vec<(i64, i64, Option<String>)>> = sqlx::query_scalar(sql)
             .bind(self.queue.as_str())
             .bind(rank as i64)
@@ -218,7 +218,7 @@ impl Picking<'_> {
         for (rank, line) in self.lines.iter_mut().enumerate() {
             let sql = "SELECT json_group_array(json_array(entry, place)) FROM \
                        (SELECT entry, place FROM jobs WHERE limited = 1 AND queue = ?1 AND group_key = ?2 AND priority = ?3 \
-                        ORDER BY place LIMIT ?4)";
+                        ORDER BY place LIMIT (SELECT ?4))";
             let Json(heads): Json<Vec<(i64, i64)>> = sqlx::query_scalar(sql)
                 .bind(self.queue.as_str())
                 .bind(key)

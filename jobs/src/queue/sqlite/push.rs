@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 
+use sqlx::types::Json;
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::apply::id_list;
+use super::apply::{id_list, list};
 use super::fault::Result;
 use super::open::{Change, SqliteQueue};
 use super::record::job_id;
@@ -139,6 +140,8 @@ impl Change {
     /// Inserts what neither its id nor its unique key forbids; returns the places of what went in.
     pub(super) async fn insert(&mut self, rows: Vec<NewRow<'_>>) -> Result<Vec<i64>> {
         let now_ms = self.now_ms;
+        let asked: Vec<(JobId, i64)> = rows.iter().map(|(job, _, place)| (job.id, *place)).collect();
+        let places: Vec<i64> = asked.iter().map(|(_, place)| *place).collect();
         let mut insert = QueryBuilder::<Sqlite>::new(
             "INSERT INTO jobs (id, queue, state, priority, place, run_at_ms, unique_key, unique_until, holds_key, \
              key_until_ms, group_key, batch, payload) ",
@@ -164,8 +167,16 @@ impl Change {
                 .push_bind(job.batch.map(|batch| batch.to_string()))
                 .push_bind(payload);
         });
-        insert.push(" ON CONFLICT DO NOTHING RETURNING place");
-        Ok(insert.build_query_scalar().fetch_all(&mut *self.tx).await?)
+        insert.push(" ON CONFLICT DO NOTHING");
+        let inserted = insert.build().execute(&mut *self.tx).await?.rows_affected();
+        if inserted == places.len() as u64 {
+            return Ok(places);
+        }
+        // Rare enough to ask: rows that RETURNING gives pass between threads one by one. Places are given away once.
+        let sql = "SELECT json_group_array(place) FROM json_each(?1) AS asked CROSS JOIN jobs \
+                   ON jobs.id = unhex(asked.value ->> 0, '-') AND place = asked.value ->> 1";
+        let Json(inserted) = sqlx::query_scalar(sql).bind(list(asked)).fetch_one(&mut *self.tx).await?;
+        Ok(inserted)
     }
 
     /// Returns those of the ids that are here.

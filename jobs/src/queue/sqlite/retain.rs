@@ -10,10 +10,10 @@ macro_rules! oldest {
     () => {
         "SELECT entry FROM (SELECT entry, ended_at_ms, row_number() OVER (ORDER BY ended_at_ms, id) AS nth FROM ( \
              SELECT * FROM (SELECT entry, id, ended_at_ms FROM jobs WHERE queue = ?1 AND state = 'succeeded' \
-                            AND ended_at_ms IS NOT NULL ORDER BY ended_at_ms, id LIMIT ?2) \
+                            AND ended_at_ms IS NOT NULL ORDER BY ended_at_ms, id LIMIT (SELECT ?2)) \
              UNION ALL \
              SELECT * FROM (SELECT entry, id, ended_at_ms FROM jobs WHERE queue = ?1 AND state = 'cancelled' \
-                            AND ended_at_ms IS NOT NULL ORDER BY ended_at_ms, id LIMIT ?2))) \
+                            AND ended_at_ms IS NOT NULL ORDER BY ended_at_ms, id LIMIT (SELECT ?2)))) \
          WHERE nth <= ?2 AND (nth <= (SELECT retained FROM queues WHERE name = ?1) - ?3 OR ended_at_ms < ?4)"
     };
 }
@@ -59,8 +59,9 @@ impl SqliteQueue {
         let sql = "UPDATE queues SET retained = \
                    (SELECT count(*) FROM jobs WHERE queue = name AND state IN ('succeeded', 'cancelled') \
                     AND ended_at_ms IS NOT NULL)";
-        sqlx::query(sql).execute(&self.writer).await?;
-        Ok(())
+        let mut change = self.begin().await?;
+        sqlx::query(sql).execute(&mut *change.tx).await?;
+        change.commit().await
     }
 }
 
