@@ -277,8 +277,7 @@ mod tests {
     }
 
     async fn write(fixture: &Fixture, sql: &'static str) {
-        let done = sqlx::query(sql).execute(&fixture.store.writer).await.expect("writes");
-        assert!(done.rows_affected() > 0, "{sql}");
+        assert!(fixture.write(sql).await > 0, "{sql}");
     }
 
     /// A job in each state, one with a key.

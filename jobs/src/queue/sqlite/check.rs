@@ -11,7 +11,7 @@ impl SqliteQueue {
         let mut change = self.begin().await?;
         let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *change.tx).await?;
         let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *change.tx).await?;
-        change.tx.rollback().await?;
+        drop(change);
         if mode != "wal" || synchronous != FULL {
             return Err(Fault::Unfit(format!(
                 "journal mode is {mode} and synchronous is {synchronous}, not wal and {FULL}: restart this process"
@@ -41,7 +41,7 @@ mod tests {
     async fn a_value_that_nobody_here_wrote_is_corrupt_not_unavailable() {
         let fixture = fixture(Endings::Drop).await;
         let id = fixture.fill(1).await[0];
-        sqlx::query("UPDATE jobs SET state = 'weird'").execute(&fixture.store.writer).await.expect("writes");
+        fixture.write("UPDATE jobs SET state = 'weird'").await;
         let error = fixture.store.job(id).await.expect_err("unreadable");
         assert!(matches!(&error, Error::Corrupt { message, .. } if message.contains("weird")), "{error:?}");
     }

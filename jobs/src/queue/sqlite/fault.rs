@@ -9,6 +9,9 @@ pub(super) enum Fault {
     /// The library or the file.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
+    /// The same, of a commit that several calls share.
+    #[error(transparent)]
+    Shared(std::sync::Arc<sqlx::Error>),
     /// A value in the file that this program does not write.
     #[error("{0}")]
     Corrupt(String),
@@ -32,11 +35,12 @@ impl SqliteQueue {
 
 /// Turns a fault into an error of the port: what may pass by itself is unavailable, what needs a person names the cure.
 pub(super) fn explain(store: String, fault: Fault) -> Error {
-    let source = match fault {
+    let source: std::sync::Arc<sqlx::Error> = match fault {
         Fault::Corrupt(message) => return Error::Corrupt { store, message },
         Fault::Unfit(message) => return Error::Refused { store, message },
         Fault::Cursor(message) => return Error::Cursor(message),
-        Fault::Sql(source) => source,
+        Fault::Sql(source) => source.into(),
+        Fault::Shared(source) => source,
     };
     let cure = match primary_code(&source) {
         Some(READONLY) => "the file is read-only: give this process write permission on it and its directory",

@@ -85,6 +85,14 @@ impl Fixture {
         self.store.queues().await.expect("reads").pop().expect("there is a queue")
     }
 
+    /// Writes what no call would; returns how many rows.
+    pub(super) async fn write(&self, sql: &'static str) -> u64 {
+        let mut change = self.store.begin().await.expect("begins");
+        let done = sqlx::query(sql).execute(&mut *change.tx).await.expect("writes");
+        change.commit().await.expect("commits");
+        done.rows_affected()
+    }
+
     async fn prove(&self) {
         let drifted = "SELECT name FROM queues WHERE (ready, scheduled, running, dead) IS NOT \
                        (SELECT count(*) FILTER (WHERE state = 'ready'), count(*) FILTER (WHERE state = 'scheduled'), \

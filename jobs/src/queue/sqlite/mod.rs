@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `schema/` | the layouts, one step after another; counts are kept by triggers |
 //! | `open.rs` | the file, its connections, its version; transactions and their instant |
+//! | `writer.rs` | whose turn it is to write, and the commit that turns share |
 //! | `disk.rs` | refuses network file systems |
 //! | `fault.rs` | what `SQLite` says → [`Error`](super::Error), with the cure |
 //! | `step.rs` | what becomes of a job: pure |
@@ -21,8 +22,9 @@
 //!
 //! All changes go through one connection and begin with `BEGIN IMMEDIATE`, so what a transaction has read stays true until it
 //! commits; other processes queue up at the file's lock. Whatever a call does for many jobs it does in a fixed number of
-//! statements: lists travel as one JSON parameter. A commit reaches the disk before the call returns
-//! (`synchronous=FULL`), hence the calls worth making are the ones with many jobs.
+//! statements: lists travel as one JSON parameter, and what comes back is one row. A commit reaches the disk before the call
+//! returns (`synchronous=FULL`), hence the calls worth making are the ones with many jobs; calls that come at the same time share
+//! a commit.
 //!
 //! A ready job whose group may not start one is met by a claim once and marked as limited: it keeps its place but leaves the index of
 //! the line, so no later claim passes over it again. A trigger lets a claim meet the first ones anew when a slot becomes free.
@@ -56,5 +58,6 @@ mod steer;
 mod step;
 mod tell;
 mod wake;
+mod writer;
 
 pub use open::SqliteQueue;

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Sqlite, Transaction};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::columns::now_ms;
 use super::disk::refuse_remote;
 use super::fault::{Fault, Result, explain, is_busy};
 use super::wake::Bells;
+use super::writer::{Turn, Writer};
 use crate::queue::{Endings, Error};
 
 /// The layouts of the file, each a step from the one before; a change is a new step at the end.
@@ -44,8 +45,7 @@ const READERS: u32 = 4;
 pub struct SqliteQueue {
     /// Which store, for errors.
     pub(super) store: String,
-    /// One connection: `SQLite` has one writer at a time, and here they queue up fairly.
-    pub(super) writer: SqlitePool,
+    writer: Writer,
     pub(super) readers: SqlitePool,
     pub(super) endings: Endings,
     pub(super) bells: Bells,
@@ -53,7 +53,7 @@ pub struct SqliteQueue {
 
 /// A transaction that nobody else's change can come between, and its instant.
 pub(super) struct Change {
-    pub(super) tx: Transaction<'static, Sqlite>,
+    pub(super) tx: Turn,
     pub(super) now_ms: i64,
     /// Whether any job has told anything, which decides whether an end has to look for it.
     pub(super) told: bool,
@@ -89,7 +89,7 @@ impl SqliteQueue {
             .disable_statement_logging();
         let writer = open_writer(options.clone()).await.map_err(explain)?;
         let readers = pool(READERS).connect_lazy_with(options.pragma("query_only", "ON"));
-        let queue = Self { store, writer, readers, endings, bells: Bells::default() };
+        let queue = Self { store, writer: Writer::new(writer), readers, endings, bells: Bells::default() };
         if endings.retention().is_some() {
             queue.count_retained().await.map_err(|fault| queue.tell(fault))?;
         }
@@ -98,9 +98,7 @@ impl SqliteQueue {
 
     /// Begins a change: takes the file's write lock and reads the store's clock under it.
     pub(super) async fn begin(&self) -> Result<Change> {
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let sql = concat!("SELECT ", now_ms!(), ", EXISTS (SELECT 1 FROM told)");
-        let (now_ms, told) = sqlx::query_as(sql).fetch_one(&mut *tx).await?;
+        let (tx, now_ms, told) = self.writer.turn().await?;
         Ok(Change { tx, now_ms, told })
     }
 
@@ -114,11 +112,15 @@ impl SqliteQueue {
     /// # Errors
     /// [`Error`] if the store does not answer.
     pub async fn shift_clock(&self, by_ms: i64) -> std::result::Result<(), Error> {
-        sqlx::query("UPDATE store SET clock_shift_ms = clock_shift_ms + ?1")
-            .bind(by_ms)
-            .execute(&self.writer)
-            .await
-            .map_err(|error| self.tell(error.into()))?;
+        let shift = async {
+            let mut change = self.begin().await?;
+            sqlx::query("UPDATE store SET clock_shift_ms = clock_shift_ms + ?1")
+                .bind(by_ms)
+                .execute(&mut *change.tx)
+                .await?;
+            change.commit().await
+        };
+        shift.await.map_err(|fault| self.tell(fault))?;
         self.bells.ring_all();
         Ok(())
     }
@@ -131,8 +133,9 @@ impl SqliteQueue {
 }
 
 impl Change {
+    /// Waits until the change is on the disk, maybe together with others.
     pub(super) async fn commit(self) -> Result<()> {
-        Ok(self.tx.commit().await?)
+        self.tx.commit().await
     }
 
     /// Reserves places at the end of the order of arrival; returns the number before the first.
@@ -154,11 +157,11 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .max_lifetime(None)
 }
 
-async fn open_writer(options: SqliteConnectOptions) -> Result<SqlitePool> {
+async fn open_writer(options: SqliteConnectOptions) -> Result<SqliteConnection> {
     let options = options.pragma("cache_size", "-32000");
     let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
-    let writer = loop {
-        match pool(1).connect_with(options.clone()).await.map_err(Fault::from) {
+    let mut writer = loop {
+        match options.connect().await.map_err(Fault::from) {
             Ok(writer) => break writer,
             // The change to WAL does not obey the busy time-out, and two processes may start at once on a new file.
             Err(fault) if is_busy(&fault) && tokio::time::Instant::now() < deadline => {
@@ -167,15 +170,15 @@ async fn open_writer(options: SqliteConnectOptions) -> Result<SqlitePool> {
             Err(fault) => return Err(fault),
         }
     };
-    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&writer).await?;
+    let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut writer).await?;
     if mode != "wal" {
         return Err(Fault::Unfit(format!("journal mode is {mode}, not wal: put the file on a local disk")));
     }
-    install(&writer).await?;
+    install(&mut writer).await?;
     Ok(writer)
 }
 
-async fn install(writer: &SqlitePool) -> Result<()> {
+async fn install(writer: &mut SqliteConnection) -> Result<()> {
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     let version: i32 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *tx).await?;
     let application: i32 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *tx).await?;
@@ -312,7 +315,7 @@ mod tests {
     #[tokio::test]
     async fn a_newer_layout_is_refused_with_the_cure() {
         let fixture = fixture(Endings::Drop).await;
-        sqlx::query("PRAGMA user_version = 99").execute(&fixture.store.writer).await.expect("writes");
+        fixture.write("PRAGMA user_version = 99").await;
         let error = SqliteQueue::open(&fixture.path(), Endings::Drop).await.expect_err("refused");
         assert!(error.to_string().contains("start the newer version"), "{error}");
     }
