@@ -32,6 +32,10 @@ const APPLICATION_ID: i32 = 0x4473_6b51;
 /// The layout that this program works with.
 const VERSION: i32 = LAYOUTS.len() as i32;
 
+/// How far the log grows before it is written back into the file, in pages of 4 KiB: 16 MB. A page that changes often is written
+/// back once each time, so a longer log costs fewer writes, and a little more time to open the file after a crash.
+const CHECKPOINT_PAGES: u32 = 4_000;
+
 /// How long a call waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -158,7 +162,11 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 }
 
 async fn open_writer(options: SqliteConnectOptions) -> Result<SqliteConnection> {
-    let options = options.pragma("cache_size", "-32000");
+    // In memory, else SQLite keeps what a statement may have to take back in a file that it makes for each, beyond 64 KiB.
+    let options = options
+        .pragma("cache_size", "-32000")
+        .pragma("temp_store", "MEMORY")
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string());
     let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
     let mut writer = loop {
         match options.connect().await.map_err(Fault::from) {
