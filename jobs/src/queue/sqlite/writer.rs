@@ -247,6 +247,15 @@ mod tests {
         fixture.store.push(std::slice::from_ref(job))
     }
 
+    /// Makes calls wait behind a turn, so that they come together however fast the first of them would be.
+    async fn together<C: Future>(fixture: &Fixture, calls: C) -> (C::Output, super::Result<()>) {
+        let first = fixture.store.begin().await.expect("begins");
+        tokio::join!(calls, async {
+            tokio::task::yield_now().await;
+            first.commit().await
+        })
+    }
+
     #[tokio::test]
     async fn a_call_is_one_commit() {
         let fixture = fixture(Endings::Drop).await;
@@ -267,18 +276,19 @@ mod tests {
     async fn calls_that_wait_for_each_other_share_a_commit() {
         let fixture = fixture(Endings::Drop).await;
         let worker = fixture.worker().await;
-        // So few that all of them wait before the first is done.
         let jobs: Vec<Envelope> = (0..20).map(|_| job()).collect();
         let before = commits(&fixture);
-        for answer in futures_util::future::join_all(jobs.iter().map(|job| push(&fixture, job))).await {
+        let pushes = futures_util::future::join_all(jobs.iter().map(|job| push(&fixture, job)));
+        for answer in together(&fixture, pushes).await.0 {
             assert_eq!(answer.expect("pushes"), [Pushed::Created]);
         }
         assert_eq!(commits(&fixture) - before, 1);
         let held = fixture.claim(&worker, 1).await;
         let ends = [settlement(&held[0], Verdict::Succeeded)];
         let before = commits(&fixture);
-        let (settled, claim) =
-            tokio::join!(fixture.store.settle(&ends), fixture.store.claim(worker.id, &worker.queues, 9));
+        let calls =
+            async { tokio::join!(fixture.store.settle(&ends), fixture.store.claim(worker.id, &worker.queues, 9)) };
+        let (settled, claim) = together(&fixture, calls).await.0;
         assert_eq!((settled.expect("settles").len(), claim.expect("claims").jobs.len()), (1, 9));
         assert_eq!(commits(&fixture) - before, 1);
         assert_eq!(fixture.counts().await.running, 9);
@@ -304,7 +314,8 @@ mod tests {
             change.name_queues(&[QueueName::new("ghost").expect("valid")]).await.expect("writes");
         };
         let before = commits(&fixture);
-        let (one, (), two) = tokio::join!(push(&fixture, &first), given_up, push(&fixture, &last));
+        let calls = async { tokio::join!(push(&fixture, &first), given_up, push(&fixture, &last)) };
+        let (one, (), two) = together(&fixture, calls).await.0;
         assert_eq!([one.expect("pushes"), two.expect("pushes")], [[Pushed::Created], [Pushed::Created]]);
         assert_eq!(commits(&fixture) - before, 1);
         let queues = fixture.store.queues().await.expect("reads");
@@ -327,8 +338,9 @@ mod tests {
             let mut change = fixture.store.begin().await.expect("begins");
             sqlx::query("ROLLBACK").execute(&mut *change.tx).await.expect("does what a full disk does");
         };
-        let (one, (), two) = tokio::join!(push(&fixture, &lost), ended, push(&fixture, &kept));
-        assert!(matches!(one, Err(Error::Unavailable { .. })), "{one:?}");
+        let calls = async { tokio::join!(push(&fixture, &lost), ended, push(&fixture, &kept)) };
+        let ((one, (), two), before) = together(&fixture, calls).await;
+        assert!(matches!(one, Err(Error::Unavailable { .. })) && before.is_err(), "{one:?}, {before:?}");
         assert_eq!(two.expect("pushes"), [Pushed::Created]);
         assert_eq!([stored(&fixture, &lost).await, stored(&fixture, &kept).await], [false, true]);
     }
@@ -343,7 +355,7 @@ mod tests {
             sqlx::query(sql).execute(&mut *change.tx).await.expect("is found out by the commit only");
             change.commit().await
         };
-        let (one, two) = tokio::join!(push(&fixture, &lost), unfit);
+        let (one, two) = together(&fixture, async { tokio::join!(push(&fixture, &lost), unfit) }).await.0;
         assert!(one.is_err() && two.is_err(), "{one:?} {two:?}");
         assert_eq!(push(&fixture, &kept).await.expect("pushes"), [Pushed::Created]);
         assert_eq!([stored(&fixture, &lost).await, stored(&fixture, &kept).await], [false, true]);
