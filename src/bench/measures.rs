@@ -36,7 +36,7 @@ const fn measure(key: &'static str, title: &'static str, unit: Unit, how: &'stat
     Measure { key, title, unit, how }
 }
 
-/// All figures, in the order of a report.
+/// The figures of every run, in the order of a report.
 pub const MEASURES: [Measure; 26] = [
     measure("enqueue_single_per_s", "enqueue one by one", PerSecond, "one push after another"),
     measure("ping_ms", "  a bare round trip", Ms, "PING of the same client, one after another"),
@@ -86,13 +86,24 @@ pub const MEASURES: [Measure; 26] = [
     measure("delayed_jobs", "  delayed jobs", Count, "few enough that a worker is far from its limits"),
 ];
 
+/// The figures of `--deep`: rates as parts of those of plain jobs and a short backlog.
+pub const DEEP: [Measure; 7] = [
+    measure("backlog_ratio", "drain of a long backlog / a short", Ratio, "1,000,000 and 10,000 at 200,000 jobs"),
+    measure("priorities_bulk_ratio", "bulk with priorities / plain", Ratio, "four priorities mixed"),
+    measure("priorities_drain_ratio", "drain with priorities / plain", Ratio, "the same"),
+    measure("groups_bulk_ratio", "bulk with groups / plain", Ratio, "100 groups with limits that never bind"),
+    measure("groups_drain_ratio", "drain with groups / plain", Ratio, "the same"),
+    measure("unique_bulk_ratio", "bulk with unique keys / plain", Ratio, "every job with a key of its own"),
+    measure("unique_drain_ratio", "drain with unique keys / plain", Ratio, "the same"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn no_key_stands_twice() {
-        let mut keys: Vec<_> = MEASURES.iter().map(|measure| measure.key).collect();
+        let mut keys: Vec<_> = MEASURES.iter().chain(&DEEP).map(|measure| measure.key).collect();
         keys.sort_unstable();
         let all = keys.len();
         keys.dedup();

@@ -9,9 +9,11 @@
 mod bare;
 mod clock;
 mod crew;
+mod deep;
 mod delay;
 mod file;
 mod flood;
+mod guard;
 mod job;
 mod load;
 mod measures;
@@ -24,7 +26,8 @@ mod server;
 mod stage;
 mod statistics;
 
-pub use measures::{MEASURES, Measure, Unit};
+pub use guard::{can_judge, fallen};
+pub use measures::{DEEP, MEASURES, Measure, Unit};
 pub use plan::{LEAST_PAYLOAD_BYTES, Plan};
 pub use report::{Report, Settings};
 pub use run::run;

@@ -20,6 +20,12 @@ pub(super) const DELAY_SPREAD: Duration = Duration::from_secs(5);
 /// How long a worker is kept at a part of its load.
 pub(super) const LOAD_FOR: Duration = Duration::from_secs(3);
 
+/// How many jobs of a long backlog are made at a time: all at once would fill the memory of this process.
+pub(super) const MADE_AT_ONCE: usize = 100_000;
+
+/// How many parts of a backlog are measured.
+pub(super) const CHUNKS: usize = 10;
+
 /// What is to be measured.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -35,6 +41,8 @@ pub struct Plan {
     pub concurrency: usize,
     /// How often everything is measured.
     pub rounds: usize,
+    /// Whether backlogs, priorities, groups and unique keys are measured, too.
+    pub deep: bool,
 }
 
 impl Plan {
@@ -54,9 +62,17 @@ impl Plan {
         self.jobs.min(100_000).min(easy as usize).max(10)
     }
 
+    /// Returns the lengths of a short and a long backlog: 10,000 and 1,000,000 with the default number of jobs.
+    pub(super) fn backlogs(&self) -> (usize, usize) {
+        let many = (self.jobs * 5).min(1_000_000);
+        (many / 100, many)
+    }
+
     /// Returns the most bytes that the server is to hold at a time, generously.
     pub(super) fn most_bytes(&self) -> u64 {
-        (self.jobs + self.singles()) as u64 * (self.payload_bytes as u64 + 400)
+        let (_, many) = self.backlogs();
+        let jobs = if self.deep { many.max(self.jobs) } else { self.jobs };
+        (jobs + self.singles()) as u64 * (self.payload_bytes as u64 + 400)
     }
 }
 
@@ -66,7 +82,7 @@ mod tests {
 
     fn plan(jobs: usize) -> Plan {
         let (url, prefix) = ("redis://h".to_owned(), "deskhand".to_owned());
-        Plan { url, prefix, jobs, payload_bytes: 100, concurrency: 256, rounds: 3 }
+        Plan { url, prefix, jobs, payload_bytes: 100, concurrency: 256, rounds: 3, deep: false }
     }
 
     #[test]
@@ -74,6 +90,13 @@ mod tests {
         let (small, large) = (plan(2_000), plan(200_000));
         assert_eq!((small.singles(), small.pickups(), small.delayed(1e9)), (50, 25, 2_000));
         assert_eq!((large.singles(), large.pickups(), large.delayed(1e9)), (5_000, 250, 100_000));
+    }
+
+    #[test]
+    fn a_long_backlog_is_what_the_server_must_hold() {
+        let deep = Plan { deep: true, ..plan(200_000) };
+        assert_eq!(deep.backlogs(), (10_000, 1_000_000));
+        assert!(deep.most_bytes() > 4 * plan(200_000).most_bytes());
     }
 
     #[test]

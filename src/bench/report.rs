@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::measures::MEASURES;
+use super::measures::{DEEP, MEASURES};
 use super::plan::{BATCH, Plan};
 use super::round::Figures;
 use super::statistics::median;
@@ -102,7 +102,7 @@ impl Report {
     /// Takes the medians of rounds.
     pub(super) fn new(settings: Settings, rounds: Vec<Figures>) -> Self {
         let (mut figures, mut reasons) = (BTreeMap::new(), BTreeMap::new());
-        for measure in &MEASURES {
+        for measure in MEASURES.iter().chain(&DEEP) {
             let found: Vec<f64> = rounds.iter().filter_map(|round| round.get(measure.key).copied()).collect();
             if found.is_empty() {
                 reasons.insert(measure.key, reason(measure.key));
@@ -117,6 +117,7 @@ impl Report {
 fn reason(key: &str) -> &'static str {
     match key {
         "page_on_disk_ms" | "single_per_page" => "a push to Redis is a round trip, not a write of ours",
+        _ if DEEP.iter().any(|measure| measure.key == key) => "measured with --deep",
         _ => "a SQLite file has no server",
     }
 }
@@ -131,10 +132,10 @@ fn rounded(value: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn settings() -> Settings {
+    pub(in super::super) fn settings() -> Settings {
         let plan = Plan {
             url: "redis://:hidden@h".to_owned(),
             prefix: "deskhand".to_owned(),
@@ -142,6 +143,7 @@ mod tests {
             payload_bytes: 100,
             concurrency: 1,
             rounds: 3,
+            deep: false,
         };
         let store = [("appendonly".to_owned(), "yes".to_owned()), ("appendfsync".to_owned(), "everysec".to_owned())];
         Settings::new(&plan, "redis 7.0.15".to_owned(), store.into())

@@ -6,7 +6,7 @@ use super::bare::Bare;
 use super::flood::{Cost, drain, plain_batches, push_in_bulk, push_singly, singles};
 use super::job::plain;
 use super::stage::{Ground, Stage};
-use super::{delay, load, pickup};
+use super::{deep, delay, load, pickup};
 use crate::base::Result;
 
 /// What a round has found, by key.
@@ -98,6 +98,12 @@ pub(super) async fn measure(stage: &Stage, progress: Progress) -> Result<Figures
         ("delay_error_p99_ms", errors.at(0.99)),
         ("delay_error_max_ms", errors.at(1.0)),
     ]);
+    if stage.plan.deep {
+        progress.say("priorities, groups, unique keys");
+        deep::flavours(stage, &mut figures).await?;
+        progress.say("backlogs");
+        deep::backlog(stage, &mut figures).await?;
+    }
     Ok(figures)
 }
 

@@ -2,10 +2,11 @@
 
 use anyhow::Context;
 use clap::Args;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::print::Output;
 use crate::app::{Threads, stop_signal};
-use crate::bench::{self, LEAST_PAYLOAD_BYTES, MEASURES, Plan, Report, Unit};
+use crate::bench::{self, DEEP, LEAST_PAYLOAD_BYTES, MEASURES, Plan, Report, Unit};
 use crate::config::Config;
 use crate::http::metrics;
 
@@ -35,11 +36,20 @@ pub(super) struct Bench {
     /// How often everything is measured; medians are told.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=99))]
     rounds: u64,
+    /// Measure also what backlogs, priorities, groups and unique keys cost; it takes minutes.
+    #[arg(long)]
+    deep: bool,
+    /// Fail if ours beside the bare Redis has become slower than it should be.
+    #[arg(long)]
+    guard: bool,
     #[command(flatten)]
     output: Output,
 }
 
 pub(super) async fn run(command: Bench, config: &Config) -> anyhow::Result<()> {
+    if command.guard {
+        bench::can_judge(&command.queue_url).map_err(anyhow::Error::msg).context("--guard")?;
+    }
     let plan = Plan {
         url: command.queue_url,
         prefix: config.queue.prefix.clone(),
@@ -47,9 +57,11 @@ pub(super) async fn run(command: Bench, config: &Config) -> anyhow::Result<()> {
         payload_bytes: command.payload as usize,
         concurrency: command.concurrency as usize,
         rounds: command.rounds as usize,
+        deep: command.deep,
     };
     // A worker counts what it does, so that is part of what it costs.
     metrics::record()?;
+    let _upkeep = AbortOnDropHandle::new(tokio::spawn(metrics::upkeep()));
     let threads = Threads::default();
     let (handlers, stop) = (threads.of(plan.concurrency)?, stop_signal()?);
     // On a thread of the runtime, as all that pushes.
@@ -58,6 +70,10 @@ pub(super) async fn run(command: Bench, config: &Config) -> anyhow::Result<()> {
     command.output.one(&report, || table(&report))?;
     if report.settings.build == "debug" {
         tell("this is a debug build: its figures mean nothing, build with --release");
+    }
+    if command.guard {
+        let fallen = bench::fallen(&report).map_err(anyhow::Error::msg).context("--guard")?;
+        anyhow::ensure!(fallen.is_empty(), "slower than it should be: {}", fallen.join("; "));
     }
     Ok(())
 }
@@ -78,6 +94,7 @@ fn table(report: &Report) -> String {
     let beside = report.settings.beside();
     let rows: Vec<[String; 4]> = MEASURES
         .iter()
+        .chain(&DEEP)
         .filter_map(|measure| {
             let value = report.figures.get(measure.key).copied().flatten()?;
             Some([measure.title.to_owned(), figure(value, measure.unit), beside.clone(), measure.how.to_owned()])

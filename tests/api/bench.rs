@@ -34,7 +34,12 @@ fn bench(url: &str, data: &Path, arguments: &[&str]) -> Command {
 /// Runs it on 2,000 jobs and checks every figure that it must have, except those.
 #[track_caller]
 fn measured(url: &str, data: &Path, without: &[&str]) -> Value {
-    let output = bench(url, data, &["--jobs", "2000"]).output().expect("the program starts");
+    measured_with(url, data, without, &["--jobs", "2000"])
+}
+
+#[track_caller]
+fn measured_with(url: &str, data: &Path, without: &[&str], arguments: &[&str]) -> Value {
+    let output = bench(url, data, arguments).output().expect("the program starts");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
     assert!(told.contains("loads"), "it says what it does: {told}");
@@ -63,8 +68,17 @@ fn keys(url: &str) -> Vec<String> {
 fn a_redis_is_measured_beside_itself_and_keeps_no_key() {
     let Some(url) = redis_url() else { return };
     let data = tempfile::tempdir().expect("a temporary directory");
-    let report = measured(&url, data.path(), &[]);
-    for key in ["bulk_ratio", "drain_ratio", "single_per_ping", "load_pickup_p99_ms"] {
+    let report = measured_with(&url, data.path(), &[], &["--jobs", "2000", "--deep"]);
+    for key in [
+        "bulk_ratio",
+        "drain_ratio",
+        "single_per_ping",
+        "load_pickup_p99_ms",
+        "backlog_ratio",
+        "priorities_drain_ratio",
+        "groups_drain_ratio",
+        "unique_bulk_ratio",
+    ] {
         assert!(report[key].as_f64() > Some(0.0), "{key}: {report}");
     }
     assert_eq!(report["settings"]["store"]["appendonly"], "no");
@@ -91,6 +105,7 @@ fn a_file_is_measured_beside_the_one_that_is_named() {
     std::fs::write(&named, "not touched").expect("written");
     let report = measured(&format!("sqlite://{}", named.display()), data.path(), &["redis_cpu_s_per_100k"]);
     assert!(report["single_per_page"].as_f64() > Some(0.0), "{report}");
+    assert_eq!(report["reasons"]["backlog_ratio"], "measured with --deep");
     assert_eq!(report["settings"]["store"]["durability"], "wal, synchronous=FULL");
     let left: Vec<_> =
         std::fs::read_dir(data.path()).expect("a directory").flatten().map(|entry| entry.path()).collect();
@@ -128,8 +143,9 @@ fn what_cannot_be_measured_is_refused_with_the_cure() {
         ("redis://127.0.0.1:1", &[], "does not answer"),
         ("sqlite://queue.db", &["--payload", "10"], "40"),
         ("sqlite://queue.db", &["--jobs", "0"], "100"),
+        ("sqlite://queue.db", &["--jobs", "100", "--concurrency", "8", "--guard"], "nothing can be judged"),
     ] {
-        let output = bench(url, data.path(), arguments).output().expect("the program starts");
+        let output = bench(url, data.path(), arguments).current_dir(data.path()).output().expect("the program starts");
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && told.contains(cure), "{url} {arguments:?}: {told}");
     }
