@@ -3,6 +3,7 @@
 #   install_servers   installs what is missing, or says what to install and ends
 #   start_servers     exports DESKHAND_TEST_REDIS_URL, DESKHAND_TEST_CLUSTER_URL (three masters), DESKHAND_TEST_VALKEY_URL and
 #                     DESKHAND_TEST_POSTGRES_URL; starts nothing for those that are set already
+#   make_servers_dir  for who starts servers one by one with launch
 #   stop_servers      stops what start_servers started, removes the directory; safe to call twice
 #
 # TEST_WITHOUT=valkey goes without Valkey.
@@ -200,10 +201,14 @@ start_postgres() {
     exit 1
 }
 
-start_servers() {
-    local port
+make_servers_dir() {
     servers_dir=$(mktemp -d "${TMPDIR:-/tmp}/deskhand-test.XXXXXX")
     chmod 711 "$servers_dir"
+}
+
+start_servers() {
+    local port
+    make_servers_dir
     if [[ -z "${DESKHAND_TEST_REDIS_URL:-}" ]]; then
         launch redis "$(find_redis)"
         export DESKHAND_TEST_REDIS_URL="redis://127.0.0.1:$port"
