@@ -2,18 +2,20 @@
 
 use chrono::{DateTime, Utc};
 use sea_query::{Alias, Expr, ExprTrait, Order, Query};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::model::{Entry, Filter};
-use crate::base::{ActorKind, ClaimId, Result, TenantId};
-use crate::db::{Build, Tx};
+use crate::base::{ActorKind, ClaimId, Error, Result, TenantId};
+use crate::db::{Backend, Build, Tx, written};
 use crate::on;
 
 /// The row as it is stored, which is what its hash covers.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow, Serialize)]
 pub(super) struct Row {
     pub(super) tenant_id: TenantId,
     pub(super) seq: i64,
+    #[serde(serialize_with = "as_written")]
     pub(super) at: DateTime<Utc>,
     pub(super) actor_kind: ActorKind,
     pub(super) actor_id: Option<String>,
@@ -29,6 +31,11 @@ pub(super) struct Row {
     pub(super) reason: Option<String>,
     pub(super) previous_hash: String,
     pub(super) hash: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn as_written<S: Serializer>(at: &DateTime<Utc>, to: S) -> std::result::Result<S::Ok, S::Error> {
+    to.serialize_str(&written(*at))
 }
 
 impl From<Row> for Entry {
@@ -59,10 +66,9 @@ impl From<Row> for Entry {
 
 /// Holds the chain of a tenant until the end of the transaction, and returns its last place and hash; `None` if it has none.
 pub(super) async fn hold_head(tx: &mut Tx, tenant: &TenantId) -> Result<Option<(i64, String)>> {
-    // The row comes first, so that of two who begin a chain one waits for the other.
-    let begin = "INSERT INTO audit_heads (tenant_id, seq, hash) VALUES ($1, 0, '') ON CONFLICT DO NOTHING";
-    on!(tx, |c| sqlx::query(begin).bind(tenant).execute(c).await.map(|_| ()))?;
-    let hold = "UPDATE audit_heads SET seq = seq WHERE tenant_id = $1 RETURNING seq, hash";
+    // Of two who begin a chain one waits for the other.
+    let hold = "INSERT INTO audit_heads (tenant_id, seq, hash) VALUES ($1, 0, '') \
+                ON CONFLICT (tenant_id) DO UPDATE SET seq = audit_heads.seq RETURNING seq, hash";
     let head: (i64, String) = on!(tx, |c| sqlx::query_as(hold).bind(tenant).fetch_one(c).await)?;
     Ok(Some(head).filter(|(seq, _)| *seq > 0))
 }
@@ -72,34 +78,31 @@ pub(super) async fn head(tx: &mut Tx, tenant: &TenantId) -> Result<Option<(i64, 
     Ok(on!(tx, |c| sqlx::query_as(sql).bind(tenant).fetch_optional(c).await)?)
 }
 
-/// Adds an entry and makes it the head.
-pub(super) async fn add(tx: &mut Tx, row: &Row) -> Result<()> {
-    let sql = "INSERT INTO audit_log (tenant_id, seq, at, actor_kind, actor_id, actor_name, address, request_id, claim_id, \
-                                      action, object_kind, object_id, before_json, after_json, reason, previous_hash, hash) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
-    on!(tx, |c| sqlx::query(sql)
-        .bind(&row.tenant_id)
-        .bind(row.seq)
-        .bind(row.at)
-        .bind(row.actor_kind)
-        .bind(&row.actor_id)
-        .bind(&row.actor_name)
-        .bind(&row.address)
-        .bind(&row.request_id)
-        .bind(row.claim_id)
-        .bind(&row.action)
-        .bind(&row.object_kind)
-        .bind(&row.object_id)
-        .bind(&row.before_json)
-        .bind(&row.after_json)
-        .bind(&row.reason)
-        .bind(&row.previous_hash)
-        .bind(&row.hash)
+/// Adds entries of one tenant and makes the last of them the head.
+pub(super) async fn add(tx: &mut Tx, rows: &[Row]) -> Result<()> {
+    let Some(last) = rows.last() else { return Ok(()) };
+    let json = serde_json::to_string(rows).map_err(|error| Error::internal("cannot write entries as JSON", error))?;
+    // One text for any number of rows; only how a list of records comes in differs.
+    let sql = match tx.backend() {
+        Backend::Sqlite => {
+            "INSERT INTO audit_log (tenant_id, seq, at, actor_kind, actor_id, actor_name, address, request_id, claim_id, \
+                                    action, object_kind, object_id, before_json, after_json, reason, previous_hash, hash) \
+             SELECT value ->> 'tenant_id', value ->> 'seq', value ->> 'at', value ->> 'actor_kind', value ->> 'actor_id', \
+                    value ->> 'actor_name', value ->> 'address', value ->> 'request_id', value ->> 'claim_id', value ->> 'action', \
+                    value ->> 'object_kind', value ->> 'object_id', value ->> 'before_json', value ->> 'after_json', \
+                    value ->> 'reason', value ->> 'previous_hash', value ->> 'hash' FROM json_each($1)"
+        }
+        Backend::Postgres => "INSERT INTO audit_log SELECT * FROM json_populate_recordset(NULL::audit_log, $1::json)",
+    };
+    on!(tx, |c| sqlx::query(sql).bind(json).execute(c).await.map(|_| ()))?;
+    let sql = "UPDATE audit_heads SET seq = $2, hash = $3 WHERE tenant_id = $1";
+    Ok(on!(tx, |c| sqlx::query(sql)
+        .bind(&last.tenant_id)
+        .bind(last.seq)
+        .bind(&last.hash)
         .execute(c)
         .await
-        .map(|_| ()))?;
-    let sql = "UPDATE audit_heads SET seq = $2, hash = $3 WHERE tenant_id = $1";
-    Ok(on!(tx, |c| sqlx::query(sql).bind(&row.tenant_id).bind(row.seq).bind(&row.hash).execute(c).await.map(|_| ()))?)
+        .map(|_| ()))?)
 }
 
 /// Reads up to `limit` entries before a place, the latest first.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use deskhand_jobs::outcome::chain;
 use serde::{Deserialize, Serialize};
 use sqlx::error::DatabaseError;
 
@@ -133,6 +134,16 @@ impl Error {
         }
     }
 
+    /// Says to another one who asked together with the first why nothing came of it; the causes are text then.
+    #[must_use]
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Unavailable { what, source } => Self::unavailable(what.clone(), chain(&**source)),
+            passing if passing.is_transient() => Self::unavailable("the database", chain(passing)),
+            other => Self::internal("what was asked for together with others failed", chain(other)),
+        }
+    }
+
     /// Says whether a unique index refused the row.
     pub fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Database(source) if source.as_database_error().is_some_and(DatabaseError::is_unique_violation))
@@ -159,7 +170,7 @@ impl From<sqlx::Error> for Error {
                 Self::unavailable("the database", source)
             }
             // Postgres keeps no NUL in a text, SQLite does; every text of ours comes from a caller.
-            sqlx::Error::Database(refusal) if refusal.code().as_deref() == Some("22021") => {
+            sqlx::Error::Database(refusal) if matches!(refusal.code().as_deref(), Some("22021" | "22P05")) => {
                 Self::field("", "a text holds a NUL character, which cannot be stored: remove it")
             }
             other => Self::Database(other),

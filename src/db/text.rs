@@ -4,9 +4,15 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::{Database, Decode, Encode, Type};
+
+/// Writes an instant as the driver of SQLite does, for statements that take their rows as JSON.
+pub fn written(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, false)
+}
 
 /// Keeps a value as the text that its `Display` writes and its `FromStr` reads: `Text(job_id)` binds, `Text<JobId>` reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

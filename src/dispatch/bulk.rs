@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use deskhand_jobs::{Envelope, JobId, QueueName};
+use deskhand_jobs::{JobId, QueueName};
 use serde::Serialize;
 
+use super::lines::Line;
 use super::outbox;
 use super::remote::{self, RemoteQueue};
 use super::service::Service;
@@ -54,7 +55,7 @@ impl Service {
                 remotes.insert(name.clone(), found);
             }
         }
-        let (mut envelopes, mut mistakes) = (Vec::with_capacity(jobs.len()), Vec::new());
+        let (mut lines, mut mistakes) = (Vec::with_capacity(jobs.len()), Vec::new());
         for (place, job) in jobs.into_iter().enumerate() {
             let remote = match job.queue.as_ref().and_then(|name| remotes.get(name)) {
                 None => None,
@@ -64,8 +65,9 @@ impl Service {
                     continue;
                 }
             };
-            match job.envelope(&self.registry, &actor.tenant, remote) {
-                Ok(envelope) => envelopes.push(envelope),
+            let line = job.envelope(&self.registry, &actor.tenant, remote).and_then(|job| Line::new(job, None));
+            match line {
+                Ok(line) => lines.push(line),
                 Err(Error::Invalid(wrong)) => mistakes.extend(wrong.into_iter().map(|wrong| at(place, wrong))),
                 Err(error) => return Err(error),
             }
@@ -76,9 +78,9 @@ impl Service {
         if !mistakes.is_empty() {
             return Err(Error::Invalid(mistakes));
         }
-        outbox::insert_many(&mut tx, &envelopes).await?;
-        let ids: Vec<JobId> = envelopes.iter().map(|job| job.id).collect();
-        tx.record(actor, Event::new("job.enqueue_many", "job", &ids[0]).after(&noted(&envelopes, &ids))).await?;
+        outbox::insert(&mut tx, &lines).await?;
+        let ids: Vec<JobId> = lines.iter().map(|line| line.job.id).collect();
+        tx.record(actor, Event::new("job.enqueue_many", "job", &ids[0]).after(&noted(&lines, &ids))).await?;
         tx.commit().await?;
         Ok(Many { ids })
     }
@@ -88,11 +90,11 @@ fn at(place: usize, wrong: FieldError) -> FieldError {
     FieldError { pointer: format!("/jobs/{place}{}", wrong.pointer), ..wrong }
 }
 
-fn noted<'a>(jobs: &'a [Envelope], ids: &[JobId]) -> Noted<'a> {
+fn noted<'a>(lines: &'a [Line], ids: &[JobId]) -> Noted<'a> {
     let mut kinds = BTreeMap::new();
-    for job in jobs {
-        *kinds.entry(job.kind.as_str()).or_default() += 1;
+    for line in lines {
+        *kinds.entry(line.job.kind.as_str()).or_default() += 1;
     }
-    let queues = jobs.iter().map(|job| remote::shown(&job.options.queue)).collect();
+    let queues = lines.iter().map(|line| remote::shown(&line.job.options.queue)).collect();
     Noted { count: ids.len(), kinds, queues, last: ids[ids.len() - 1] }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::limits::in_queue;
+use super::lines::Line;
 use super::model::LedgerState;
 use crate::base::error::BoxError;
 use crate::base::{Error, Result, TenantId};
@@ -134,6 +135,40 @@ pub(super) struct Row {
     log: Option<String>,
     #[sqlx(default)]
     idempotency_key: Option<String>,
+}
+
+impl Entry {
+    /// Returns what the database knows of a job whose row was written at this instant.
+    pub(super) fn waiting(line: &Line, now: DateTime<Utc>) -> Self {
+        let job = &line.job;
+        Self {
+            id: job.id,
+            tenant_id: line.tenant.clone(),
+            kind: job.kind.clone(),
+            args: job.args.clone(),
+            options: job.options.clone(),
+            headers: line.headers.clone(),
+            run_at: line.run_at.unwrap_or(now),
+            state: LedgerState::Pending,
+            failures: 0,
+            recoveries: 0,
+            hand_backs: 0,
+            generation: 0,
+            dead_reason: None,
+            last_error: None,
+            worker: None,
+            started_at: None,
+            ended_at: None,
+            duration_ms: None,
+            result: None,
+            progress: None,
+            log: Vec::new(),
+            created_at: now,
+            pushed_at: None,
+            version: 1,
+            idempotency_key: line.idempotency.as_ref().map(|given| given.key.clone()),
+        }
+    }
 }
 
 impl Row {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use deskhand_jobs::JobId;
 use deskhand_jobs::fingerprint::Fingerprint;
 use deskhand_jobs::queue::{DeadReason, Ending, Queue, State};
@@ -18,7 +18,7 @@ use super::model::LedgerState;
 use super::outage::Outage;
 use super::rounds::{Loop, Rounds};
 use crate::base::{Error, Result};
-use crate::db::{Backend, Db, Tx};
+use crate::db::{Backend, Db, Tx, written};
 use crate::on;
 
 /// The most endings of one round.
@@ -143,8 +143,8 @@ impl Line {
             last_error: ending.history.last_error.as_ref().map(|text| text.replace('\0', "\u{fffd}")),
             fingerprint: died_of.map(|error| Fingerprint::of(error)),
             worker: ending.running.map(|(worker, _)| worker.to_string()),
-            started_at: started_at_ms.map(written),
-            ended_at: written(ending.ended_at_ms),
+            started_at: started_at_ms.map(instant),
+            ended_at: instant(ending.ended_at_ms),
             duration_ms: started_at_ms.map(|at_ms| (ending.ended_at_ms - at_ms).max(0)),
             result: ending.result.as_ref().map(serde_json::Value::to_string),
             progress: ending.progress.and_then(|progress| serde_json::to_string(&progress).ok()),
@@ -153,9 +153,8 @@ impl Line {
     }
 }
 
-fn written(at_ms: i64) -> String {
-    let at = DateTime::<Utc>::from_timestamp_millis(at_ms).unwrap_or_default();
-    at.to_rfc3339_opts(SecondsFormat::AutoSi, false)
+fn instant(at_ms: i64) -> String {
+    written(DateTime::<Utc>::from_timestamp_millis(at_ms).unwrap_or_default())
 }
 
 async fn write(tx: &mut Tx, endings: &[Ending]) -> Result<()> {

@@ -4,16 +4,17 @@
 use std::sync::Arc;
 
 use deskhand_jobs::queue::{Cancelled, JobRecord, Pace, Queue};
-use deskhand_jobs::{Envelope, JobId, Registry, outcome};
+use deskhand_jobs::{JobId, Registry, outcome};
 use serde_json::json;
 
 use super::entry::Entry;
+use super::intake::{Ask, Intake, intake};
 use super::ledger::{self, Filter};
+use super::lines::{Idempotency, Line};
 use super::model::LedgerState;
-use super::outbox::{self, Idempotency};
 use super::wanted::check_key;
 use super::{remote, steer};
-use crate::audit::{self, Event, Record};
+use crate::audit::{self, Event};
 use crate::base::{Actor, Error, PageRequest, Paged, Result, TenantId};
 use crate::db::Db;
 
@@ -25,6 +26,7 @@ pub struct Service {
     pub(super) db: Db,
     pub(super) queue: Arc<dyn Queue>,
     pub(super) registry: Arc<Registry>,
+    intake: Intake,
 }
 
 impl std::fmt::Debug for Service {
@@ -54,7 +56,8 @@ pub struct Seen {
 impl Service {
     /// Makes the service over a database, a queue and the kinds that exist.
     pub fn new(db: Db, queue: Arc<dyn Queue>, registry: Arc<Registry>) -> Self {
-        Self { db, queue, registry }
+        let intake = intake(db.clone());
+        Self { db, queue, registry, intake }
     }
 
     /// Accepts a job; it is durable when this returns.
@@ -64,45 +67,20 @@ impl Service {
     /// belongs to another request.
     pub async fn enqueue(&self, actor: &Actor, new: NewJob) -> Result<Enqueued> {
         let tenant = &actor.tenant;
-        let hash = new.fingerprint()?;
-        let mut tx = self.db.read().await?;
-        let remote = match &new.queue {
-            Some(queue) => remote::find(&mut tx, tenant, queue).await?,
-            None => None,
-        };
-        tx.rollback().await?;
-        let key = new.idempotency_key.clone();
+        let mut idempotency = None;
+        if let Some(key) = &new.idempotency_key {
+            check_key(key)?;
+            idempotency = Some(Idempotency { key: key.clone(), hash: new.fingerprint()? });
+        }
+        let mut remote = None;
+        if let Some(queue) = &new.queue {
+            let mut tx = self.db.read().await?;
+            remote = remote::find(&mut tx, tenant, queue).await?;
+            tx.rollback().await?;
+        }
         let envelope = new.envelope(&self.registry, tenant, remote.as_ref())?;
-        let Some(key) = key else { return self.insert(actor, &envelope, None).await };
-        check_key(&key)?;
-        self.insert(actor, &envelope, Some(Idempotency { key: &key, hash: &hash })).await
-    }
-
-    async fn insert(&self, actor: &Actor, job: &Envelope, idempotency: Option<Idempotency<'_>>) -> Result<Enqueued> {
-        let tenant = &actor.tenant;
-        let mut tx = self.db.begin().await?;
-        let created = outbox::insert(&mut tx, job, idempotency).await?;
-        let entry = match idempotency {
-            Some(Idempotency { key, .. }) => ledger::by_idempotency_key(&mut tx, tenant, key).await?,
-            None => ledger::get(&mut tx, tenant, job.id).await?,
-        };
-        let entry = entry.ok_or_else(|| Error::not_found("job", &job.id))?;
-        if let Some(Idempotency { key, hash }) = idempotency
-            && !created
-            && ledger::idempotency_hash(&mut tx, entry.id).await?.as_deref() != Some(hash)
-        {
-            let message = format!(
-                "the idempotency key {key:?} belongs to job {}, which was asked for differently: use another key",
-                entry.id
-            );
-            return Err(Error::conflict("idempotency_key_reused", message));
-        }
-        if created {
-            let asked = json!({"kind": entry.kind, "queue": entry.options.queue, "run_at": entry.run_at});
-            tx.record(actor, Event::new("job.enqueue", "job", &entry.id).after(&asked)).await?;
-        }
-        tx.commit().await?;
-        Ok(Enqueued { entry, created })
+        let line = Line::new(envelope, idempotency)?;
+        self.intake.ask(Ask { actor: actor.clone(), line }).await?
     }
 
     /// Reads one job. A queue that does not answer leaves the ledger's own knowledge: what was accepted must not look refused.

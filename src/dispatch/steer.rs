@@ -122,7 +122,7 @@ mod tests {
     use deskhand_jobs::{Envelope, Kind, Options};
 
     use super::*;
-    use crate::dispatch::outbox;
+    use crate::dispatch::Enqueue;
 
     async fn run_sql(db: &Db, sql: &'static str) {
         let mut tx = db.begin().await.expect("begins");
@@ -138,7 +138,7 @@ mod tests {
         let kind = Kind::new("mail.send").expect("valid");
         let job = Envelope::raw(kind, RawValue::NULL.to_owned(), Options::default()).expect("small");
         let mut tx = db.begin().await.expect("begins");
-        outbox::insert(&mut tx, &job, None).await.expect("writes");
+        tx.enqueue(&job).await.expect("writes");
         tx.commit().await.expect("commits");
         run_sql(&db, "UPDATE jobs SET state = 'dead', version = version + 1").await;
         let dead = dead_among(&db, &TenantId::default(), &[job.id]).await.expect("reads");

@@ -3,6 +3,7 @@
 mod audit;
 mod held_slots;
 mod idempotency;
+mod intake;
 mod locks;
 mod migrations;
 mod outbox;

@@ -19,7 +19,7 @@ use crate::access::Caller;
 use crate::app::App;
 use crate::base::Error;
 use crate::dispatch::ledger::Filter;
-use crate::dispatch::service::NewJob;
+use crate::dispatch::service::{NewJob, Seen};
 use crate::dispatch::{Place, Reason};
 use crate::http::openapi::IDEMPOTENCY_KEY;
 use crate::http::{
@@ -98,9 +98,10 @@ async fn enqueue(
 ) -> Answer<Response> {
     let new = NewJob { idempotency_key: idempotency_key(&headers)?, ..NewJob::from(wanted) };
     let enqueued = app.jobs.enqueue(&caller.actor, new).await?;
-    let created = enqueued.created;
-    let view = JobView::from(app.jobs.get(caller.tenant(), enqueued.entry.id).await?);
-    Ok(if created { Created(view).into_response() } else { data(view).into_response() })
+    if enqueued.created {
+        return Ok(Created(JobView::from(Seen { entry: enqueued.entry, live: None })).into_response());
+    }
+    Ok(data(JobView::from(app.jobs.get(caller.tenant(), enqueued.entry.id).await?)).into_response())
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Answer<Option<String>> {
