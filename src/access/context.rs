@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::oidc::Oidc;
+use super::service::{self, Tokens};
 use super::sessions::Strangers;
 use super::users::Passwords;
 use crate::db::Db;
@@ -15,6 +16,7 @@ pub struct Access {
     pub(super) spans: Spans,
     pub(super) oidc: Option<Oidc>,
     strangers: Strangers,
+    pub(super) tokens: Tokens,
 }
 
 /// How long sessions last.
@@ -29,7 +31,8 @@ pub struct Spans {
 impl Access {
     /// Puts the use cases together.
     pub fn new(db: Db, passwords: Passwords, spans: Spans) -> Self {
-        Self { db, passwords, spans, oidc: None, strangers: Strangers::default() }
+        let tokens = service::tokens(db.clone());
+        Self { db, passwords, spans, oidc: None, strangers: Strangers::default(), tokens }
     }
 
     /// Lets people sign in elsewhere as well.

@@ -53,6 +53,14 @@ impl Caller {
         Self { actor: Actor::terminal(tenant), scopes: BuiltIn::Admin.scopes(), person: None }
     }
 
+    /// Turns a token into the caller of a request.
+    pub fn token(token: TokenInfo) -> Self {
+        let scopes = Scopes::read(&token.scopes);
+        let actor =
+            Actor { id: Some(token.id.to_string()), ..Actor::new(token.tenant_id, ActorKind::Token, token.name) };
+        Self { actor, scopes, person: None }
+    }
+
     /// Turns a visitor into the caller of a request.
     pub fn visitor(visitor: Visitor) -> Self {
         let Visitor { session, user, tenant, effective } = visitor;

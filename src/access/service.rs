@@ -1,13 +1,16 @@
 //! Making tokens and knowing who shows one.
 
+use std::collections::{BTreeSet, HashMap};
+
 use chrono::{DateTime, Utc};
 
+use super::context::Access;
 use super::model::{self, Caller, NewToken, TokenId, TokenInfo};
 use super::scope::{BuiltIn, Scopes};
 use super::{store, tenants, text};
 use crate::audit::{Event, Record};
 use crate::base::clock::cut;
-use crate::base::{Actor, ActorKind, Error, Result, Secret, TenantId};
+use crate::base::{Actor, Error, Result, Secret, TenantId, Together};
 use crate::db::Db;
 
 /// The name of the first token.
@@ -73,7 +76,40 @@ pub async fn create(db: &Db, caller: &Caller, wanted: &NewToken) -> Result<(Toke
     Ok((token, secret))
 }
 
-/// Tells who shows a token; `None` if it is nobody's, has ended or its tenant is disabled.
+/// Looks tokens up by their hashes, for all requests that ask at the same time.
+pub(super) type Tokens = Together<String, Result<Option<Caller>>>;
+
+/// The most tokens that are looked up at once.
+const MOST: usize = 256;
+
+/// Opens the look-up.
+pub(super) fn tokens(db: Db) -> Tokens {
+    Together::new(MOST, move |hashes: Vec<String>| {
+        let db = db.clone();
+        async move {
+            match known(&db, hashes.iter().cloned().collect()).await {
+                Ok(known) => hashes.iter().map(|hash| Ok(known.get(hash).cloned())).collect(),
+                Err(error) => hashes.iter().map(|_| Err(error.again())).collect(),
+            }
+        }
+    })
+}
+
+impl Access {
+    /// Tells who shows a token; `None` if it is nobody's, has ended or its tenant is disabled. The database is asked after the request
+    /// came, so a token that was revoked before is nobody's.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub async fn caller(&self, token: &str) -> Result<Option<Caller>> {
+        if model::is_garbled(token) {
+            return Ok(None);
+        }
+        self.tokens.ask(model::hash(token)).await?
+    }
+}
+
+/// Tells who shows a token, without waiting for others who ask.
 ///
 /// # Errors
 /// [`Error`] of the database.
@@ -81,20 +117,28 @@ pub async fn authenticate(db: &Db, token: &str) -> Result<Option<Caller>> {
     if model::is_garbled(token) {
         return Ok(None);
     }
+    let hash = model::hash(token);
+    Ok(known(db, BTreeSet::from([hash.clone()])).await?.remove(&hash))
+}
+
+/// Tells whose the tokens with these hashes are.
+async fn known(db: &Db, hashes: BTreeSet<String>) -> Result<HashMap<String, Caller>> {
     let mut tx = db.read().await?;
     let now = tx.now();
-    let found = store::by_hash(&mut tx, &model::hash(token)).await?;
+    let mut found = store::by_hashes(&mut tx, &hashes).await?;
     // Back to the pool before another one is taken, or many callers at once could take all and wait for each other.
     tx.rollback().await?;
-    let Some(found) = found.filter(|found| !found.is_expired(now)) else { return Ok(None) };
-    if found.is_use_stale(now) {
+    found.retain(|(_, token)| !token.is_expired(now));
+    let stale: Vec<TokenId> =
+        found.iter().filter(|(_, token)| token.is_use_stale(now)).map(|(_, token)| token.id).collect();
+    if !stale.is_empty() {
         let mut tx = db.begin().await?;
-        store::note_use(&mut tx, found.id, now).await?;
+        for id in stale {
+            store::note_use(&mut tx, id, now).await?;
+        }
         tx.commit().await?;
     }
-    let scopes = Scopes::read(&found.scopes);
-    let actor = Actor { id: Some(found.id.to_string()), ..Actor::new(found.tenant_id, ActorKind::Token, found.name) };
-    Ok(Some(Caller { actor, scopes, person: None }))
+    Ok(found.into_iter().map(|(hash, token)| (hash, Caller::token(token))).collect())
 }
 
 /// Lists the tokens of a tenant by name.

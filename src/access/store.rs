@@ -1,10 +1,12 @@
 //! The SQL of tokens.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use super::model::{TokenId, TokenInfo};
-use crate::base::{Result, TenantId};
-use crate::db::Tx;
+use crate::base::{Error, Result, TenantId};
+use crate::db::{Backend, Tx};
 use crate::on;
 
 /// Writes a token; `false` if the tenant has one of this name, or the hash is there.
@@ -26,12 +28,32 @@ pub(super) async fn insert(tx: &mut Tx, token: &TokenInfo, hash: &str) -> Result
     Ok(written == 1)
 }
 
-/// Finds a token of a tenant that is served.
-pub(super) async fn by_hash(tx: &mut Tx, hash: &str) -> Result<Option<TokenInfo>> {
-    let sql = "SELECT a.id, a.tenant_id, a.name, a.scopes, a.created_by, a.created_at, a.last_used_at, a.expires_at \
-               FROM api_tokens a JOIN tenants t ON t.tenant_id = a.tenant_id WHERE a.hash = $1 AND t.disabled_at IS NULL";
-    Ok(on!(tx, |c| sqlx::query_as(sql).bind(hash).fetch_optional(c).await)?)
+#[derive(sqlx::FromRow)]
+struct Hashed {
+    hash: String,
+    #[sqlx(flatten)]
+    token: TokenInfo,
 }
+
+/// Finds tokens of tenants that are served.
+pub(super) async fn by_hashes(tx: &mut Tx, hashes: &BTreeSet<String>) -> Result<Vec<(String, TokenInfo)>> {
+    let json =
+        serde_json::to_string(hashes).map_err(|error| Error::internal("cannot write the hashes of tokens", error))?;
+    let sql = match tx.backend() {
+        Backend::Sqlite => concat!(select!(), "(SELECT value FROM json_each($1))"),
+        Backend::Postgres => concat!(select!(), "(SELECT json_array_elements_text($1::json))"),
+    };
+    let found: Vec<Hashed> = on!(tx, |c| sqlx::query_as(sql).bind(json).fetch_all(c).await)?;
+    Ok(found.into_iter().map(|found| (found.hash, found.token)).collect())
+}
+
+macro_rules! select {
+    () => {
+        "SELECT a.hash, a.id, a.tenant_id, a.name, a.scopes, a.created_by, a.created_at, a.last_used_at, a.expires_at \
+         FROM api_tokens a JOIN tenants t ON t.tenant_id = a.tenant_id WHERE t.disabled_at IS NULL AND a.hash IN "
+    };
+}
+use select;
 
 pub(super) async fn any(tx: &mut Tx) -> Result<bool> {
     let sql = "SELECT id FROM api_tokens LIMIT 1";

@@ -10,8 +10,8 @@ use super::guard::{Guard, Need, documented};
 use super::origin::Origin;
 use super::problem::{Answer, Problem};
 use super::served::CalledBy;
+use crate::access::Caller;
 use crate::access::sessions::{COOKIE, csrf, of_cookies};
-use crate::access::{Caller, service};
 use crate::app::App;
 use crate::base::{Error, TenantId};
 
@@ -79,7 +79,7 @@ async fn of_token(app: &App, headers: &HeaderMap, origin: &Origin) -> Answer<Cal
         return Err(Error::TooOften { message, wait }.into());
     }
     let token = bearer(headers)?;
-    let Some(caller) = service::authenticate(&app.db, token).await? else {
+    let Some(caller) = app.access.caller(token).await? else {
         if let Some(address) = origin.address {
             strangers.note(address, now);
         }
