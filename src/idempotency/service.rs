@@ -14,9 +14,9 @@ pub async fn hold(db: &Db, vault: &Vault, actor: &Actor, key: &Key, hash: &str) 
     let holder = format!("{}:{}", actor.kind, actor.id.as_ref().unwrap_or(&actor.name));
     let place = (&actor.tenant, holder.as_str(), key);
     let mut tx = db.begin().await?;
-    store::prune(&mut tx).await?;
     let claim = ClaimId::new();
     if store::insert(&mut tx, place, claim, hash).await? {
+        store::prune(&mut tx).await?;
         tx.commit().await?;
         return Ok(Held::Mine(claim));
     }
