@@ -10,6 +10,7 @@ use sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement};
 use super::entry::{COLUMNS, Entry, LONG_COLUMNS, Row};
 use super::model::LedgerState;
 use super::remote::behind;
+use super::way::Way;
 use crate::base::{PageRequest, Paged, Result, TenantId};
 use crate::db::{Build, Text, Tx, read_page};
 use crate::on;
@@ -61,10 +62,36 @@ pub async fn by_idempotency_key(tx: &mut Tx, tenant: &TenantId, key: &str) -> Re
 /// # Errors
 /// [`Error`](crate::base::Error) of the database.
 pub async fn list(tx: &mut Tx, tenant: &TenantId, filter: &Filter, page: PageRequest) -> Result<Paged<Entry>> {
+    let way = Way::of(tx, tenant, filter).await?;
     let shown = |select: &mut SelectStatement| {
         select.columns(columns()).order_by(col("id"), Order::Desc);
     };
-    read_page::<Row>(tx, narrowed(tenant, filter), shown, page).await?.try_map(Entry::try_from)
+    read_page::<Row>(tx, narrowed_on(tenant, filter, &way), shown, page).await?.try_map(Entry::try_from)
+}
+
+/// Lists up to `limit` jobs of a tenant that were enqueued before one of them, latest first.
+///
+/// # Errors
+/// [`Error`](crate::base::Error) of the database.
+pub async fn walk(
+    tx: &mut Tx,
+    tenant: &TenantId,
+    filter: &Filter,
+    before: Option<JobId>,
+    limit: u64,
+) -> Result<Vec<Entry>> {
+    let way = Way::of(tx, tenant, filter).await?;
+    let mut select = narrowed_on(tenant, filter, &way);
+    select
+        .columns(columns())
+        .and_where_option(before.map(|id| Expr::col(col("id")).lt(id.to_string())))
+        .order_by(col("id"), Order::Desc)
+        .limit(limit);
+    let rows: Vec<Row> = on!(tx, |c| {
+        let (sql, values) = c.build(&select);
+        sqlx::query_as_with(sql, values).fetch_all(c).await
+    })?;
+    rows.into_iter().map(Entry::try_from).collect()
 }
 
 /// Reads these jobs of a tenant, in no order.
@@ -169,13 +196,18 @@ async fn one(tx: &mut Tx, tenant: &TenantId, column: &'static str, value: String
 }
 
 fn narrowed(tenant: &TenantId, filter: &Filter) -> SelectStatement {
+    narrowed_on(tenant, filter, &Way::default())
+}
+
+fn narrowed_on(tenant: &TenantId, filter: &Filter, way: &Way) -> SelectStatement {
     let mut select = Query::select();
+    let queues = |queue| way.queues.clone().unwrap_or_else(|| meant(tenant, queue).collect());
     select
         .from(col("jobs"))
         .and_where(Expr::col(col("tenant_id")).eq(tenant.as_str()))
-        .and_where_option(filter.state.map(|state| Expr::col(col("state")).eq(state.as_str())))
-        .and_where_option(filter.kind.as_ref().map(|kind| Expr::col(col("kind")).eq(kind.as_str())))
-        .and_where_option(filter.queue.as_ref().map(|queue| Expr::col(col("queue")).is_in(meant(tenant, queue))))
+        .and_where_option(filter.state.map(|state| way.column("state").eq(state.as_str())))
+        .and_where_option(filter.kind.as_ref().map(|kind| way.column("kind").eq(kind.as_str())))
+        .and_where_option(filter.queue.as_ref().map(|queue| way.column("queue").is_in(queues(queue))))
         .and_where_option(filter.fingerprint.as_ref().map(|error| Expr::col(col("fingerprint")).eq(error.as_str())))
         .and_where_option(filter.ended_after.map(|at| Expr::col(col("ended_at")).gte(at)))
         .and_where_option(filter.ended_before.map(|at| Expr::col(col("ended_at")).lt(at)));
@@ -183,7 +215,7 @@ fn narrowed(tenant: &TenantId, filter: &Filter) -> SelectStatement {
 }
 
 /// Returns the names under which rows have the queue that a tenant means: a queue of this program, or a remote one.
-fn meant(tenant: &TenantId, queue: &QueueName) -> impl Iterator<Item = String> {
+pub(super) fn meant(tenant: &TenantId, queue: &QueueName) -> impl Iterator<Item = String> {
     [Some(queue.clone()), behind(tenant, queue)].into_iter().flatten().map(String::from)
 }
 

@@ -82,7 +82,7 @@ impl fmt::Display for Stand {
 
 impl Service {
     /// Lists jobs that the queue has, in its order: ready ones as they will be claimed, scheduled ones as they are due. Of each
-    /// queue the first 10,000 of all tenants are looked at.
+    /// queue the first 10,000 of all tenants are looked at, and those only until the page is full: then the list says that there are more.
     ///
     /// # Errors
     /// [`Error`](crate::base::Error) of the database or the queue.
@@ -97,21 +97,38 @@ impl Service {
             Some(queue) => [Some(queue.clone()), behind(tenant, queue)].into_iter().flatten().collect(),
             None => self.open_queues(tenant).await?,
         };
-        let (mut total, mut wanted) = (0, Vec::new());
-        for queue in queues {
-            for record in self.records(tenant, &queue, state, filter).await? {
-                if (page.offset()..page.offset() + page.size()).contains(&total) {
+        let shown = page.offset()..page.offset() + page.size();
+        let (mut total, mut wanted, mut more) = (0, Vec::new(), false);
+        let mut places = queues.into_iter();
+        let mut place = places.next().map(Walk::begin);
+        while let Some(walk) = place.take() {
+            if total > shown.end {
+                more = true;
+                break;
+            }
+            let Listing { jobs: found, next } = self.queue.list(&walk.queue, state, walk.page).await?;
+            let ids: Vec<JobId> = found.iter().map(|record| record.id).collect();
+            let mut tx = self.db.read().await?;
+            let known = ledger::among(&mut tx, tenant, filter, &ids).await?;
+            for record in found.into_iter().filter(|record| known.contains(&record.id)) {
+                if shown.contains(&total) {
                     wanted.push(record);
                 }
                 total += 1;
             }
+            let goes_on = next.filter(|_| walk.looked_at + BATCH < MOST);
+            place = match goes_on {
+                Some(next) => Some(Walk { looked_at: walk.looked_at + BATCH, page: Page::after(next, BATCH), ..walk }),
+                None => places.next().map(Walk::begin),
+            };
         }
         let ids: Vec<JobId> = wanted.iter().map(|record| record.id).collect();
         let mut tx = self.db.read().await?;
         let entries = ledger::by_ids(&mut tx, tenant, &ids).await?;
         let mut entries: HashMap<JobId, _> = entries.into_iter().map(|entry| (entry.id, entry)).collect();
         let seen = |record: JobRecord| Some(Seen { entry: entries.remove(&record.id)?, live: Some(record) });
-        Ok(Paged::new(wanted.into_iter().filter_map(seen).collect(), total, page))
+        let items = wanted.into_iter().filter_map(seen).collect();
+        Ok(if more { Paged::of_many(items, total, page) } else { Paged::new(items, total, page) })
     }
 
     /// Walks through the jobs that the queues have in a state, queue by queue; any page costs the same. A page may come short of
@@ -166,28 +183,18 @@ impl Service {
         let seen = |record: JobRecord| Some(Seen { entry: entries.remove(&record.id)?, live: Some(record) });
         Ok(records.filter_map(seen).collect())
     }
+}
 
-    /// Reads what one queue has in a state and the ledger gives to this tenant; without payloads.
-    async fn records(
-        &self,
-        tenant: &TenantId,
-        queue: &QueueName,
-        state: State,
-        filter: &Filter,
-    ) -> Result<Vec<JobRecord>> {
-        let mut ours = Vec::new();
-        let mut page = Some(Page::first(BATCH));
-        for _ in 0..MOST / BATCH {
-            let Some(asked) = page else { break };
-            let Listing { jobs: found, next } = self.queue.list(queue, state, asked).await?;
-            page = next.map(|next| Page::after(next, BATCH));
-            let ids: Vec<JobId> = found.iter().map(|record| record.id).collect();
-            let mut tx = self.db.read().await?;
-            let known = ledger::among(&mut tx, tenant, filter, &ids).await?;
-            let records = found.into_iter().filter(|record| known.contains(&record.id));
-            ours.extend(records.map(|record| JobRecord { payload: None, ..record }));
-        }
-        Ok(ours)
+/// How far a list has come in one queue.
+struct Walk {
+    queue: QueueName,
+    page: Page,
+    looked_at: usize,
+}
+
+impl Walk {
+    fn begin(queue: QueueName) -> Self {
+        Self { queue, page: Page::first(BATCH), looked_at: 0 }
     }
 }
 

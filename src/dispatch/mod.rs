@@ -35,6 +35,7 @@ pub mod schedules;
 pub mod service;
 mod steer;
 mod wanted;
+mod way;
 mod words;
 
 pub use auditor::{Auditor, DRIFT_TOTAL};

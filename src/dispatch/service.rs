@@ -113,6 +113,26 @@ impl Service {
         ledger::list(&mut tx, tenant, filter, page).await
     }
 
+    /// Lists up to `size` jobs that were enqueued before one of them, latest first, and says behind which the next ones are; any place
+    /// in the list costs the same.
+    ///
+    /// # Errors
+    /// [`Error`] of the database.
+    pub async fn walk(
+        &self,
+        tenant: &TenantId,
+        filter: &Filter,
+        before: Option<JobId>,
+        size: u64,
+    ) -> Result<(Vec<Entry>, Option<JobId>)> {
+        let mut tx = self.db.read().await?;
+        let mut entries = ledger::walk(&mut tx, tenant, filter, before, size + 1).await?;
+        let is_last = entries.len() as u64 <= size;
+        entries.truncate(size as usize);
+        let next = entries.last().filter(|_| !is_last).map(|entry| entry.id);
+        Ok((entries, next))
+    }
+
     /// Lets a job run now that waits for a later time; a dead one is redriven.
     ///
     /// # Errors

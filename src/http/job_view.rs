@@ -163,10 +163,10 @@ impl JobView {
         Ok(Self::page(app, app.jobs.list(tenant, &Filter { state, ..filter }, page).await?).await)
     }
 
-    /// Walks through jobs of a tenant that the queues have; an empty cursor begins.
+    /// Walks through jobs of a tenant: those that the queues have as they stand there, others the latest first. An empty cursor begins.
     ///
     /// # Errors
-    /// [`Error`] of the database or the queue, or if the cursor or the place allows no walk.
+    /// [`Error`] of the database or the queue, or if the cursor is of another list.
     pub async fn walk(
         app: &App,
         tenant: &TenantId,
@@ -175,9 +175,12 @@ impl JobView {
         cursor: &str,
         page: PageRequest,
     ) -> Result<Walked<Self>> {
-        let Some(Place::Queue(state)) = place else {
-            let cure = "only scheduled, ready and running jobs are walked by cursor: give one of these states, or page";
-            return Err(Error::field("/cursor", cure));
+        let state = match place {
+            Some(Place::Queue(state)) => state,
+            Some(Place::Ledger(state)) => {
+                return Self::walk_ledger(app, tenant, Some(state), filter, cursor, page).await;
+            }
+            None => return Self::walk_ledger(app, tenant, None, filter, cursor, page).await,
         };
         let from = if cursor.is_empty() { None } else { Some(cursor.parse::<Stand>()) };
         let from = from.transpose().map_err(|error| Error::field("/cursor", error.to_string()))?;
@@ -187,17 +190,41 @@ impl JobView {
         Ok(Walked { data, size: page.size(), next: next.map(|stand| stand.to_string()) })
     }
 
+    async fn walk_ledger(
+        app: &App,
+        tenant: &TenantId,
+        state: Option<LedgerState>,
+        filter: Filter,
+        cursor: &str,
+        page: PageRequest,
+    ) -> Result<Walked<Self>> {
+        let wrong = |_| {
+            Error::field("/cursor", format!("{cursor:?} is no cursor of this list: take `next` of the page before"))
+        };
+        let before = if cursor.is_empty() { None } else { Some(cursor.parse::<JobId>().map_err(wrong)?) };
+        let (entries, next) = app.jobs.walk(tenant, &Filter { state, ..filter }, before, page.size()).await?;
+        Ok(Walked {
+            data: Self::beside_queue(app, entries).await,
+            size: page.size(),
+            next: next.map(|id| id.to_string()),
+        })
+    }
+
     /// Reads a page of the ledger together with the queue. A queue that does not answer leaves the ledger's own knowledge.
     async fn page(app: &App, entries: Paged<Entry>) -> Paged<Self> {
         let Paged { items, total, more, page, size, next } = entries;
-        let seen = items.into_iter().map(async |entry| {
+        Paged { items: Self::beside_queue(app, items).await, total, more, page, size, next }
+    }
+
+    async fn beside_queue(app: &App, entries: Vec<Entry>) -> Vec<Self> {
+        let seen = entries.into_iter().map(async |entry| {
             let live = match entry.state {
                 LedgerState::Pushed => app.queue.job(entry.id).await.unwrap_or_default(),
                 _ => None,
             };
             Self::from(Seen { entry, live })
         });
-        Paged { items: join_all(seen).await, total, more, page, size, next }
+        join_all(seen).await
     }
 
     fn update(&mut self, live: JobRecord) {

@@ -285,10 +285,35 @@ async fn jobs_in_the_queues_are_walked_by_cursor() {
     assert_eq!((found, pages), (ids.clone(), 3));
     let beta = test.get("/api/v1/jobs?state=ready&queue=beta&cursor=").await.json();
     assert_eq!((beta["data"].as_array().map(Vec::len), &beta["next"]), (Some(2), &json!(null)), "{beta}");
-    for query in ["state=ready&cursor=x", "state=ready&cursor=alpha:nonsense", "state=dead&cursor=", "cursor="] {
+    for query in
+        ["state=ready&cursor=x", "state=ready&cursor=alpha:nonsense", "state=dead&cursor=x", "cursor=alpha:7.9"]
+    {
         let told = test.get(&format!("/api/v1/jobs?{query}")).await.refused(400, "invalid");
         assert_eq!(told["errors"][0]["pointer"], "/cursor", "{query}: {told}");
     }
+}
+
+#[tokio::test]
+async fn any_list_is_walked_by_cursor_the_latest_first() {
+    let test = TestApp::new().await;
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.insert(0, id(&test.post("/api/v1/jobs", sync()).await));
+    }
+    for narrow in ["", "state=pending&", "state=pending&kind=work_orders.sync&"] {
+        let (mut found, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
+        loop {
+            let page = test.get(&format!("/api/v1/jobs?{narrow}size=2&cursor={cursor}")).await.json();
+            let data = page["data"].as_array().expect("a list");
+            found.extend(data.iter().map(|job| job["id"].as_str().expect("an id").to_owned()));
+            pages += 1;
+            let Some(next) = page["next"].as_str() else { break };
+            cursor = next.to_owned();
+        }
+        assert_eq!((&found, pages), (&ids, 3), "{narrow}");
+    }
+    let none = test.get("/api/v1/jobs?state=dead&cursor=").await.json();
+    assert_eq!((none["data"].as_array().map(Vec::len), &none["next"]), (Some(0), &json!(null)), "{none}");
 }
 
 #[tokio::test]

@@ -131,7 +131,7 @@ struct Narrow {
     kind: Option<Kind>,
     /// Their queue.
     queue: Option<QueueName>,
-    /// Where the page before ended, for states that only the queue knows; empty for the first page.
+    /// Where the page before ended; empty for the first page. Any page costs the same, however deep it is.
     cursor: Option<String>,
 }
 
