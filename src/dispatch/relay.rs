@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::{Pushed, Queue};
 use deskhand_jobs::{Envelope, JobId, TraceContext};
-use sea_query::{Alias, Expr, ExprTrait, Query};
+use futures_util::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 use tracing::field::display;
@@ -20,7 +20,7 @@ use super::rounds::{Loop, Rounds};
 use crate::base::clock::later;
 use crate::base::error::BoxError;
 use crate::base::{Error, Result};
-use crate::db::{Backend, Build, Db, Text, Tx};
+use crate::db::{Backend, Db, Text, Tx};
 use crate::on;
 
 /// The most jobs of one push.
@@ -34,6 +34,8 @@ const AHEAD: Duration = Duration::from_mins(1);
 const LOOP: Loop = Loop { name: "relay", patience: Duration::from_secs(30), at_once: true };
 /// The safety net under all wake-ups.
 const TICK: Duration = Duration::from_secs(5);
+/// How many batches are on their way at once while there are many.
+const LANES: usize = 2;
 /// How long the rows of a batch may stay locked while the queue thinks.
 const PUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -138,15 +140,17 @@ impl Relay {
         let mut enqueued = self.db.enqueued();
         let listener = Listener::start(&self.db, &stop);
         let mut outage = Outage::new("the relay");
+        let mut is_busy = false;
         loop {
             let round = tokio::select! {
                 () = stop.cancelled() => break,
-                round = self.round(&outage) => round,
+                round = self.round(&outage, is_busy) => round,
             };
             match &round {
                 Ok(_) => self.rounds.done(LOOP),
                 Err(error) => self.rounds.failed(LOOP, error),
             }
+            is_busy = matches!(round, Ok(Next::Now));
             match round {
                 Ok(Next::Now) => outage.over(),
                 Ok(Next::At(due)) => {
@@ -170,12 +174,15 @@ impl Relay {
         }
     }
 
-    async fn round(&self, outage: &Outage) -> Result<Next> {
+    async fn round(&self, outage: &Outage, is_busy: bool) -> Result<Next> {
         if outage.lasts() {
             // Before rows are locked for a queue that may still be away.
             self.queue.check().await?;
         }
-        if let (_, true) = self.push_some().await? {
+        // Where rows can be skipped that another one holds, one batch is read while another is on its way into the queue.
+        let lanes = if is_busy && self.db.backend() == Backend::Postgres { LANES } else { 1 };
+        let pushed = try_join_all((0..lanes).map(|_| self.push_some())).await?;
+        if pushed.iter().any(|(_, more)| *more) {
             return Ok(Next::Now);
         }
         let mut tx = self.db.read().await?;
@@ -236,18 +243,18 @@ async fn mark_pushed(tx: &mut Tx, ids: &[JobId], now: DateTime<Utc>) -> Result<(
     if ids.is_empty() {
         return Ok(());
     }
-    let mut update = Query::update();
-    update
-        .table(Alias::new("jobs"))
-        .value(Alias::new("state"), "pushed")
-        .value(Alias::new("pushed_at"), now)
-        .value(Alias::new("version"), Expr::col(Alias::new("version")).add(1))
-        .and_where(Expr::col(Alias::new("id")).is_in(ids.iter().map(JobId::to_string)));
-    on!(tx, |c| {
-        let (sql, values) = c.build(&update);
-        sqlx::query_with(sql, values).execute(c).await.map(|_| ())
-    })?;
-    Ok(())
+    let ids = serde_json::to_string(ids).map_err(|error| Error::internal("cannot write the ids of jobs", error))?;
+    // One text for any number of rows; only how a list comes in differs.
+    let sql = match tx.backend() {
+        Backend::Sqlite => {
+            "UPDATE jobs SET state = 'pushed', pushed_at = $1, version = version + 1 WHERE id IN (SELECT value FROM json_each($2))"
+        }
+        Backend::Postgres => {
+            "UPDATE jobs SET state = 'pushed', pushed_at = $1, version = version + 1 \
+             WHERE id IN (SELECT json_array_elements_text($2::json))"
+        }
+    };
+    Ok(on!(tx, |c| sqlx::query(sql).bind(now).bind(ids).execute(c).await.map(|_| ()))?)
 }
 
 /// Ends a job that the queue does not take, for this reason.
