@@ -8,6 +8,9 @@ use super::load::Client;
 /// The token that the processes of a run know.
 pub(crate) const TOKEN: &str = "a-token-for-measures-only";
 
+/// A key of secrets, the same for every process on a database: each has a directory of its own, in which it would make another.
+const SECRETS_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
 /// Ticks of the kernel's clock of CPU time in a second: what Linux tells programs on every machine.
 const TICKS: f64 = 100.0;
 
@@ -18,7 +21,7 @@ pub(crate) struct Process {
     pub(crate) address: String,
     /// How long it took from the start until `/ready` said yes.
     pub(crate) ready_after: Duration,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Process {
@@ -33,6 +36,7 @@ impl Process {
             .args(["serve", "--roles", roles])
             .env("DESKHAND_DATA_DIR", directory.path())
             .env("DESKHAND_ADMIN_TOKEN", TOKEN)
+            .env("DESKHAND_SECRETS__KEY", SECRETS_KEY)
             .env("DESKHAND_SERVER__LISTEN", &address)
             .env("DESKHAND_SERVER__REQUESTS_PER_SECOND", "0")
             .env("DESKHAND_SERVER__BODY_LIMIT_BYTES", "16777216")
@@ -42,9 +46,13 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(directory.path().join("log"))?)
             .spawn()?;
-        let mut this = Self { child, address, ready_after: Duration::ZERO, _directory: directory };
+        let mut this = Self { child, address, ready_after: Duration::ZERO, directory };
         while this.ready_after.is_zero() {
             anyhow::ensure!(start.elapsed() < Duration::from_secs(30), "the process was not ready in 30 s");
+            if let Some(ended) = this.child.try_wait()? {
+                let told = std::fs::read_to_string(this.directory.path().join("log"))?;
+                anyhow::bail!("the process ended at its start, {ended}: {told}");
+            }
             if let Ok(mut client) = Client::connect(&this.address).await
                 && let Ok((200, _)) = client.send("GET", "/ready", "").await
             {
