@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use redis::aio::{ConnectionManager, MultiplexedConnection};
-use redis::{Arg, Cmd, FromRedisValue, RedisError, RedisResult, Script};
+use redis::{Arg, Cmd, ErrorKind, FromRedisValue, RedisError, RedisResult, Script, ServerErrorKind};
 use tokio::task::JoinHandle;
 
 use super::address::Address;
@@ -113,14 +113,22 @@ impl Connection {
         arguments: impl IntoIterator<Item = impl AsRef<[u8]>>,
     ) -> Result<T> {
         let key = self.key(queue, "");
-        let mut call = script.key(key.as_str());
-        call.arg(self.skew_ms.load(Ordering::Relaxed));
-        call.arg(self.endings_text());
+        let mut call = redis::cmd("EVALSHA");
+        call.arg(script.get_hash()).arg(1).arg(&key);
+        call.arg(self.skew_ms.load(Ordering::Relaxed)).arg(self.endings_text());
         for argument in arguments {
             call.arg(argument.as_ref());
         }
         let call = &call;
-        let send = |mut manager: ConnectionManager| async move { call.invoke_async(&mut manager).await };
+        let send = |mut manager: ConnectionManager| async move {
+            match call.query_async(&mut manager).await {
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    script.load_async(&mut manager).await?;
+                    call.query_async(&mut manager).await
+                }
+                answer => answer,
+            }
+        };
         self.bring(key.as_bytes(), send).await
     }
 

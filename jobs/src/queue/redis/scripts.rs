@@ -7,14 +7,15 @@ use std::sync::LazyLock;
 use redis::Script;
 
 macro_rules! scripts {
-    ($head:literal $($part:literal)*: $($name:ident),*) => {
-        scripts!(@ concat!($(include_str!(concat!("lua/", $part, ".lua"))),*), $head: $($name),*);
+    ($head:literal $(first $first:literal)? $($part:literal)*: $($name:ident),*) => {
+        scripts!(@ concat!($(include_str!(concat!("lua/", $first, ".lua")))?), concat!($(include_str!(concat!("lua/", $part, ".lua"))),*), $head: $($name),*);
     };
-    (@ $parts:expr, $head:literal: $($name:ident),*) => {
+    (@ $first:expr, $parts:expr, $head:literal: $($name:ident),*) => {
         $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
             let text = include_str!(concat!("lua/", stringify!($name), ".lua"));
             let shared = [
                 include_str!("lua/prelude.lua"),
+                $first,
                 include_str!("lua/groups.lua"),
                 include_str!("lua/batches.lua"),
                 include_str!("lua/ends.lua"),
@@ -25,10 +26,12 @@ macro_rules! scripts {
 }
 
 // Nor are reports worth memory that others need.
-scripts!("": push, open_batch, report);
+scripts!("" first "push_plain": push);
+scripts!("": open_batch, report);
 
 // A server whose memory is full must refuse new jobs, but not the beats and ends by which it becomes empty again.
-scripts!("#!lua flags=allow-oom\n": claim, settle, beat, stops, rescue, cancel, retry, pause, limit, limit_group, groups_of, seal_batch, cancel_batch, batches_of, read, workers, forget, audit);
+scripts!("#!lua flags=allow-oom\n" "choose": claim);
+scripts!("#!lua flags=allow-oom\n": settle, beat, stops, rescue, cancel, retry, pause, limit, limit_group, groups_of, seal_batch, cancel_batch, batches_of, read, workers, forget, audit);
 
 // These pages and walks have some text in common.
 scripts!("#!lua flags=allow-oom\n" "keyset": list);

@@ -1,6 +1,7 @@
 //! What producers and workers do: push, beat, claim, settle, rescue.
 
-use bytes::Bytes;
+use std::borrow::Cow;
+
 use futures_util::future::try_join;
 use redis::Value;
 
@@ -24,6 +25,9 @@ const BATCH: usize = 500;
 
 /// The same for jobs that may replace others: each walks the list in which the other one waits.
 const REPLACING: usize = 25;
+/// Ids are kept as bytes.
+const ID_BYTES: usize = 16;
+
 /// How often one claim looks on if it met only jobs whose groups may not start one. Each look puts 500 of them aside for good.
 const LOOKS: usize = 20;
 
@@ -72,13 +76,21 @@ impl RedisQueue {
         let mut answers = Vec::with_capacity(places.len());
         let replaces = places.iter().any(|&place| replaces(&jobs[place]));
         for places in places.chunks(if replaces { REPLACING } else { BATCH }) {
-            let mut arguments = Vec::with_capacity(places.len() * 3);
-            for job in places.iter().map(|&place| &jobs[place]) {
-                arguments.push(job.id.as_bytes().to_vec());
-                arguments.push(job.encode());
-                arguments.push(push_options(job).into_bytes());
+            let options: Vec<String> = places.iter().map(|&place| push_options(&jobs[place])).collect();
+            let plain = options.iter().all(String::is_empty);
+            let mut arguments: Vec<Cow<'_, [u8]>> = Vec::with_capacity(places.len() * 3 + 1);
+            arguments.push(Cow::Borrowed(if plain { b"p" } else { b"" }));
+            for (job, options) in places.iter().map(|&place| &jobs[place]).zip(&options) {
+                arguments.push(Cow::Borrowed(job.id.as_bytes()));
+                arguments.push(Cow::Owned(job.encode()));
+                if !plain {
+                    arguments.push(Cow::Borrowed(options.as_bytes()));
+                }
             }
-            answers.extend(self.connection.call::<Vec<Value>>(&scripts::push, queue, &arguments).await?);
+            match self.connection.call(&scripts::push, queue, &arguments).await? {
+                Value::Array(each) => answers.extend(each),
+                all => answers.resize(answers.len() + places.len(), all),
+            }
         }
         Ok(answers)
     }
@@ -157,23 +169,23 @@ impl RedisQueue {
             return Err(self.connection.unreadable("the answer to a claim"));
         };
         let lease = Lease(String::from_utf8_lossy(&lease).into());
-        let ms: Vec<u64> = match values.next() {
-            Some(late) => {
-                redis::from_redis_value(late).map_err(|_| self.connection.unreadable("the answer to a claim"))?
-            }
-            None => Vec::new(),
-        };
+        let unreadable = |_| self.connection.unreadable("the answer to a claim");
+        let ms: Vec<u64> = values.next().map_or(Ok(Vec::new()), redis::from_redis_value).map_err(unreadable)?;
         let late = if ms.is_empty() { Vec::new() } else { vec![Late { queue: queue.clone(), ms }] };
-        let mut jobs = Vec::with_capacity(values.len() / 3);
-        while let (Some(Value::BulkString(id)), Some(Value::BulkString(payload)), Some(Value::BulkString(history))) =
-            (values.next(), values.next(), values.next())
-        {
+        let ids: Vec<u8> = values.next().map_or(Ok(Vec::new()), redis::from_redis_value).map_err(unreadable)?;
+        let [payloads, histories] = [values.next(), values.next()].map(|list| match list {
+            Some(Value::Array(each)) => each,
+            _ => Vec::new(),
+        });
+        let mut histories = histories.into_iter();
+        let mut jobs = Vec::with_capacity(payloads.len());
+        for (id, payload) in ids.chunks(ID_BYTES).zip(payloads) {
             jobs.push(Claimed {
-                id: self.read_id(&id)?,
+                id: self.read_id(id)?,
                 queue: queue.clone(),
                 lease: lease.clone(),
-                payload: Bytes::from(payload),
-                history: read_history(&history).history,
+                payload: bytes_of(payload).into(),
+                history: histories.next().map(bytes_of).map(|text| read_history(&text).history).unwrap_or_default(),
                 claimed_at_ms,
             });
         }
@@ -184,19 +196,18 @@ impl RedisQueue {
         let mut answers = vec![Settled::Unanswered; settlements.len()];
         for (queue, places) in by_queue(settlements, |settlement| &settlement.queue) {
             for places in places.chunks(BATCH) {
-                let mut arguments = Vec::with_capacity(places.len() * 3);
-                for settlement in places.iter().map(|&place| &settlements[place]) {
-                    arguments.push(settlement.id.as_bytes().to_vec());
-                    arguments.push(settlement.lease.0.as_bytes().to_vec());
-                    arguments.push(verdict_text(&settlement.verdict).into_bytes());
-                }
-                let values: Vec<u8> = match self.connection.call(&scripts::settle, &queue, &arguments).await {
-                    Ok(values) => values,
+                let (order, arguments) = settle_arguments(settlements, places);
+                let stale: Vec<usize> = match self.connection.call(&scripts::settle, &queue, &arguments).await {
+                    Ok(stale) => stale,
                     Err(error) if self.connection.is_partial(&error) => continue,
                     Err(error) => return Err(error),
                 };
-                for (&place, value) in places.iter().zip(values) {
-                    answers[place] = if value == 1 { Settled::Applied } else { Settled::Stale };
+                for &place in &order {
+                    answers[place] = Settled::Applied;
+                }
+                // They are counted from 1.
+                for place in stale.into_iter().filter_map(|number| order.get(number.wrapping_sub(1))) {
+                    answers[*place] = Settled::Stale;
                 }
             }
         }
@@ -205,6 +216,36 @@ impl RedisQueue {
 
     pub(super) fn read_id(&self, bytes: &[u8]) -> Result<JobId> {
         JobId::from_slice(bytes).ok_or_else(|| self.connection.unreadable(format!("a job id of {} bytes", bytes.len())))
+    }
+}
+
+/// Writes ends as the script reads them: those that are all alike first, by lease. Returns the places in the order of the ends.
+fn settle_arguments<'a>(settlements: &'a [Settlement], places: &[usize]) -> (Vec<usize>, Vec<Cow<'a, [u8]>>) {
+    let (alike, others): (Vec<usize>, Vec<usize>) =
+        places.iter().partition(|&&place| matches!(settlements[place].verdict, Verdict::Succeeded));
+    let leases = groups_of(alike.into_iter().map(|place| (place, &settlements[place].lease)));
+    let mut arguments: Vec<Cow<'a, [u8]>> = Vec::with_capacity(1 + 2 * leases.len() + places.len() + 2 * others.len());
+    let mut order = Vec::with_capacity(places.len());
+    arguments.push(Cow::Owned(leases.len().to_string().into_bytes()));
+    for (lease, places) in leases {
+        arguments.push(Cow::Borrowed(lease.0.as_bytes()));
+        arguments.push(Cow::Owned(places.len().to_string().into_bytes()));
+        arguments.extend(places.iter().map(|&place| Cow::Borrowed(&settlements[place].id.as_bytes()[..])));
+        order.extend(places);
+    }
+    for settlement in others.iter().map(|&place| &settlements[place]) {
+        arguments.push(Cow::Borrowed(settlement.id.as_bytes()));
+        arguments.push(Cow::Borrowed(settlement.lease.0.as_bytes()));
+        arguments.push(Cow::Owned(verdict_text(&settlement.verdict).into_bytes()));
+    }
+    order.extend(others);
+    (order, arguments)
+}
+
+fn bytes_of(value: Value) -> Vec<u8> {
+    match value {
+        Value::BulkString(bytes) => bytes,
+        _ => Vec::new(),
     }
 }
 
@@ -246,6 +287,9 @@ pub(super) struct Record {
 
 /// Reads a history or an ending; nothing, or what cannot be read, is an empty past.
 pub(super) fn read_history(text: &[u8]) -> Record {
+    if text.is_empty() {
+        return Record::default();
+    }
     let past: Past = serde_json::from_slice(text).unwrap_or_default();
     Record {
         history: History {
@@ -270,12 +314,18 @@ pub(super) fn read_history(text: &[u8]) -> Record {
 
 /// Returns the places of the items of each queue, in order.
 pub(super) fn by_queue<T>(items: &[T], queue: impl Fn(&T) -> &QueueName) -> Vec<(QueueName, Vec<usize>)> {
-    let mut groups: Vec<(QueueName, Vec<usize>)> = Vec::new();
-    for (place, item) in items.iter().enumerate() {
-        let name = queue(item);
-        match groups.iter_mut().find(|(known, _)| known == name) {
+    let groups = groups_of(items.iter().map(queue).enumerate());
+    groups.into_iter().map(|(queue, places)| (queue.clone(), places)).collect()
+}
+
+/// Returns the places of each of the few keys that there are, in order.
+fn groups_of<'a, K: PartialEq>(items: impl Iterator<Item = (usize, &'a K)>) -> Vec<(&'a K, Vec<usize>)> {
+    let mut groups: Vec<(&K, Vec<usize>)> = Vec::new();
+    for (place, key) in items {
+        // Most often it is that of the item before.
+        match groups.iter_mut().rfind(|(known, _)| std::ptr::eq(*known, key) || *known == key) {
             Some((_, places)) => places.push(place),
-            None => groups.push((name.clone(), vec![place])),
+            None => groups.push((key, vec![place])),
         }
     }
     groups
@@ -316,6 +366,7 @@ pub(super) fn push_options(job: &Envelope) -> String {
 
 fn verdict_text(verdict: &Verdict) -> String {
     match verdict {
+        // Said by the place among the arguments.
         Verdict::Succeeded => String::new(),
         Verdict::SucceededWith { result } => format!("O{result}"),
         Verdict::Retry { delay_ms, error } => format!("R{delay_ms}:{error}"),

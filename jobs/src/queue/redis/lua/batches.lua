@@ -17,7 +17,7 @@ local function close_if_done(batch)
   if side ~= '2-\n\n' then
     redis.call('HSET', Q .. 'side', id, side)
     local group = group_of(side)
-    if group then enroll(group, have[9] or '') end
+    if group then enroll(group, 1, { have[9] or '' }) end
   end
   redis.call('HINCRBY', Q .. 'stats', 'pushed', 1)
   if due and due > now then

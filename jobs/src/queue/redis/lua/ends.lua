@@ -72,6 +72,84 @@ local function bury(id, from, state, lease, why, result)
   end
 end
 
+-- Reads a field of a hash for many jobs; nothing if there is no such hash.
+local function fields_of(word, ids)
+  return redis.call('EXISTS', Q .. word) == 1 and redis.call('HMGET', Q .. word, unpack(ids)) or {}
+end
+
+-- Frees the unique keys that these jobs still hold, and counts them out of their groups.
+local function part_with(ids, options)
+  local names, holders, groups = {}, {}, {}
+  for n, id in ipairs(ids) do
+    local it = options[n]
+    if it and it.name then
+      names[#names + 1] = it.name
+      holders[#names] = id
+    end
+    if it and it.group then groups[it.group] = (groups[it.group] or 0) + 1 end
+  end
+  if #names > 0 then
+    local held, free = redis.call('HMGET', Q .. 'unique', unpack(names)), {}
+    for n, name in ipairs(names) do
+      if held[n] == holders[n] then free[#free + 1] = name end
+    end
+    if #free > 0 then redis.call('HDEL', Q .. 'unique', unpack(free)) end
+  end
+  for group, jobs in pairs(groups) do dismiss(group, jobs) end
+end
+
+-- Removes jobs that have succeeded and of which there is nothing to remember, or retains them: a few commands for all of them.
+local function bury_plain(ids, leases, options)
+  if not retained then redis.call('HDEL', Q .. 'jobs', unpack(ids)) end
+  if not keep and not retained then return end
+  local records, at = {}, string.format('%.0f', now)
+  local text, lease, rank
+  for n, id in ipairs(ids) do
+    local its = options[n] and options[n].rank
+    -- Most often it is that of the job before.
+    if leases[n] ~= lease or its ~= rank or not text then
+      lease, rank = leases[n], its
+      text = '{"s":"succeeded","l":"' .. lease .. '","t":' .. at .. (rank and ',"p":' .. rank or '') .. '}'
+    end
+    records[2 * n - 1], records[2 * n] = id, text
+  end
+  redis.call('HSET', Q .. 'ended', unpack(records))
+  if not retained then return end
+  local past = {}
+  for n, id in ipairs(ids) do
+    past[2 * n - 1], past[2 * n] = at, id
+  end
+  redis.call('ZADD', Q .. 'past', unpack(past))
+  tidy(2 * #ids)
+end
+
+-- Buries jobs that have succeeded; "plain" if nothing of the queue has a past or options.
+local function bury_done(ids, leases, plain)
+  if plain then return bury_plain(ids, leases, {}) end
+  local histories, told, sides = fields_of('history', ids), fields_of('told', ids), fields_of('side', ids)
+  local read = knower(function(side)
+    local name = string.sub(side, 2, 2) ~= '-' and key_of(side) or nil
+    return { rank = rank_of(side), group = group_of(side), name = name, batched = not string.find(side, '^..[^\n]*\n\n') }
+  end)
+  local light, theirs, options, optional, count = {}, {}, {}, {}, 0
+  for n, id in ipairs(ids) do
+    local it = read(sides[n])
+    if histories[n] or told[n] or it and it.batched then
+      bury(id, 'r', 'succeeded', leases[n])
+    else
+      count = count + 1
+      light[count], theirs[count], options[count] = id, leases[n], it
+      if it then optional[#optional + 1] = id end
+    end
+  end
+  if count == 0 then return end
+  if #optional > 0 then
+    part_with(light, options)
+    redis.call('HDEL', Q .. 'side', unpack(optional))
+  end
+  bury_plain(light, theirs, options)
+end
+
 -- Reads the kind out of a payload without decoding the rest, which may be what the job died of.
 local function kind_of(id)
   local kind = string.match(redis.call('HGET', Q .. 'jobs', id) or '', '^{"k":"([a-z0-9_.]+)"')

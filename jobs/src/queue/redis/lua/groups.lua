@@ -2,9 +2,14 @@
 --
 -- The decisions are those of `queue/gate.rs`. A limit as text is "concurrency,starts,per_ms,burst", each of them or nothing.
 
-local function read_limits(text)
-  local most, starts, per, burst = string.match(text or '', '^(%d*),(%d*),(%d*),(%d*)$')
+local limits_in = knower(function(text)
+  local most, starts, per, burst = string.match(text, '^(%d*),(%d*),(%d*),(%d*)$')
   return { most = tonumber(most), starts = tonumber(starts), per = tonumber(per), burst = tonumber(burst) }
+end)
+
+local function read_limits(text)
+  local it = text and limits_in(text) or {}
+  return { most = it.most, starts = it.starts, per = it.per, burst = it.burst }
 end
 
 local function group_of(side)
@@ -31,9 +36,19 @@ local function wait_for(it, parts)
   return math.max(0, math.ceil((parts - it.parts) / it.starts))
 end
 
+-- Says whether any job of the queue is limited. No script that asks limits one before it has asked for the last time.
+local limited
+local function some_limited()
+  if limited == nil then
+    limited = redis.call('EXISTS', Q .. 'limited:0', Q .. 'limited:1', Q .. 'limited:2', Q .. 'limited:3') > 0
+  end
+  return limited
+end
+
 -- Lets a claim meet the first limited jobs of a group again, one of each priority: it moves the next ones on as long as the group
 -- is open. Called whenever the group may have become open, or the job that the claim was to meet is gone.
 local function unpark(group)
+  if not some_limited() then return end
   local ends = ':' .. group
   if redis.call('EXISTS', Q .. 'limited:0' .. ends, Q .. 'limited:1' .. ends, Q .. 'limited:2' .. ends, Q .. 'limited:3' .. ends) == 0 then
     return
@@ -51,8 +66,9 @@ end
 -- Forgets a group that no job needs any more, unless an operator has fixed its limits. A bucket that is not full is remembered
 -- until it would be.
 local function forget_idle(group)
+  local have = redis.call('HMGET', Q .. 'group:' .. group, 'w', 'r', 'd', 'm')
+  if (have[1] or 0) + (have[2] or 0) + (have[3] or 0) > 0 or have[4] then return end
   local it = read_group(group)
-  if it.waiting + it.running + it.dead > 0 or it.pinned then return end
   redis.call('ZREM', Q .. 'grouped', group)
   local rest = it.starts and wait_for(it, it.burst * it.per) or 0
   if rest > 0 then
@@ -98,12 +114,21 @@ local function recall(group)
   end
 end
 
--- Counts a new job, and notes the limits that it brings if it brings any.
-local function enroll(group, text)
+-- Counts new jobs, and notes the limits that they bring, one after another.
+local function enroll(group, jobs, texts)
   local key = Q .. 'group:' .. group
   if redis.call('ZADD', Q .. 'grouped', 0, group) == 1 then recall(group) end
-  redis.call('HINCRBY', key, 'w', 1)
-  if text ~= '' and redis.call('HGET', key, 'l') ~= text then set_limits(group, 'l', text) end
+  redis.call('HINCRBY', key, 'w', jobs)
+  for _, text in ipairs(texts) do
+    if text ~= '' and redis.call('HGET', key, 'l') ~= text then set_limits(group, 'l', text) end
+  end
+end
+
+-- Counts jobs of a group that have run and are gone.
+local function dismiss(group, jobs)
+  local left = redis.call('HINCRBY', Q .. 'group:' .. group, 'r', -jobs)
+  unpark(group)
+  if left == 0 then forget_idle(group) end
 end
 
 -- Takes a waiting job out of wherever it waits.

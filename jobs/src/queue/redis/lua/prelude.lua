@@ -55,11 +55,31 @@ local function ready_now(id)
   redis.call('HSET', Q .. 'since', id, string.format('%.0f', now))
 end
 
--- A worker that waits knows the earliest due time; it must hear of an earlier one.
-local function schedule(id, due)
+-- Takes due times and ids. A worker that waits knows the earliest due time; it must hear of an earlier one.
+local function schedule_all(dues)
   local first = redis.call('ZRANGE', Q .. 'due', 0, 0, 'WITHSCORES')
-  redis.call('ZADD', Q .. 'due', due, id)
-  if not first[2] or due < tonumber(first[2]) then wake() end
+  redis.call('ZADD', Q .. 'due', unpack(dues))
+  local earliest = math.huge
+  for n = 1, #dues, 2 do earliest = math.min(earliest, dues[n]) end
+  if not first[2] or earliest < tonumber(first[2]) then wake() end
+end
+
+local function schedule(id, due)
+  schedule_all({ due, id })
+end
+
+-- Remembers what a text was read as: the options of many jobs are alike.
+local function knower(read)
+  local known = {}
+  return function(side)
+    if not side then return nil end
+    local it = known[side]
+    if it == nil then
+      it = read(side) or false
+      known[side] = it
+    end
+    return it or nil
+  end
 end
 
 local function rank_of(side)
@@ -73,7 +93,8 @@ end
 
 -- Returns the unique key and until when it holds at most; false for the time if there is no such end.
 local function key_of(side)
-  local _, until_what, _, _, key = parts_of(side)
+  local _, ends = string.find(side, '\n[^\n]*\n', 3)
+  local key, until_what = string.sub(side, ends + 1), string.sub(side, 2, 2)
   if until_what == 's' or until_what == 'f' then return key, false end
   local latest, name = string.match(key, '^(%d+):(.*)$')
   return name, tonumber(latest)

@@ -1,16 +1,4 @@
--- Accepts jobs.
---
--- ARGV     from 3 on, three for each job: id, payload, and "" for a plain job or due time or nothing, "r" if it replaces who holds
---          its unique key and has not started, ";", limits of its group or nothing, ":", options as "side" keeps them, which may
---          be plain too; the time before the key is how long it holds; after the batch there may be "/" and the member that pushes
---          the job
--- Returns  one for each job: 0 created, 1 duplicate, 2 no such batch, 3 it is sealed, 4 it is cancelled, the id that holds the unique
---          key, or in an array the id that it replaced
-local ids = {}
-for at = 3, #ARGV, 3 do ids[#ids + 1] = ARGV[at] end
-local there = redis.call('HMGET', Q .. 'jobs', unpack(ids))
-local over = keep and redis.call('EXISTS', Q .. 'ended') == 1 and redis.call('HMGET', Q .. 'ended', unpack(ids)) or {}
-
+-- Accepts jobs that are not all plain and new; for the arguments see `push_plain.lua`.
 -- Returns why a batch does not take a job, as `queue/batches.rs` has it.
 local function refusal(batch, parent)
   local have = redis.call('HMGET', Q .. 'batch:' .. batch, 'id', 'sealed', 'stopped')
@@ -23,15 +11,25 @@ local function refusal(batch, parent)
   return not inside and 3 or nil
 end
 
-local answers, seen, fields, lists, created = {}, {}, {}, {}, 0
+-- What is to be written at once for many jobs.
+local fields, lists, optional, keys, dues, groups = {}, {}, {}, {}, {}, {}
 
 local function flush()
   if #fields > 0 then redis.call('HSET', Q .. 'jobs', unpack(fields)) end
+  if #optional > 0 then redis.call('HSET', Q .. 'side', unpack(optional)) end
+  if #keys > 0 then redis.call('HSET', Q .. 'unique', unpack(keys)) end
   for rank, list in pairs(lists) do
     redis.call('RPUSH', Q .. 'ready:' .. rank, unpack(list))
     wake()
   end
-  fields, lists = {}, {}
+  if #dues > 0 then schedule_all(dues) end
+  for group, new in pairs(groups) do enroll(group, new.jobs, new.texts) end
+  fields, lists, optional, keys, dues, groups = {}, {}, {}, {}, {}, {}
+end
+
+local function add(list, one, two)
+  list[#list + 1] = one
+  list[#list + 1] = two
 end
 
 local function name_of(id)
@@ -39,62 +37,98 @@ local function name_of(id)
   return string.gsub(digits, '^(........)(....)(....)(....)', '%1-%2-%3-%4-')
 end
 
+-- Takes apart what a job brings along.
+local read = knower(function(text)
+  if text == '' then return nil end
+  local due, replaces, limits, from, rank, until_what, group, member, key =
+    string.match(text, '^(%d*)(r?);([%d,]*):()(.)(.)([^\n]*)\n([^\n]*)\n(.*)$')
+  local side, name, for_ms = string.sub(text, from), nil, nil
+  if until_what ~= '-' then name, for_ms = key_of(side) end
+  return {
+    due = tonumber(due), replaces = replaces == 'r', limits = limits, side = side,
+    rank = rank, until_what = until_what, group = group, member = member, key = key, name = name, for_ms = for_ms,
+  }
+end)
+
+-- The unique keys that nobody held before, nor has taken since.
+local free = {}
+if not plain then
+  local names = {}
+  for n = 1, count do
+    local it = read(ARGV[4 + step * (n - 1) + 2])
+    if it and it.name then names[#names + 1] = it.name end
+  end
+  local holders = #names > 0 and redis.call('HMGET', Q .. 'unique', unpack(names)) or {}
+  for n, name in ipairs(names) do free[name] = not holders[n] or nil end
+end
+
 -- Takes the key for a job; returns who keeps it, and who had to leave it.
 local function win(id, key, replaces)
+  if free[key] then
+    free[key] = nil
+    add(keys, key, id)
+    return nil, nil
+  end
+  -- Who holds it may be of this very push.
+  flush()
   local holder = hold(key, id)
   if not holder then return nil, nil end
   if not replaces or redis.call('HEXISTS', Q .. 'running', holder) == 1 then return holder, nil end
-  -- It may be of this very push.
-  flush()
   take_out(holder)
   bury(holder, 'w', 'cancelled', nil, 'replaced by job ' .. name_of(id))
   redis.call('HSET', Q .. 'unique', key, id)
   return nil, holder
 end
 
+-- Takes up what a job brings along; returns who stands in its way or why it is refused, and whom it replaced.
+local function settle_in(id, it)
+  local side, batch, holder, old = it.side, '', nil, nil
+  if it.member ~= '' then
+    local parent
+    batch, parent = string.match(it.member, '^([^/]*)/?(.*)$')
+    side = it.rank .. it.until_what .. it.group .. '\n' .. batch .. '\n' .. it.key
+    holder = refusal(batch, parent)
+  end
+  if it.name and not holder then
+    if it.for_ms then
+      local latest = string.format('%.0f', now + it.for_ms)
+      side = it.rank .. it.until_what .. it.group .. '\n' .. batch .. '\n' .. latest .. ':' .. it.name
+    end
+    holder, old = win(id, it.name, it.replaces)
+  end
+  if holder then return holder, nil end
+  if side ~= '2-\n\n' then
+    add(optional, id, side)
+    if it.group ~= '' then
+      local new = groups[it.group] or { jobs = 0, texts = {} }
+      groups[it.group], new.jobs = new, new.jobs + 1
+      if new.texts[#new.texts] ~= it.limits then new.texts[#new.texts + 1] = it.limits end
+    end
+  end
+  if batch ~= '' then
+    redis.call('SADD', Q .. 'left:' .. batch, id)
+    redis.call('HINCRBY', Q .. 'batch:' .. batch, 'total', 1)
+  end
+  return nil, old
+end
+
+local answers, seen, created = {}, {}, 0
 for n, id in ipairs(ids) do
-  local at = 3 * n
-  local options = ARGV[at + 2]
+  local at = 4 + step * (n - 1)
   if there[n] or over[n] or seen[id] then
     answers[n] = 1
   else
-    local rank, due, holder, old, batch = '2', nil, nil, nil, ''
-    if options ~= '' then
-      local due_text, replaces, limits, side = string.match(options, '^(%d*)(r?);([%d,]*):(.*)$')
-      local place, until_what, group, member, key = parts_of(side)
-      rank, due = place, tonumber(due_text)
-      if member ~= '' then
-        local parent
-        batch, parent = string.match(member, '^([^/]*)/?(.*)$')
-        side = place .. until_what .. group .. '\n' .. batch .. '\n' .. key
-        holder = refusal(batch, parent)
-      end
-      if until_what ~= '-' and not holder then
-        local name, for_ms = key_of(side)
-        if for_ms then
-          local latest = string.format('%.0f', now + for_ms)
-          side = place .. until_what .. group .. '\n' .. batch .. '\n' .. latest .. ':' .. name
-        end
-        holder, old = win(id, name, replaces == 'r')
-      end
-      if not holder and side ~= '2-\n\n' then
-        redis.call('HSET', Q .. 'side', id, side)
-        if group ~= '' then enroll(group, limits) end
-      end
-    end
+    local it, holder, old = not plain and read(ARGV[at + 2]), nil, nil
+    if it then holder, old = settle_in(id, it) end
     if holder then
       answers[n] = holder
     else
       answers[n], seen[id], created = old and { old } or 0, true, created + 1
-      if batch ~= '' then
-        redis.call('SADD', Q .. 'left:' .. batch, id)
-        redis.call('HINCRBY', Q .. 'batch:' .. batch, 'total', 1)
-      end
-      fields[#fields + 1] = id
-      fields[#fields + 1] = ARGV[at + 1]
-      if due and due > now then
-        schedule(id, due)
+      add(fields, id, ARGV[at + 1])
+      if it and it.due and it.due > now then
+        add(dues, it.due, id)
       else
+        local rank = it and it.rank or '2'
         local list = lists[rank] or {}
         lists[rank] = list
         list[#list + 1] = id

@@ -1,67 +1,71 @@
 -- Ends attempts. Each answer stands alone: a stale one changes nothing and harms no other.
 --
--- ARGV     from 3 on, three for each job: id, lease, verdict. A verdict is
---          ""              succeeded           "O" result            succeeded with a result
+-- ARGV     from 3 on: how many leases follow; for each of them the lease, how many jobs of it have succeeded, and their ids; then three
+--          for each other job: id, lease, verdict. A verdict is
+--          "O" result      succeeded with a result
 --          "R" delay ":" error   retry
 --          "S" delay       snooze              "A" delay             set aside
 --          "H"             hand back           "C" reason            cancelled
 --          "D" counts ":" reason ":" fingerprint ":" error     dead; counts is 1 if it is one more failure
--- Returns  one for each job: 1 applied, 0 stale
-local ids = {}
-for at = 3, #ARGV, 3 do ids[#ids + 1] = ARGV[at] end
+-- Returns  which jobs are stale, in the order in which they were named, the first being 1
+local ids, owners, verdicts, count, at = {}, {}, {}, 0, 4
+for _ = 1, tonumber(ARGV[3]) do
+  local last = at + 1 + tonumber(ARGV[at + 1])
+  for n = at + 2, last do
+    count = count + 1
+    ids[count], owners[count] = ARGV[n], ARGV[at]
+  end
+  at = last + 1
+end
+for n = at, #ARGV, 3 do
+  count = count + 1
+  ids[count], owners[count], verdicts[count] = ARGV[n], ARGV[n + 1], ARGV[n + 2]
+end
 local leases = redis.call('HMGET', Q .. 'running', unpack(ids))
 -- What most queues have nothing of, in one look.
 local plain = redis.call('EXISTS', Q .. 'cancel', Q .. 'history', Q .. 'side', Q .. 'told', Q .. 'place', Q .. 'limit') == 0
 local asked = not plain and redis.call('EXISTS', Q .. 'cancel') == 1 and redis.call('SMISMEMBER', Q .. 'cancel', unpack(ids)) or {}
 
-local answers, seen, ours, done, other, stopped = {}, {}, {}, {}, {}, {}
-for n, id in ipairs(ids) do
-  if leases[n] == ARGV[3 * n + 1] and not seen[id] then
-    answers[n], seen[id] = 1, true
-    ours[#ours + 1] = id
-    if asked[n] == 1 then stopped[#stopped + 1] = id end
-    if ARGV[3 * n + 2] == '' then done[#done + 1] = n else other[#other + 1] = n end
-  else
-    answers[n] = 0
+local ours, done, theirs, other, stale, stopped = ids, ids, owners, {}, {}, {}
+-- Sorts the ends. That a job is named twice is looked for only if it must be: then only its first end counts.
+local function sort(twice)
+  ours, done, theirs, other, stale, stopped = {}, {}, {}, {}, {}, {}
+  local seen = {}
+  for n, id in ipairs(ids) do
+    if leases[n] ~= owners[n] or seen[id] then
+      stale[#stale + 1] = n
+    else
+      ours[#ours + 1] = id
+      if twice then seen[id] = true end
+      if asked[n] == 1 then stopped[#stopped + 1] = id end
+      if verdicts[n] then
+        other[#other + 1] = n
+      else
+        done[#done + 1], theirs[#theirs + 1] = id, owners[n]
+      end
+    end
   end
 end
-if #ours == 0 then return answers end
+-- Most often there is nothing to sort.
+local mixed = next(verdicts) or asked[1]
+for n = 1, count do mixed = mixed or leases[n] ~= owners[n] end
+if mixed then sort(false) end
+if #ours == 0 then return stale end
 local most = not plain and redis.call('GET', Q .. 'limit')
 if most and redis.call('HLEN', Q .. 'running') >= tonumber(most) then wake() end
-local places = not plain and redis.call('EXISTS', Q .. 'place') == 1 and redis.call('HMGET', Q .. 'place', unpack(ids))
-if places then redis.call('HDEL', Q .. 'place', unpack(ours)) end
-redis.call('HDEL', Q .. 'running', unpack(ours))
+local placed = not plain and redis.call('EXISTS', Q .. 'place') == 1
+local places = placed and #other > 0 and redis.call('HMGET', Q .. 'place', unpack(ids))
+if placed then redis.call('HDEL', Q .. 'place', unpack(ours)) end
+if redis.call('HDEL', Q .. 'running', unpack(ours)) < #ours then sort(true) end
 if #stopped > 0 then redis.call('SREM', Q .. 'cancel', unpack(stopped)) end
 
 if #done > 0 then
   redis.call('HINCRBY', Q .. 'stats', 'succeeded', #done)
-  if not plain and redis.call('EXISTS', Q .. 'history', Q .. 'side', Q .. 'told') > 0 then
-    for _, n in ipairs(done) do bury(ids[n], 'r', 'succeeded', leases[n]) end
-  else
-    -- Nothing of the queue has a past or options: the common case, in one command each.
-    local gone, records = {}, {}
-    local at = string.format('%.0f', now)
-    for place, n in ipairs(done) do
-      gone[place] = ids[n]
-      records[2 * place - 1] = ids[n]
-      records[2 * place] = '{"s":"succeeded","l":"' .. leases[n] .. '","t":' .. at .. '}'
-    end
-    if not retained then redis.call('HDEL', Q .. 'jobs', unpack(gone)) end
-    if keep or retained then redis.call('HSET', Q .. 'ended', unpack(records)) end
-    if retained then
-      local past = {}
-      for place, id in ipairs(gone) do
-        past[2 * place - 1] = at
-        past[2 * place] = id
-      end
-      redis.call('ZADD', Q .. 'past', unpack(past))
-      tidy(2 * #gone)
-    end
-  end
+  bury_done(done, theirs, plain)
 end
 
 for _, n in ipairs(other) do
-  local id, verdict = ids[n], ARGV[3 * n + 2]
+  local id, verdict = ids[n], verdicts[n]
   local what, rest = string.sub(verdict, 1, 1), string.sub(verdict, 2)
   local history = history_of(id)
   if what == 'O' then
@@ -102,4 +106,4 @@ for _, n in ipairs(other) do
     end
   end
 end
-return answers
+return stale

@@ -1,0 +1,279 @@
+-- Which ready jobs a claim takes, if they differ in anything. Between what ends jobs and the claim.
+
+-- The place of a job within its priority is a number drawn when it leaves its list: the claim and the position in it. What waits
+-- with a place (in "back" and "limited") has left the list before what is still there, so it stands before that. A job that comes
+-- straight from its list and is handed back is given the place of its claim; those of one claim then stand in the order of their ids.
+local epoch, drawn = nil, 0
+local function base()
+  epoch = epoch or redis.call('HINCRBY', Q .. 'stats', 'epoch', 1)
+  return epoch * 4096
+end
+
+-- What a claim takes: the ids in their order, the options of each that has some, id and place of those that have had one, and whether
+-- there may be more than was looked at.
+local ids, sides, placed, more = {}, {}, {}, false
+
+-- Reads how many jobs each priority has let pass.
+local function read_turns()
+  local passed = { [0] = 0, 0, 0, 0 }
+  local text = redis.call('GET', Q .. 'turns')
+  if text then
+    local a, b, c, d = string.match(text, '^(%d+),(%d+),(%d+),(%d+)$')
+    passed = { [0] = tonumber(a), tonumber(b), tonumber(c), tonumber(d) }
+  end
+  return passed
+end
+
+local function write_turns(passed)
+  redis.call('SET', Q .. 'turns', table.concat({ passed[0], passed[1], passed[2], passed[3] }, ','))
+end
+
+-- Takes jobs while no group limits any: it is known beforehand how many of each priority it will be. The order is that of
+-- `queue/turns.rs`, in runs of one priority.
+local function take_in_turns(room, aside)
+  local have, take, runs, left = {}, { [0] = 0, 0, 0, 0 }, {}, room
+  for rank = 0, 3 do
+    have[rank] = redis.call('ZCARD', Q .. 'back:' .. rank) + redis.call('LLEN', Q .. 'ready:' .. rank)
+  end
+  local passed, changed = nil, false
+  while left > 0 do
+    local first, late, run, others = nil, nil, left, false
+    for rank = 0, 3 do
+      if have[rank] > 0 then
+        if not first then
+          first = rank
+        else
+          others, passed = true, passed or read_turns()
+          if passed[rank] >= 31 then late = rank else run = math.min(run, 31 - passed[rank]) end
+        end
+      end
+    end
+    if not first then break end
+    local turn = late or first
+    run = late and 1 or math.min(run, have[first])
+    if others then
+      passed[turn], changed = 0, true
+      for rank = turn + 1, 3 do
+        if have[rank] > 0 then passed[rank] = passed[rank] + run end
+      end
+    end
+    runs[#runs + 1] = { turn, run }
+    have[turn], take[turn], left = have[turn] - run, take[turn] + run, left - run
+  end
+  if changed then write_turns(passed) end
+
+  local lines, at = {}, {}
+  for rank = 0, 3 do
+    local line = {}
+    if take[rank] > 0 then
+      -- What is no id was written by nobody here. Handed out, it would fail this claim, come back, and fail the next.
+      local back = redis.call('ZPOPMIN', Q .. 'back:' .. rank, take[rank])
+      for n = 1, #back, 2 do
+        if #back[n] == 16 then
+          line[#line + 1] = back[n]
+          placed[#placed + 1] = back[n]
+          placed[#placed + 1] = back[n + 1]
+        end
+      end
+      local rest = take[rank] - #back / 2
+      for _, id in ipairs(rest > 0 and redis.call('LPOP', Q .. 'ready:' .. rank, rest) or {}) do
+        if #id == 16 then line[#line + 1] = id end
+      end
+      more = more or #line < take[rank]
+    end
+    lines[rank], at[rank] = line, 0
+  end
+  local count = 0
+  for _, run in ipairs(runs) do
+    local line = lines[run[1]]
+    local from = at[run[1]]
+    for n = from + 1, math.min(from + run[2], #line) do
+      count = count + 1
+      ids[count] = line[n]
+    end
+    at[run[1]] = from + run[2]
+  end
+  if aside and count > 0 then sides = redis.call('HMGET', Q .. 'side', unpack(ids)) end
+end
+
+-- Takes jobs of which groups may limit some.
+local function take_with_limits(room)
+  local waited = redis.call('ZRANGEBYSCORE', Q .. 'tokens', '-inf', now, 'LIMIT', 0, 100)
+  for _, group in ipairs(waited) do
+    redis.call('ZREM', Q .. 'tokens', group)
+    unpark(group)
+  end
+  more = more or #waited == 100
+
+  local groups, parked, tokens = {}, {}, {}
+  local count, parkings, busiest, first_drawn = 0, 0, nil, base()
+  -- Of each priority: what has been pulled and how much that is, where the next one stands, how many were asked for, and whether there
+  -- are no more. A job with a place above "first_drawn" comes straight from its list.
+  local lines = {}
+  for rank = 0, 3 do lines[rank] = { names = {}, places = {}, sides = {}, its = {}, n = 0, at = 1, asked = 0 } end
+  local group_in = knower(function(side)
+    local name = group_of(side)
+    if not name then return nil end
+    groups[name] = groups[name] or read_group(name)
+    return groups[name]
+  end)
+
+  local function pull(rank)
+    local line, want = lines[rank], room - count
+    -- Of a priority that others precede only a small share will be taken.
+    if busiest and busiest ~= rank then want = math.floor(want / 32) + 1 end
+    line.asked = math.min(500, math.max(want, 2 * line.asked))
+    local names, places, its, n = {}, {}, {}, 0
+    -- What is no id was written by nobody here. Handed out, it would fail this claim, come back, and fail the next.
+    local back = redis.call('ZPOPMIN', Q .. 'back:' .. rank, line.asked)
+    for at = 1, #back, 2 do
+      if #back[at] == 16 then
+        n = n + 1
+        names[n], places[n] = back[at], tonumber(back[at + 1])
+      end
+    end
+    local list = #back == 0 and redis.call('LPOP', Q .. 'ready:' .. rank, line.asked) or {}
+    for _, id in ipairs(list) do
+      drawn = drawn + 1
+      if #id == 16 then
+        n = n + 1
+        names[n], places[n] = id, first_drawn + drawn
+      end
+    end
+    if n == 0 and #back + #list > 0 then return end
+    if n == 0 then
+      line.dry = true
+      if busiest == rank then busiest = nil end
+      return
+    end
+    busiest = busiest or rank
+    local options = redis.call('HMGET', Q .. 'side', unpack(names))
+    for at = 1, n do its[at] = group_in(options[at]) or false end
+    line.names, line.places, line.sides, line.its, line.n, line.at = names, places, options, its, n, 1
+  end
+
+  -- Returns nothing if the job may start, else what its group waits for: true for a slot, or the milliseconds to a token.
+  local function blocked(it)
+    if not it then return nil end
+    if it.most and it.running >= it.most then return true end
+    if it.starts and it.parts < it.per then return wait_for(it, it.per) end
+  end
+
+  local function park(rank, line, reason)
+    parkings = parkings + 1
+    local name = line.its[line.at].name
+    for _, key in ipairs({ Q .. 'limited:' .. rank, Q .. 'limited:' .. rank .. ':' .. name }) do
+      local list = parked[key] or {}
+      parked[key] = list
+      list[#list + 1] = string.format('%.0f', line.places[line.at])
+      list[#list + 1] = line.names[line.at]
+    end
+    if reason ~= true then tokens[name] = now + reason end
+    line.at = line.at + 1
+  end
+
+  -- Says whether a priority has a job that may start, which is then at the head of its line.
+  local function waits(rank, line)
+    while parkings < 500 do
+      if line.at <= line.n then
+        local reason = blocked(line.its[line.at])
+        if not reason then return true end
+        park(rank, line, reason)
+      elseif line.dry or drawn >= 3500 then
+        return false
+      else
+        pull(rank)
+      end
+    end
+    return false
+  end
+
+  -- The next limited job of a group that is still open, to the place that is its own.
+  local function follow(rank, it)
+    local key = Q .. 'limited:' .. rank .. ':' .. it.name
+    local first = redis.call('ZPOPMIN', key)
+    if not first[1] then return end
+    redis.call('ZREM', Q .. 'limited:' .. rank, first[1])
+    local line, place = lines[rank], tonumber(first[2])
+    if line.at > line.n or place > line.places[line.n] then
+      redis.call('ZADD', Q .. 'back:' .. rank, first[2], first[1])
+      line.dry = nil
+      return
+    end
+    local at = line.at
+    while line.places[at] < place do at = at + 1 end
+    table.insert(line.names, at, first[1])
+    table.insert(line.places, at, place)
+    table.insert(line.sides, at, redis.call('HGET', Q .. 'side', first[1]))
+    table.insert(line.its, at, it)
+    line.n = line.n + 1
+  end
+
+  local passed, changed, ready = read_turns(), false, {}
+  while count < room do
+    local first, least = nil, nil
+    for rank = 0, 3 do
+      local line = lines[rank]
+      ready[rank] = (line.at <= line.n or not line.dry) and waits(rank, line)
+      if ready[rank] then first, least = first or rank, rank end
+    end
+    if parkings >= 500 or drawn >= 3500 then
+      more = true
+      break
+    end
+    if not first then break end
+    -- As `queue/turns.rs` has it.
+    local turn = first
+    if first ~= least then
+      for rank = 3, first + 1, -1 do
+        if ready[rank] and passed[rank] >= 31 then
+          turn = rank
+          break
+        end
+      end
+      passed[turn], changed = 0, true
+      for rank = turn + 1, 3 do
+        if ready[rank] then passed[rank] = passed[rank] + 1 end
+      end
+    end
+    local line = lines[turn]
+    local at = line.at
+    local it, place = line.its[at], line.places[at]
+    line.at, count = at + 1, count + 1
+    ids[count], sides[count] = line.names[at], line.sides[at]
+    if place <= first_drawn then
+      placed[#placed + 1] = line.names[at]
+      placed[#placed + 1] = string.format('%.0f', place)
+    end
+    if it then
+      it.touched, it.waiting, it.running = true, it.waiting - 1, it.running + 1
+      if it.starts then it.parts = it.parts - it.per end
+      if some_limited() and not blocked(it) then follow(turn, it) end
+    end
+  end
+
+  for rank = 0, 3 do
+    local line, rest = lines[rank], {}
+    for at = line.n, line.at, -1 do
+      if line.places[at] > first_drawn then
+        rest[#rest + 1] = line.names[at]
+      else
+        redis.call('ZADD', Q .. 'back:' .. rank, string.format('%.0f', line.places[at]), line.names[at])
+      end
+    end
+    if #rest > 0 then redis.call('LPUSH', Q .. 'ready:' .. rank, unpack(rest)) end
+  end
+  for key, list in pairs(parked) do redis.call('ZADD', key, unpack(list)) end
+  for group, at in pairs(tokens) do redis.call('ZADD', Q .. 'tokens', string.format('%.0f', at), group) end
+  for name, it in pairs(groups) do
+    if it.touched then
+      local key = Q .. 'group:' .. name
+      if it.starts then
+        redis.call('HSET', key, 'w', it.waiting, 'r', it.running, 'p', string.format('%.0f', it.parts), 'a', string.format('%.0f', it.at))
+      else
+        redis.call('HSET', key, 'w', it.waiting, 'r', it.running)
+      end
+    end
+  end
+  if changed then write_turns(passed) end
+end
