@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -129,24 +130,25 @@ impl<'de> Deserialize<'de> for WorkerId {
     }
 }
 
-/// Defines a name held as text: its rule is checked at construction and at decoding.
+/// Defines a name held as text: its rule is checked at construction and at decoding. A job's names are copied many times on its way,
+/// so that copies share the text.
 macro_rules! text_name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $valid:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Checks the text and wraps it.
             ///
             /// # Errors
             /// [`Invalid`] if the text does not follow the rule.
-            pub fn new(text: impl Into<String>) -> Result<Self, Invalid> {
+            pub fn new(text: impl Into<Arc<str>>) -> Result<Self, Invalid> {
                 let text = text.into();
                 let valid: fn(&str) -> bool = $valid;
-                if valid(&text) { Ok(Self(text)) } else { Err(Invalid { what: $what, given: text, rule: $rule }) }
+                if valid(&text) { Ok(Self(text)) } else { Err(Invalid::new($what, text, $rule)) }
             }
 
             /// Returns the text.
@@ -179,7 +181,7 @@ macro_rules! text_name {
 
         impl From<$name> for String {
             fn from(name: $name) -> String {
-                name.0
+                name.0.as_ref().to_owned()
             }
         }
     };
@@ -209,7 +211,7 @@ text_name!(
 
 impl Default for QueueName {
     fn default() -> Self {
-        Self("default".to_owned())
+        Self("default".into())
     }
 }
 

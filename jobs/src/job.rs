@@ -9,8 +9,8 @@ use std::future::Future;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use tokio_util::sync::CancellationToken;
 
+use crate::cancellation::Cancellation;
 use crate::id::{BatchId, JobId, Kind, QueueName};
 use crate::options::{Group, Options, Priority, Unique};
 use crate::outcome;
@@ -59,7 +59,7 @@ pub struct Run {
     /// Takes what the attempt has to tell while it runs: progress and short lines of log.
     pub teller: Teller,
     /// Fires when the job is cancelled, its time is up, or its lease is lost.
-    pub cancelled: CancellationToken,
+    pub cancelled: Cancellation,
 }
 
 impl Run {

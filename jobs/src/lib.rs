@@ -3,6 +3,7 @@
 //! A [`Job`] is a type with arguments and a handler. A [`Registry`] knows all kinds. A [`Queue`](queue::Queue) is a store of
 //! jobs, with two implementations that behave the same. A [`worker`] runs what a queue holds.
 
+mod cancellation;
 pub mod cron;
 pub mod fingerprint;
 mod id;
@@ -18,6 +19,7 @@ pub mod trace;
 pub mod verdict;
 pub mod worker;
 
+pub use cancellation::Cancellation;
 pub use id::{BatchId, GroupKey, Invalid, JobId, Kind, QueueName, WorkerId};
 pub use job::{Envelope, EnvelopeError, Job, MAX_ARGS_BYTES, Run};
 pub use options::{Group, Limits, MAX_PERIOD_MS, MAX_STARTS, OnConflict, Options, Priority, Rate, Unique, UniqueUntil};

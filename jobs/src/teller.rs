@@ -52,15 +52,15 @@ pub(crate) struct Sent {
 }
 
 impl Teller {
-    /// Begins a sheet for a claimed job; it announces itself at the desk when something is on it.
-    pub(crate) fn new(job: &Claimed, desk: mpsc::UnboundedSender<Arc<Sheet>>) -> Self {
+    /// Begins a sheet for a job that was claimed then; it announces itself at the desk when something is on it.
+    pub(crate) fn new(job: &Claimed, claimed: Instant, desk: mpsc::UnboundedSender<Arc<Sheet>>) -> Self {
         Self(Some(Arc::new(Sheet {
             id: job.id,
             queue: job.queue.clone(),
             lease: job.lease.clone(),
             attempt: job.history.failures.saturating_add(1),
             claimed_at_ms: job.claimed_at_ms,
-            claimed: Instant::now(),
+            claimed,
             said: Mutex::default(),
             desk,
         })))
@@ -174,7 +174,7 @@ mod tests {
             history: History { failures: 2, ..History::default() },
             claimed_at_ms: 1_000,
         };
-        (Teller::new(&job, desk), announced)
+        (Teller::new(&job, Instant::now(), desk), announced)
     }
 
     fn texts(report: &Report) -> Vec<&str> {

@@ -28,7 +28,7 @@ pub(super) struct Nothing {
 }
 
 impl Job for Nothing {
-    const KIND: &'static str = "bench.nothing";
+    const KIND: &'static str = "bench.noop";
     type Context = Arc<Starts>;
 
     async fn run(self, starts: Self::Context, _: Run) -> outcome::Result {

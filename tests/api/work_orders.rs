@@ -92,7 +92,7 @@ async fn tickets_and_runs_are_read_by_their_tenant_only() {
         trace: deskhand_jobs::TraceContext::root(),
         batch: None,
         teller: deskhand_jobs::Teller::default(),
-        cancelled: tokio_util::sync::CancellationToken::new(),
+        cancelled: deskhand_jobs::Cancellation::default(),
     };
     test.app.work_orders.sync_system(id.parse().expect("an id"), &run).await.expect("runs");
 

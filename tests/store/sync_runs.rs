@@ -8,7 +8,6 @@ use deskhand::work_orders::model::{Counts, Draft, Mapping, RunStatus, SecretChan
 use deskhand::work_orders::{Filter, LogFilter, WorkOrders};
 use deskhand_jobs::outcome::{self, Outcome};
 use deskhand_jobs::{JobId, Run, TraceContext};
-use tokio_util::sync::CancellationToken;
 
 use super::work_orders::{clock, service, tenant};
 use crate::fakes::jira::{Deployment, Fault, Issue, Jira, PASSWORD, USER};
@@ -91,7 +90,7 @@ fn job() -> Run {
         trace: TraceContext::root(),
         batch: None,
         teller: deskhand_jobs::Teller::default(),
-        cancelled: CancellationToken::new(),
+        cancelled: deskhand_jobs::Cancellation::default(),
     }
 }
 

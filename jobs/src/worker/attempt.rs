@@ -1,7 +1,9 @@
 //! One attempt: reads the job, finds its handler, bounds its run, and ends in a verdict whatever happens.
 
 use std::any::Any;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -10,9 +12,10 @@ use tracing::Instrument;
 use tracing::field::Empty;
 
 use super::config::Pace;
-use super::delivery::{Delivery, Rein, Ticket};
+use super::delivery::{Delivery, Ticket};
 use super::figures;
 use super::health::HealthHandle;
+use crate::cancellation::Cancellation;
 use crate::job::{Envelope, Run};
 use crate::options::Options;
 use crate::outcome::{self, MAX_RESULT_BYTES, Outcome};
@@ -33,8 +36,7 @@ impl Attempts {
     /// Runs a delivery to its end. Dropped before, it takes the handler with it and then hands the job back.
     pub(super) async fn run(&self, delivery: Delivery) -> (Ticket, Verdict) {
         // The ticket outlives the handler: a job is handed back only when nobody works on it any more.
-        let Delivery { id, queue, payload, history, claimed_at_ms, rein, teller, ticket } = delivery;
-        let running = self.health.enter();
+        let Delivery { id, queue, payload, history, claimed_at_ms, cancellation, teller, ticket } = delivery;
         let started = Instant::now();
         let decoded = Envelope::decode(id, queue.clone(), &payload);
         drop(payload);
@@ -54,7 +56,7 @@ impl Attempts {
                     otel.kind = "consumer", otel.sampled = trace.is_sampled(), outcome = Empty, error = Empty,
                     otel.ended = Empty
                 );
-                let work = self.attempt(envelope, &history, &trace, (&rein, &teller)).instrument(span.clone());
+                let work = self.attempt(envelope, &history, &trace, (&cancellation, &teller)).instrument(span.clone());
                 let (ending, cause) = trace.clone().scope(work).await;
                 let known = !matches!(ending, Ending::Unknown(_));
                 (if known { envelope.kind.as_str() } else { figures::NO_KIND }, ending, cause)
@@ -75,7 +77,6 @@ impl Attempts {
         self.health.figures().finished(&queue, label, &verdict, started.elapsed());
         tell(&span, &verdict);
         span.in_scope(|| log(id, label, &history, &verdict));
-        drop(running);
         (ticket, verdict)
     }
 
@@ -84,9 +85,9 @@ impl Attempts {
         envelope: &Envelope,
         history: &History,
         trace: &TraceContext,
-        (rein, teller): (&Rein, &Teller),
+        (cancellation, teller): (&Cancellation, &Teller),
     ) -> (Ending, Option<Cause>) {
-        if let Some(cause) = rein.cause() {
+        if let Some(cause) = cancellation.cause() {
             return (Ending::Stopped, Some(cause));
         }
         let handler = match self.registry.find(&envelope.kind) {
@@ -103,10 +104,12 @@ impl Attempts {
             trace: trace.clone(),
             batch: history.batch,
             teller: teller.clone(),
-            cancelled: rein.token().clone(),
+            cancelled: cancellation.clone(),
         };
         match catch_unwind(AssertUnwindSafe(|| handler(&envelope.args, run))) {
-            Ok(Ok(future)) => self.bounded(future, Duration::from_millis(envelope.options.timeout_ms), rein).await,
+            Ok(Ok(future)) => {
+                self.bounded(future, Duration::from_millis(envelope.options.timeout_ms), cancellation).await
+            }
             Ok(Err(error)) => {
                 (Ending::Undecodable(format!("the arguments do not fit {}: {error}", envelope.kind)), None)
             }
@@ -118,20 +121,24 @@ impl Attempts {
         &self,
         future: BoxFuture<'static, outcome::Result>,
         timeout: Duration,
-        rein: &Rein,
+        cancellation: &Cancellation,
     ) -> (Ending, Option<Cause>) {
         let mut handler = AssertUnwindSafe(future).catch_unwind();
+        // One that ends at once needs neither clock nor token.
+        if let Poll::Ready(end) = poll_fn(|cx| Poll::Ready(handler.poll_unpin(cx))).await {
+            return (returned(end), cancellation.cause());
+        }
         tokio::select! {
-            biased; // first the handler: one that ends at once needs neither clock nor token
-            end = &mut handler => return (returned(end), rein.cause()),
-            () = rein.token().cancelled() => {}
+            biased;
+            end = &mut handler => return (returned(end), cancellation.cause()),
+            () = cancellation.cancelled() => {}
             () = tokio::time::sleep(timeout) => {
-                rein.pull(Cause::Asked); // what the handler has started elsewhere can see it
+                cancellation.ask(Cause::Asked); // what the handler has started elsewhere can see it
                 discard(handler);
                 return (Ending::TimedOut, None);
             }
         }
-        let cause = rein.cause();
+        let cause = cancellation.cause();
         let grace = match cause {
             Some(Cause::Asked) | None => self.pace.cancel_grace,
             Some(Cause::Stopping) => self.pace.stop_grace,

@@ -60,6 +60,8 @@ pub(super) struct Pace {
     pub idle_beat: Duration,
     /// How often a worker that has jobs asks which of them are to stop.
     pub listen: Duration,
+    /// How long a job that was fetched ahead may wait while no place becomes free.
+    pub stuck: Duration,
     /// How much time passes at least between two reports of what its jobs tell.
     pub tell: Duration,
     /// For how long it may believe itself alive after a beat.
@@ -86,6 +88,7 @@ impl Default for Pace {
             beat: BEAT,
             idle_beat: IDLE_BEAT,
             listen: Duration::from_millis(500),
+            stuck: Duration::from_millis(500),
             tell: Duration::from_secs(1),
             lease: LEASE,
             idle: Duration::from_secs(4),

@@ -1,18 +1,19 @@
-//! A claimed job on its way to a handler, and the way back.
+//! Claimed jobs on their way to a handler, and the way back.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
+use super::health::HealthHandle;
+use crate::cancellation::Cancellation;
 use crate::id::{JobId, QueueName};
 use crate::queue::{History, Verdict};
 use crate::teller::Teller;
-use crate::verdict::Cause;
 
 /// Numbers the deliveries of one worker process; no two are the same, even if they are of the same job.
 pub(super) type Number = u64;
@@ -24,15 +25,18 @@ pub(super) struct Report {
     pub verdict: Verdict,
 }
 
+/// Where reports go, those that are made together in one piece.
+pub(super) type Reports = mpsc::UnboundedSender<Vec<Report>>;
+
 /// The duty to report one delivery, exactly once: dropped unused, it reports a hand-back.
 #[derive(Debug)]
 pub(super) struct Ticket {
     number: Number,
-    reports: Option<mpsc::UnboundedSender<Report>>,
+    reports: Option<Reports>,
 }
 
 impl Ticket {
-    pub(super) fn new(number: Number, reports: mpsc::UnboundedSender<Report>) -> Self {
+    pub(super) fn new(number: Number, reports: Reports) -> Self {
         Self { number, reports: Some(reports) }
     }
 
@@ -40,10 +44,16 @@ impl Ticket {
         self.send(verdict);
     }
 
+    /// Passes the duty on to whoever sends several reports at once.
+    pub(super) fn hand_in(mut self, verdict: Verdict, tray: &mut Tray) {
+        tray.sender = self.reports.take().or(tray.sender.take());
+        tray.reports.push(Report { number: self.number, verdict });
+    }
+
     fn send(&mut self, verdict: Verdict) {
         if let Some(reports) = self.reports.take() {
             // Nobody listens only after the engine has ended, and then the store has been told to take everything back.
-            let _ = reports.send(Report { number: self.number, verdict });
+            let _ = reports.send(vec![Report { number: self.number, verdict }]);
         }
     }
 }
@@ -54,40 +64,28 @@ impl Drop for Ticket {
     }
 }
 
-/// The string by which a handler is asked to stop.
-#[derive(Debug)]
-pub(super) struct Rein {
-    token: CancellationToken,
-    lost: CancellationToken,
-    cause: OnceLock<Cause>,
+/// Reports that are sent together, at the latest when it is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Tray {
+    reports: Vec<Report>,
+    sender: Option<Reports>,
 }
 
-impl Rein {
-    /// Makes one that is also pulled when the lease is `lost`.
-    pub(super) fn new(lost: &CancellationToken) -> Self {
-        Self { token: lost.child_token(), lost: lost.clone(), cause: OnceLock::new() }
-    }
-
-    /// Asks to stop; the first cause counts.
-    pub(super) fn pull(&self, cause: Cause) {
-        self.cause.get_or_init(|| cause);
-        self.token.cancel();
-    }
-
-    /// Returns what the handler sees.
-    pub(super) fn token(&self) -> &CancellationToken {
-        &self.token
-    }
-
-    /// Returns why it was pulled. A handler that cancels its own token has asked for it.
-    pub(super) fn cause(&self) -> Option<Cause> {
-        if !self.token.is_cancelled() {
-            return None;
+impl Tray {
+    /// Sends what was handed in; returns how many reports that were.
+    pub(super) fn send(&mut self) -> usize {
+        let reports = std::mem::take(&mut self.reports);
+        let count = reports.len();
+        if let Some(sender) = self.sender.take() {
+            let _ = sender.send(reports);
         }
-        if self.lost.is_cancelled() {
-            return Some(Cause::Lost);
-        }
-        Some(self.cause.get().copied().unwrap_or(Cause::Asked))
+        count
+    }
+}
+
+impl Drop for Tray {
+    fn drop(&mut self) {
+        self.send();
     }
 }
 
@@ -99,39 +97,107 @@ pub(super) struct Delivery {
     pub payload: Bytes,
     pub history: History,
     pub claimed_at_ms: i64,
-    pub rein: Arc<Rein>,
+    pub cancellation: Cancellation,
     pub teller: Teller,
     pub ticket: Ticket,
 }
 
-/// Where deliveries wait until the shell takes them. The engine can take back what has not been taken.
-#[derive(Debug, Default)]
+/// Where deliveries wait until the shell takes them, no more than may run at once. The engine can take back what has not been taken.
+#[derive(Debug)]
 pub(super) struct Inbox {
-    waiting: Mutex<VecDeque<Delivery>>,
+    places: usize,
+    health: HealthHandle,
+    waiting: Mutex<Waiting>,
     waker: AtomicWaker,
 }
 
+#[derive(Debug)]
+struct Waiting {
+    deliveries: VecDeque<Delivery>,
+    /// When the first of them came to be the first.
+    since: Instant,
+}
+
 impl Inbox {
+    pub(super) fn new(places: usize, health: HealthHandle) -> Self {
+        let waiting = Waiting { deliveries: VecDeque::new(), since: Instant::now() };
+        Self { places, health, waiting: Mutex::new(waiting), waker: AtomicWaker::new() }
+    }
+
     pub(super) fn put(&self, deliveries: impl IntoIterator<Item = Delivery>) {
-        self.lock().extend(deliveries);
+        let mut waiting = self.lock();
+        if waiting.deliveries.is_empty() {
+            waiting.since = Instant::now();
+        }
+        waiting.deliveries.extend(deliveries);
+        drop(waiting);
         self.waker.wake();
     }
 
-    pub(super) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Delivery> {
-        if let Some(delivery) = self.lock().pop_front() {
-            return Poll::Ready(delivery);
+    pub(super) fn poll_take(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Taken> {
+        if let Some(taken) = self.take() {
+            return Poll::Ready(taken);
         }
         self.waker.register(cx.waker());
         // What was put between the look and the registration woke nobody.
-        self.lock().pop_front().map_or(Poll::Pending, Poll::Ready)
+        self.take().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn take(self: &Arc<Self>) -> Option<Taken> {
+        let mut waiting = self.lock();
+        let count = waiting.deliveries.len().min(self.places.saturating_sub(self.health.running()));
+        if count == 0 {
+            return None;
+        }
+        self.health.enter(count);
+        waiting.since = Instant::now();
+        let rest = waiting.deliveries.split_off(count);
+        let deliveries = std::mem::replace(&mut waiting.deliveries, rest);
+        Some(Taken { inbox: Arc::clone(self), deliveries, places: count })
     }
 
     pub(super) fn take_all(&self) -> VecDeque<Delivery> {
-        std::mem::take(&mut *self.lock())
+        std::mem::take(&mut self.lock().deliveries)
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Delivery>> {
+    /// Takes back all if the first of them has been the first for so long.
+    pub(super) fn take_stuck(&self, after: Duration) -> VecDeque<Delivery> {
+        let mut waiting = self.lock();
+        if waiting.since.elapsed() < after { VecDeque::new() } else { std::mem::take(&mut waiting.deliveries) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Deliveries that were taken together, and the places that they have until they are given back or this is dropped.
+#[derive(Debug)]
+pub(super) struct Taken {
+    inbox: Arc<Inbox>,
+    deliveries: VecDeque<Delivery>,
+    places: usize,
+}
+
+impl Taken {
+    /// Returns the next delivery that nobody has begun.
+    pub(super) fn next(&mut self) -> Option<Delivery> {
+        self.deliveries.pop_front()
+    }
+
+    /// Gives places back to others.
+    pub(super) fn free(&mut self, places: usize) {
+        if places > 0 {
+            self.places -= places;
+            self.inbox.health.leave(places);
+            self.inbox.waker.wake();
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.free(self.places);
     }
 }
 
@@ -139,27 +205,52 @@ impl Inbox {
 mod tests {
     use super::*;
 
+    fn numbers(reports: &mut mpsc::UnboundedReceiver<Vec<Report>>) -> Vec<(Number, Verdict)> {
+        let mut all = Vec::new();
+        while let Ok(together) = reports.try_recv() {
+            all.extend(together.into_iter().map(|report| (report.number, report.verdict)));
+        }
+        all
+    }
+
     #[test]
     fn a_ticket_reports_exactly_once() {
         let (sender, mut reports) = mpsc::unbounded_channel();
         Ticket::new(1, sender.clone()).report(Verdict::Succeeded);
-        drop(Ticket::new(2, sender));
-        let first = reports.try_recv().expect("reported");
-        assert_eq!((first.number, first.verdict), (1, Verdict::Succeeded));
-        let second = reports.try_recv().expect("dropped");
-        assert_eq!((second.number, second.verdict), (2, Verdict::HandBack));
-        assert!(reports.try_recv().is_err());
+        drop(Ticket::new(2, sender.clone()));
+        let mut tray = Tray::default();
+        Ticket::new(3, sender.clone()).hand_in(Verdict::Succeeded, &mut tray);
+        assert_eq!(numbers(&mut reports), [(1, Verdict::Succeeded), (2, Verdict::HandBack)]);
+        assert_eq!(tray.send(), 1);
+        Ticket::new(4, sender).hand_in(Verdict::Succeeded, &mut tray);
+        drop(tray);
+        assert_eq!(numbers(&mut reports), [(3, Verdict::Succeeded), (4, Verdict::Succeeded)]);
     }
 
     #[test]
-    fn a_lost_lease_outweighs_every_other_cause() {
-        let lost = CancellationToken::new();
-        let rein = Rein::new(&lost);
-        assert_eq!(rein.cause(), None);
-        rein.pull(Cause::Asked);
-        rein.pull(Cause::Stopping);
-        assert_eq!(rein.cause(), Some(Cause::Asked));
-        lost.cancel();
-        assert_eq!(rein.cause(), Some(Cause::Lost));
+    fn no_more_is_taken_than_there_are_places() {
+        let (sender, _reports) = mpsc::unbounded_channel();
+        let delivery = |number| Delivery {
+            id: JobId::new(),
+            queue: QueueName::default(),
+            payload: Bytes::new(),
+            history: History::default(),
+            claimed_at_ms: 0,
+            cancellation: Cancellation::default(),
+            teller: Teller::default(),
+            ticket: Ticket::new(number, sender.clone()),
+        };
+        let inbox = Arc::new(Inbox::new(3, HealthHandle::new()));
+        inbox.put((0..5).map(delivery));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let Poll::Ready(mut first) = inbox.poll_take(&mut cx) else { panic!("there are places") };
+        assert_eq!((first.deliveries.len(), inbox.health.running()), (3, 3));
+        assert!(inbox.poll_take(&mut cx).is_pending());
+        first.free(1);
+        let Poll::Ready(second) = inbox.poll_take(&mut cx) else { panic!("there is a place") };
+        assert_eq!(second.deliveries.len(), 1);
+        drop(first);
+        assert_eq!(inbox.health.running(), 1, "what was dropped gives its places back");
+        assert_eq!(inbox.take_all().len(), 1);
     }
 }

@@ -12,15 +12,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::ahead::Ahead;
 use super::attempt::Attempts;
 use super::config::{Config, Pace, Summary};
-use super::delivery::{Delivery, Inbox, Number, Rein, Report, Ticket};
+use super::delivery::{Delivery, Inbox, Number, Report, Reports, Ticket};
 use super::feeding::{Fed, Feeding};
 use super::figures::{self, Slots};
 use super::health::HealthHandle;
@@ -31,6 +33,7 @@ use super::outage::{Call, Failure, Outage};
 use super::settling::{Flushed, Settling};
 use super::shell::Shell;
 use super::telling::Telling;
+use crate::cancellation::Cancellation;
 use crate::id::{JobId, QueueName};
 use crate::queue::{Claim, Lease, Settled, Settlement, Verdict};
 use crate::teller::Teller;
@@ -70,11 +73,12 @@ pub(super) struct Engine {
 
 /// What is out, and the way back.
 pub(super) struct Work {
-    out: HashMap<Number, Out>,
+    out: HashMap<Number, Out, RandomState>,
     last: Number,
-    sender: mpsc::UnboundedSender<Report>,
-    reports: mpsc::UnboundedReceiver<Report>,
-    buffer: Vec<Report>,
+    sender: Reports,
+    reports: mpsc::UnboundedReceiver<Vec<Report>>,
+    buffer: Vec<Vec<Report>>,
+    ahead: Ahead,
     phase: Phase,
     summary: Summary,
 }
@@ -82,8 +86,8 @@ pub(super) struct Work {
 impl Work {
     pub(super) fn new() -> Self {
         let (sender, reports) = mpsc::unbounded_channel();
-        let (out, summary) = (HashMap::new(), Summary::default());
-        Self { out, last: 0, sender, reports, buffer: Vec::new(), phase: Phase::Working, summary }
+        let (out, ahead, summary) = (HashMap::default(), Ahead::default(), Summary::default());
+        Self { out, last: 0, sender, reports, buffer: Vec::new(), ahead, phase: Phase::Working, summary }
     }
 }
 
@@ -93,7 +97,7 @@ struct Out {
     id: JobId,
     queue: QueueName,
     lease: Lease,
-    rein: Arc<Rein>,
+    cancellation: Cancellation,
     teller: Teller,
 }
 
@@ -138,13 +142,15 @@ impl Engine {
 
     /// Starts what can be started.
     fn advance(&mut self) {
-        self.slots.set_busy(self.work.out.len());
+        let (places, out) = (self.config.concurrency.max(1), self.work.out.len());
+        self.slots.set_busy(out.min(places));
         if matches!(self.work.phase, Phase::Working) {
-            let free = self.config.concurrency.max(1).saturating_sub(self.work.out.len());
-            self.health.set_full(free == 0);
+            self.health.set_full(out >= places);
             self.resolve_doubt();
             if let Some(life) = self.lives.registered() {
-                self.feeding.start(life, free);
+                let mean = || self.health.figures().longest_mean(&life.info.queues);
+                let room = || places + self.work.ahead.jobs(places, mean(), std::time::Instant::now());
+                self.feeding.start(life, || room().saturating_sub(out));
             }
         }
         if !self.work.out.is_empty() {
@@ -211,12 +217,12 @@ impl Engine {
     fn hand_out(&mut self, life_number: LifeNumber, claim: Claim) {
         let Some(life) = self.lives.valid(life_number).cloned() else { return };
         self.lives.charge(life_number, claim.jobs.iter().map(|job| job.id));
-        let desk = self.telling.desk.clone();
+        let (now, desk) = (std::time::Instant::now(), self.telling.desk.clone());
         let Work { out, last, sender, phase, .. } = &mut self.work;
         let deliveries = claim.jobs.into_iter().map(|job| {
             *last += 1;
-            let rein = Arc::new(Rein::new(&life.lost));
-            let teller = Teller::new(&job, desk.clone());
+            let cancellation = Cancellation::below(&life.lost);
+            let teller = Teller::new(&job, now, desk.clone());
             out.insert(
                 *last,
                 Out {
@@ -224,7 +230,7 @@ impl Engine {
                     id: job.id,
                     queue: job.queue.clone(),
                     lease: job.lease,
-                    rein: Arc::clone(&rein),
+                    cancellation: cancellation.clone(),
                     teller: teller.clone(),
                 },
             );
@@ -234,7 +240,7 @@ impl Engine {
                 payload: job.payload,
                 history: job.history,
                 claimed_at_ms: job.claimed_at_ms,
-                rein,
+                cancellation,
                 teller,
                 ticket: Ticket::new(*last, sender.clone()),
             }
@@ -247,7 +253,7 @@ impl Engine {
     }
 
     fn absorb(&mut self) {
-        for Report { number, verdict } in std::mem::take(&mut self.work.buffer) {
+        for Report { number, verdict } in std::mem::take(&mut self.work.buffer).into_iter().flatten() {
             let Some(out) = self.work.out.remove(&number) else { continue };
             if self.lives.valid(out.life).is_none() {
                 self.work.summary.stale += 1;
@@ -305,9 +311,15 @@ impl Engine {
         }
     }
 
+    /// Hears regularly, while jobs are out, which of them are to stop.
     fn stop_asked(&mut self, ids: &[JobId]) {
+        let stuck = self.inbox.take_stuck(self.pace.stuck);
+        if !stuck.is_empty() {
+            self.work.ahead.were_stuck(std::time::Instant::now());
+            drop(stuck); // the tickets hand them back, for whoever has a place
+        }
         for out in self.work.out.values().filter(|out| ids.contains(&out.id)) {
-            out.rein.pull(Cause::Asked);
+            out.cancellation.ask(Cause::Asked);
         }
     }
 
@@ -321,7 +333,7 @@ impl Engine {
     /// Stops the jobs of queues whose leases are lost while the others are not.
     fn parted(&mut self, life: LifeNumber, queues: &[QueueName]) {
         let theirs = |out: &&Out| out.life == life && queues.contains(&out.queue);
-        let jobs = self.work.out.values().filter(theirs).map(|out| out.rein.pull(Cause::Lost)).count();
+        let jobs = self.work.out.values().filter(theirs).map(|out| out.cancellation.ask(Cause::Lost)).count();
         if jobs > 0 {
             let names = queues.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             tracing::warn!(
@@ -347,7 +359,7 @@ impl Engine {
         match self.work.phase {
             Phase::Draining(_) => {
                 for out in self.work.out.values() {
-                    out.rein.pull(Cause::Stopping);
+                    out.cancellation.ask(Cause::Stopping);
                 }
                 self.work.phase = Phase::Cancelling(Instant::now() + self.pace.stop_grace + GIVE_UP_AFTER);
             }

@@ -73,8 +73,12 @@ impl Feeding {
     }
 
     /// Does the next step for a registered life that can take so many jobs.
-    pub(super) fn start(&mut self, life: &Arc<Life>, free: usize) {
-        if self.slot.is_some() || (free == 0 && self.next == Step::Claim) {
+    pub(super) fn start(&mut self, life: &Arc<Life>, free: impl FnOnce() -> usize) {
+        if self.slot.is_some() {
+            return;
+        }
+        let free = free();
+        if free == 0 && self.next == Step::Claim {
             return;
         }
         let (queue, patience) = (Arc::clone(&self.queue), self.pace.patience);

@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use metrics::{Counter, Gauge, Histogram, Unit};
 
 use crate::id::QueueName;
@@ -67,13 +68,13 @@ fn place(verdict: &Verdict) -> usize {
 /// The figures of one worker, or of a door through which others work.
 #[derive(Debug, Default)]
 pub struct Figures {
-    queues: RwLock<HashMap<QueueName, Arc<OfQueue>>>,
+    queues: RwLock<HashMap<QueueName, OfQueue, RandomState>>,
     running: OnceLock<Gauge>,
 }
 
 #[derive(Debug, Default)]
 struct OfQueue {
-    kinds: RwLock<HashMap<String, Arc<OfKind>>>,
+    kinds: RwLock<HashMap<String, OfKind, RandomState>>,
     delay: OnceLock<Histogram>,
     /// The average of the attempts in milliseconds, as the bits of a float; 0 if there was none.
     mean_ms: AtomicU64,
@@ -88,31 +89,35 @@ struct OfKind {
 impl Figures {
     /// Counts an attempt that ended. `kind` becomes the value of a label: it must be one of few.
     pub fn finished(&self, queue: &QueueName, kind: &str, verdict: &Verdict, took: Duration) {
-        let of_queue = entry(&self.queues, queue, OfQueue::default);
-        let of_kind = entry(&of_queue.kinds, kind, || OfKind {
+        let outcome = place(verdict);
+        let make = || OfKind {
             finished: [const { OnceLock::new() }; OUTCOMES.len()],
             duration: metrics::histogram!(DURATION, "queue" => queue.to_string(), "kind" => kind.to_owned()),
-        });
-        let outcome = place(verdict);
+        };
         let count = || {
             let labels =
                 [("queue", queue.to_string()), ("kind", kind.to_owned()), ("outcome", OUTCOMES[outcome].to_owned())];
             metrics::counter!(FINISHED, &labels)
         };
-        of_kind.finished[outcome].get_or_init(count).increment(1);
-        of_kind.duration.record(took.as_secs_f64());
-        if !matches!(verdict, Verdict::SetAside { .. } | Verdict::HandBack) {
-            of_queue.average(took);
-        }
+        with(&self.queues, queue, OfQueue::default, |of_queue| {
+            with(&of_queue.kinds, kind, make, |of_kind| {
+                of_kind.finished[outcome].get_or_init(count).increment(1);
+                of_kind.duration.record(took.as_secs_f64());
+            });
+            if !matches!(verdict, Verdict::SetAside { .. } | Verdict::HandBack) {
+                of_queue.average(took);
+            }
+        });
     }
 
     /// Notes how late due jobs were found.
     pub fn late(&self, late: &Late) {
-        let of_queue = entry(&self.queues, &late.queue, OfQueue::default);
-        let delay = of_queue.delay.get_or_init(|| metrics::histogram!(DELAY, "queue" => late.queue.to_string()));
-        for ms in &late.ms {
-            delay.record(*ms as f64 / 1_000.0);
-        }
+        with(&self.queues, &late.queue, OfQueue::default, |of_queue| {
+            let delay = of_queue.delay.get_or_init(|| metrics::histogram!(DELAY, "queue" => late.queue.to_string()));
+            for ms in &late.ms {
+                delay.record(*ms as f64 / 1_000.0);
+            }
+        });
     }
 
     /// Returns how long attempts of a queue took on average, the last ones counting most; `None` if none has ended.
@@ -120,6 +125,11 @@ impl Figures {
         let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
         let bits = queues.get(queue)?.mean_ms.load(Ordering::Relaxed);
         (bits != 0).then(|| Duration::from_secs_f64(f64::from_bits(bits) / 1_000.0))
+    }
+
+    /// Returns the longest of these averages; `None` if no attempt of any of them has ended.
+    pub(super) fn longest_mean(&self, queues: &[QueueName]) -> Option<Duration> {
+        queues.iter().filter_map(|queue| self.mean_attempt(queue)).max()
     }
 
     /// Counts handlers that run.
@@ -140,17 +150,17 @@ impl OfQueue {
     }
 }
 
-/// Finds what is kept under a key, or makes it.
-fn entry<K, Q, V>(map: &RwLock<HashMap<K, Arc<V>>>, key: &Q, make: impl FnOnce() -> V) -> Arc<V>
+/// Does something with what is kept under a key; makes it if it is not there.
+fn with<K, Q, V>(map: &RwLock<HashMap<K, V, RandomState>>, key: &Q, make: impl FnOnce() -> V, work: impl FnOnce(&V))
 where
     K: std::hash::Hash + Eq + std::borrow::Borrow<Q>,
     Q: std::hash::Hash + Eq + ToOwned<Owned = K> + ?Sized,
 {
     if let Some(found) = map.read().unwrap_or_else(PoisonError::into_inner).get(key) {
-        return Arc::clone(found);
+        return work(found);
     }
     let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
-    Arc::clone(map.entry(key.to_owned()).or_insert_with(|| Arc::new(make())))
+    work(map.entry(key.to_owned()).or_insert_with(make));
 }
 
 /// The places of one worker; what it had is given back when it ends.

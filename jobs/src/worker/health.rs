@@ -75,11 +75,16 @@ impl HealthHandle {
         self.0.full.store(full, Ordering::Relaxed);
     }
 
-    /// Counts a handler as running until the guard is dropped.
-    pub(super) fn enter(&self) -> RunningGuard {
-        self.0.running.fetch_add(1, Ordering::Relaxed);
-        self.0.figures.running(1.0);
-        RunningGuard(self.clone())
+    /// Counts handlers that begin.
+    pub(super) fn enter(&self, handlers: usize) {
+        self.0.running.fetch_add(handlers, Ordering::Relaxed);
+        self.0.figures.running(handlers as f64);
+    }
+
+    /// Counts handlers that have ended.
+    pub(super) fn leave(&self, handlers: usize) {
+        self.0.running.fetch_sub(handlers, Ordering::Relaxed);
+        self.0.figures.running(-(handlers as f64));
     }
 
     fn now_ms(&self) -> i64 {
@@ -89,17 +94,6 @@ impl HealthHandle {
     fn age(&self, at_ms: &AtomicI64) -> Option<Duration> {
         let at_ms = at_ms.load(Ordering::Relaxed);
         (at_ms != NEVER).then(|| Duration::from_millis((self.now_ms() - at_ms).max(0) as u64))
-    }
-}
-
-/// One handler that runs.
-#[derive(Debug)]
-pub(super) struct RunningGuard(HealthHandle);
-
-impl Drop for RunningGuard {
-    fn drop(&mut self) {
-        self.0.0.running.fetch_sub(1, Ordering::Relaxed);
-        self.0.0.figures.running(-1.0);
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Life {
     pub number: LifeNumber,
     pub info: WorkerInfo,
     /// Fires when the lease is lost; every handler of this life sees it.
-    pub lost: CancellationToken,
+    pub lost: Arc<CancellationToken>,
     /// Whether jobs of this life are out.
     pub busy: AtomicBool,
     /// Fires when nothing of this life is out any more and it may leave.

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -24,7 +25,7 @@ pub(super) struct Lives {
     likeness: WorkerInfo,
     current: LifeNumber,
     registered: bool,
-    standing: HashMap<LifeNumber, Standing>,
+    standing: HashMap<LifeNumber, Standing, RandomState>,
     /// Lives that are over, on their way out.
     leaving: Vec<AbortOnDropHandle<()>>,
 }
@@ -32,13 +33,13 @@ pub(super) struct Lives {
 struct Standing {
     life: Arc<Life>,
     /// Jobs claimed under it of which the store has not heard yet, and how often each: one that was handed back may come again.
-    out: HashMap<JobId, usize>,
+    out: HashMap<JobId, usize, RandomState>,
     keeper: AbortOnDropHandle<()>,
 }
 
 impl Lives {
     pub(super) fn new(pulse: Pulse, likeness: WorkerInfo) -> Self {
-        let (standing, leaving) = (HashMap::new(), Vec::new());
+        let (standing, leaving) = (HashMap::default(), Vec::new());
         let mut lives = Self { pulse, likeness, current: 0, registered: false, standing, leaving };
         lives.renew();
         lives
@@ -52,13 +53,13 @@ impl Lives {
         let life = Arc::new(Life {
             number: self.current,
             info: WorkerInfo { id: WorkerId::new(), ..self.likeness.clone() },
-            lost: CancellationToken::new(),
+            lost: Arc::default(),
             busy: AtomicBool::new(false),
             done: CancellationToken::new(),
             known: OnceLock::new(),
         });
         let keeper = AbortOnDropHandle::new(self.pulse.keep(Arc::clone(&life)));
-        self.standing.insert(self.current, Standing { life, out: HashMap::new(), keeper });
+        self.standing.insert(self.current, Standing { life, out: HashMap::default(), keeper });
         if let Some(Standing { life, out, .. }) = self.standing.get(&old) {
             life.known.get_or_init(|| out.keys().copied().collect());
         }

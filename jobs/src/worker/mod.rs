@@ -9,7 +9,7 @@
 //!
 //! - `engine` claims as many jobs as there are free places, settles what has ended in batches, and stops in good order;
 //!   `feeding`, `settling`, `telling` and `lives` are its conversations with the store. `turns`, which is pure, decides which queue of
-//!   a [`QueueSet`] is asked first.
+//!   a [`QueueSet`] is asked first; `ahead`, how many jobs are fetched beyond those that may run.
 //! - `shell` is the only file that knows apalis. `attempt` turns everything that a handler can do into an ending, and
 //!   [`verdict`](crate::verdict), which is pure, turns the ending into what becomes of the job. Each delivery reports exactly once (`delivery`).
 //! - `life` beats. A worker that could not beat for a lease stops its handlers by itself and registers as a new one.
@@ -24,6 +24,7 @@
 //! - A handler that blocks its thread cannot be stopped by anybody. Its job is counted as abandoned when the worker stops, and
 //!   whatever it says later is not heard.
 
+mod ahead;
 mod attempt;
 mod config;
 mod delivery;

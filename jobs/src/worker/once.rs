@@ -1,12 +1,14 @@
 //! One attempt without a worker around it, for tests of jobs.
 
+use std::time::Instant;
+
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::attempt::Attempts;
 use super::config::Pace;
-use super::delivery::{Delivery, Rein, Ticket};
+use super::delivery::{Delivery, Ticket};
 use super::health::HealthHandle;
+use crate::cancellation::Cancellation;
 use crate::queue::{Claimed, Verdict};
 use crate::registry::Registry;
 use crate::teller::Teller;
@@ -15,14 +17,14 @@ use crate::teller::Teller;
 pub(crate) async fn once(job: &Claimed, registry: &Registry) -> (Verdict, Option<crate::queue::Report>) {
     let (reports, _nobody) = mpsc::unbounded_channel();
     let (desk, _empty) = mpsc::unbounded_channel();
-    let teller = Teller::new(job, desk);
+    let teller = Teller::new(job, Instant::now(), desk);
     let delivery = Delivery {
         id: job.id,
         queue: job.queue.clone(),
         payload: job.payload.clone(),
         history: job.history.clone(),
         claimed_at_ms: job.claimed_at_ms,
-        rein: Rein::new(&CancellationToken::new()).into(),
+        cancellation: Cancellation::default(),
         teller: teller.clone(),
         ticket: Ticket::new(0, reports),
     };

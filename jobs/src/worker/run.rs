@@ -114,7 +114,7 @@ impl Worker {
             started_at_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64),
         };
         let attempts = Arc::new(Attempts { registry, health: health.clone(), pace });
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Arc::new(Inbox::new(config.concurrency.max(1), health.clone()));
         let shell = Shell::start(&config.name, &handlers, Arc::clone(&inbox), Arc::clone(&attempts));
         let feeding = Feeding::new(Arc::clone(&queue), &config.queues, pace);
         let listening = Listening::new(Arc::clone(&queue), Arc::clone(&outage), pace);

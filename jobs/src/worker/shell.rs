@@ -1,7 +1,7 @@
 //! The shell around the attempts: the only file that knows apalis.
 //!
-//! Its worker takes deliveries from the [`Inbox`] and calls the attempts; our layer, outside all others, says where each one
-//! runs and reports its end. The backend never fails, because apalis ends a worker at the first error of its backend.
+//! Its worker takes deliveries from the [`Inbox`], all that may run at once together, and calls the attempts. The backend never
+//! fails, because apalis ends a worker at the first error of its backend.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,18 +12,19 @@ use std::time::{Duration, Instant};
 
 use apalis_core::backend::finalize::Ephemeral;
 use apalis_core::backend::{Backend, BackendConfig};
-use apalis_core::error::BoxDynError;
 use apalis_core::task::Task;
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::runtime::Handle;
+use tokio_util::sync::ReusableBoxFuture;
 use tokio_util::task::AbortOnDropHandle;
-use tower::{Layer, Service};
+use tower::Service;
+use tower::layer::util::Identity;
 
 use super::attempt::Attempts;
-use super::delivery::{Delivery, Inbox, Ticket};
+use super::delivery::{Inbox, Taken, Ticket, Tray};
 use crate::queue::Verdict;
 
 /// A first poll that takes longer shows handlers that compute before they wait.
@@ -31,6 +32,9 @@ const SLOW_POLL: Duration = Duration::from_millis(5);
 
 /// So many handlers after a slow one get a task of their own at once.
 const WARY_FOR: u32 = 1_000;
+
+/// For so long attempts are begun in place before others get their turn.
+const IN_PLACE: Duration = Duration::from_millis(1);
 
 /// The running worker of apalis; dropped, it takes all handlers with it.
 pub(super) struct Shell {
@@ -42,7 +46,8 @@ impl Shell {
     /// Starts one. Handlers run on the threads of `runtime`.
     pub(super) fn start(name: &str, runtime: &Handle, inbox: Arc<Inbox>, attempts: Arc<Attempts>) -> Self {
         let context = WorkerContext::new(name);
-        let worker = WorkerBuilder::new(&context).backend(Source { inbox }).build(Handlers { attempts });
+        let worker =
+            WorkerBuilder::new(&context).backend(Source { inbox }).build(Handlers { attempts, wary: Arc::default() });
         Self { context, task: AbortOnDropHandle::new(runtime.spawn(worker.run())) }
     }
 
@@ -67,19 +72,15 @@ struct Source {
 }
 
 impl Backend for Source {
-    type Task = Task<Delivery>;
+    type Task = Task<Taken>;
     type Error = Infallible;
 
     fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-        _: &WorkerContext,
-    ) -> Poll<Option<Result<Task<Delivery>, Infallible>>> {
-        self.inbox.poll_take(cx).map(|delivery| Some(Ok(Task::new(delivery))))
+    fn poll_next(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Option<Result<Task<Taken>, Infallible>>> {
+        self.inbox.poll_take(cx).map(|taken| Some(Ok(Task::new(taken))))
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
@@ -89,119 +90,133 @@ impl Backend for Source {
 }
 
 impl BackendConfig for Source {
-    type Args = Delivery;
+    type Args = Taken;
     type Id = ();
     type Kind = Ephemeral;
     type Config = ();
-    type Layer = Reporting;
+    type Layer = Identity;
 
     fn config(&self) -> &() {
         &()
     }
 
-    fn middleware(&mut self, _: &mut WorkerContext) -> Reporting {
-        Reporting
+    fn middleware(&mut self, _: &mut WorkerContext) -> Identity {
+        Identity::new()
     }
 }
 
-/// The innermost service: one attempt per call.
+/// The innermost service: some attempts per call.
 struct Handlers {
     attempts: Arc<Attempts>,
+    /// So many more handlers get a task of their own at once.
+    wary: Arc<AtomicU32>,
 }
 
-impl Service<Task<Delivery>> for Handlers {
-    type Response = (Ticket, Verdict);
+impl Service<Task<Taken>> for Handlers {
+    type Response = ();
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<(Ticket, Verdict), Infallible>>;
+    type Future = Begun;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, task: Task<Delivery>) -> Self::Future {
-        let attempts = Arc::clone(&self.attempts);
-        let (delivery, _) = task.take();
-        async move { Ok(attempts.run(delivery).await) }.boxed()
+    fn call(&mut self, task: Task<Taken>) -> Begun {
+        let (taken, _) = task.take();
+        Begun {
+            attempts: Arc::clone(&self.attempts),
+            wary: Arc::clone(&self.wary),
+            taken,
+            tray: Tray::default(),
+            room: None,
+            spawned: FuturesUnordered::new(),
+        }
     }
 }
 
-/// Wraps everything else: each attempt is reported exactly once, also if it is dropped unfinished.
-struct Reporting;
+type Attempt = ReusableBoxFuture<'static, (Ticket, Verdict)>;
 
-impl<S> Layer<S> for Reporting {
-    type Service = Reported<S>;
-
-    fn layer(&self, inner: S) -> Reported<S> {
-        Reported { inner, wary: Arc::default() }
-    }
-}
-
-struct Reported<S> {
-    inner: S,
+/// Attempts that were begun together. Each is polled once in place, which spares short handlers a task; one that waits gets a task of
+/// its own, so that no handler's computing holds up its neighbours. After a first poll that took long, that is done without the
+/// trial. Each attempt is reported exactly once, also if this is dropped unfinished: the tickets see to it.
+struct Begun {
+    attempts: Arc<Attempts>,
     wary: Arc<AtomicU32>,
+    taken: Taken,
+    tray: Tray,
+    /// The memory of the last attempt that ended in place, for the next one.
+    room: Option<Attempt>,
+    spawned: FuturesUnordered<AbortOnDropHandle<()>>,
 }
 
-impl<S> Service<Task<Delivery>> for Reported<S>
-where
-    S: Service<Task<Delivery>, Response = (Ticket, Verdict), Error = BoxDynError>,
-    S::Future: Send + 'static,
-{
-    type Response = ();
-    type Error = BoxDynError;
-    type Future = Placed;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
-        self.inner.poll_ready(cx)
+impl Begun {
+    /// Begins what nobody has begun; `false` if there is more to begin than may be done in one go.
+    fn begin(&mut self, cx: &mut Context<'_>) -> bool {
+        let begun = Instant::now();
+        let mut last = begun;
+        while let Some(delivery) = self.taken.next() {
+            let attempts = Arc::clone(&self.attempts);
+            let attempt = async move { attempts.run(delivery).await };
+            let mut attempt = match self.room.take() {
+                Some(mut room) => {
+                    room.set(attempt);
+                    room
+                }
+                None => ReusableBoxFuture::new(attempt),
+            };
+            let wary = self.wary.load(Ordering::Relaxed);
+            if wary > 0 {
+                self.wary.store(wary - 1, Ordering::Relaxed);
+                self.spawn(attempt);
+                continue;
+            }
+            match attempt.poll(cx) {
+                Poll::Ready((ticket, verdict)) => {
+                    ticket.hand_in(verdict, &mut self.tray);
+                    self.room = Some(attempt);
+                }
+                Poll::Pending => self.spawn(attempt),
+            }
+            let now = Instant::now();
+            if now - last > SLOW_POLL {
+                self.wary.store(WARY_FOR, Ordering::Relaxed);
+            }
+            if now - begun > IN_PLACE {
+                return false;
+            }
+            last = now;
+        }
+        true
     }
 
-    fn call(&mut self, task: Task<Delivery>) -> Placed {
-        Placed::Fresh { work: Some(report(self.inner.call(task)).boxed()), wary: Arc::clone(&self.wary) }
+    fn spawn(&self, attempt: Attempt) {
+        self.spawned.push(AbortOnDropHandle::new(tokio::spawn(async move {
+            let (ticket, verdict) = attempt.await;
+            ticket.report(verdict);
+        })));
     }
 }
 
-async fn report(attempt: impl Future<Output = Result<(Ticket, Verdict), BoxDynError>>) {
-    // An error means that a layer between has dropped the attempt, and with it the ticket.
-    if let Ok((ticket, verdict)) = attempt.await {
-        ticket.report(verdict);
-    }
-}
-
-/// Where an attempt runs. It is polled once in place, which spares short handlers a task; one that waits gets a task of its own,
-/// so that no handler's computing holds up its neighbours. After a first poll that took long, that is done without the trial.
-enum Placed {
-    Fresh { work: Option<BoxFuture<'static, ()>>, wary: Arc<AtomicU32> },
-    Spawned(AbortOnDropHandle<()>),
-}
-
-impl Future for Placed {
-    type Output = Result<(), BoxDynError>;
+impl Future for Begun {
+    type Output = Result<(), Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let placed = &mut *self;
-        if let Self::Fresh { work, wary } = placed {
-            let mut work = work.take().expect("an attempt is polled for the first time once");
-            let left = wary.load(Ordering::Relaxed);
-            if left > 0 {
-                wary.store(left - 1, Ordering::Relaxed);
-            } else {
-                let started = Instant::now();
-                let polled = work.as_mut().poll(cx);
-                if started.elapsed() > SLOW_POLL {
-                    wary.store(WARY_FOR, Ordering::Relaxed);
-                }
-                if polled.is_ready() {
-                    return Poll::Ready(Ok(()));
-                }
-            }
-            *placed = Self::Spawned(AbortOnDropHandle::new(tokio::spawn(work)));
+        let begun = &mut *self;
+        let all = begun.begin(cx);
+        let ended = begun.tray.send();
+        begun.taken.free(ended);
+        if !all {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        let Self::Spawned(task) = placed else { unreachable!("a fresh attempt was spawned above") };
-        let ended = ready!(Pin::new(task).poll(cx));
-        // What the handler itself may do wrong is caught further inside; its ticket has reported.
-        if let Err(error) = ended
-            && error.is_panic()
-        {
-            tracing::error!(%error, "an attempt broke outside its handler");
+        while let Some(ended) = ready!(begun.spawned.poll_next_unpin(cx)) {
+            // What the handler itself may do wrong is caught further inside; its ticket has reported.
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                tracing::error!(%error, "an attempt broke outside its handler");
+            }
+            begun.taken.free(1);
         }
         Poll::Ready(Ok(()))
     }

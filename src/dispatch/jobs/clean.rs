@@ -27,7 +27,7 @@ impl Job for Clean {
     }
 
     async fn run(self, db: Db, run: Run) -> outcome::Result {
-        let removed = retention::clean(&db, self.0, &run.cancelled).await?;
+        let removed = retention::clean(&db, self.0, run.cancelled.token()).await?;
         tracing::info!(
             jobs = removed.jobs,
             slots = removed.slots,

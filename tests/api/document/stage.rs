@@ -4,7 +4,6 @@ use axum::body::Body;
 use axum::http::{Request, header};
 use deskhand_jobs::{JobId, Run};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use crate::fakes::jira::{Deployment, Jira, PASSWORD, USER};
 use crate::fixtures::TestApp;
@@ -195,6 +194,6 @@ fn run(id: JobId) -> Run {
         trace: deskhand_jobs::TraceContext::root(),
         batch: None,
         teller: deskhand_jobs::Teller::default(),
-        cancelled: CancellationToken::new(),
+        cancelled: deskhand_jobs::Cancellation::default(),
     }
 }

@@ -142,6 +142,7 @@ pub(super) fn quick() -> Pace {
         idle_beat: Duration::from_millis(20),
         listen: Duration::from_millis(20),
         lease: Duration::from_secs(10),
+        stuck: Duration::from_secs(10),
         tell: Duration::from_millis(20),
         cancel_grace: Duration::from_millis(200),
         stop_grace: Duration::from_millis(100),

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::bench::{Act, Bench, config, quick, until};
+use crate::id::QueueName;
 use crate::queue::Verdict;
 use crate::worker::config::{Config, Pace};
 
@@ -175,4 +176,22 @@ async fn a_store_on_its_own_runtime_hears_beats_while_every_handler_thread_is_bl
     assert!(beats >= 5, "only {beats} beats in 400 ms");
     bench.stop().await;
     home.shutdown_background();
+}
+
+#[tokio::test]
+async fn a_job_that_was_fetched_ahead_does_not_wait_behind_a_long_one() {
+    let pace = Pace { stuck: Duration::from_millis(20), ..quick() };
+    let bench = Bench::with(Config { concurrency: 1, ..config() }, pace);
+    let short = || bench.health.mean_attempt(&QueueName::default()).is_some_and(|mean| mean < Duration::from_millis(2));
+    while !short() {
+        let id = bench.play(Act::Finish);
+        bench.verdict(id).await;
+    }
+    let long = bench.play(Act::Wait);
+    let next = bench.play(Act::Finish);
+    assert_eq!(bench.verdict(next).await, Verdict::HandBack, "for whoever has a place");
+    assert!(bench.queue.verdicts(long).is_empty(), "the long one still runs");
+    bench.stage.go.notify_one();
+    until("the job to be done", || bench.queue.verdicts(next).last() == Some(&Verdict::Succeeded)).await;
+    bench.stop().await;
 }

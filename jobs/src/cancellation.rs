@@ -1,0 +1,83 @@
+//! How an attempt is asked to stop.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::verdict::Cause;
+
+/// Fires when the attempt is to stop: the job is cancelled, its time is up, or its lease is lost. Clones are of the same attempt.
+///
+/// The token in it is made when somebody asks for it, since most handlers end before anybody does. The default never fires by itself.
+#[derive(Debug, Clone, Default)]
+pub struct Cancellation(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    lost: Arc<CancellationToken>,
+    token: OnceLock<CancellationToken>,
+    cause: OnceLock<Cause>,
+}
+
+impl Cancellation {
+    /// Makes one that also fires when the lease is `lost`.
+    pub(crate) fn below(lost: &Arc<CancellationToken>) -> Self {
+        Self(Arc::new(Inner { lost: Arc::clone(lost), ..Inner::default() }))
+    }
+
+    /// Returns the token itself, for what wants one.
+    pub fn token(&self) -> &CancellationToken {
+        self.0.token.get_or_init(|| self.0.lost.child_token())
+    }
+
+    /// Says whether the attempt is to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.token.get().unwrap_or(&self.0.lost).is_cancelled()
+    }
+
+    /// Waits until the attempt is to stop.
+    pub async fn cancelled(&self) {
+        self.token().cancelled().await;
+    }
+
+    /// Asks to stop; the first cause counts.
+    pub(crate) fn ask(&self, cause: Cause) {
+        self.0.cause.get_or_init(|| cause);
+        self.token().cancel();
+    }
+
+    /// Returns why it fired. A handler that cancels its own token has asked for it.
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        if self.0.lost.is_cancelled() {
+            return Some(Cause::Lost);
+        }
+        self.is_cancelled().then(|| self.0.cause.get().copied().unwrap_or(Cause::Asked))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_lease_outweighs_every_other_cause() {
+        let lost = Arc::default();
+        let cancellation = Cancellation::below(&lost);
+        assert_eq!(cancellation.cause(), None);
+        cancellation.ask(Cause::Asked);
+        cancellation.ask(Cause::Stopping);
+        assert_eq!(cancellation.cause(), Some(Cause::Asked));
+        lost.cancel();
+        assert_eq!(cancellation.cause(), Some(Cause::Lost));
+    }
+
+    #[test]
+    fn a_token_that_is_made_late_has_fired_already() {
+        let lost = Arc::default();
+        let (early, late) = (Cancellation::below(&lost), Cancellation::below(&lost));
+        let token = early.token().clone();
+        lost.cancel();
+        assert!(token.is_cancelled() && early.is_cancelled());
+        assert!(late.is_cancelled() && late.token().is_cancelled());
+    }
+}
