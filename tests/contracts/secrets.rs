@@ -7,7 +7,7 @@ use chrono::DateTime;
 use deskhand::base::{Clock, Key, Secret, TenantId, Vault};
 use deskhand::outbound::Trust;
 use deskhand::work_orders::adapters::{Connection, find};
-use deskhand::work_orders::model::{Draft, Sealed, SecretChange, System};
+use deskhand::work_orders::model::{Draft, Mapping, Sealed, SecretChange, System};
 use proptest::prelude::*;
 use url::Url;
 
@@ -32,6 +32,7 @@ fn shown(text: &str, key: &Key) -> Vec<String> {
         api_key: Some(secret.clone()),
         password: Some(secret.clone()),
         settings: BTreeMap::new(),
+        mapping: Mapping::default(),
         http: http_with(&[], &Clock::system()),
         clock: Clock::system(),
     };

@@ -10,7 +10,7 @@ use url::Url;
 use super::Error;
 use crate::base::{Clock, FieldError, Secret};
 use crate::outbound::Http;
-use crate::work_orders::model::{Remote, RowError};
+use crate::work_orders::model::{Change, Mapping, Remote, RowError};
 
 /// Speaks with one kind of ticket system. It holds no state: whatever a call needs comes with the [`Connection`].
 #[async_trait]
@@ -41,6 +41,31 @@ pub trait Adapter: Send + Sync {
         since: Option<DateTime<Utc>>,
         page: Option<&PageToken>,
     ) -> Result<Page, Error>;
+
+    /// Reads one ticket as it is now; `None` if it is gone.
+    ///
+    /// Systems say the same of a ticket that is gone and of one that the account may not see, and so does a wrong address: prove
+    /// the credentials first, and do not remove anything for this answer alone.
+    ///
+    /// # Errors
+    /// [`Error`] says what to do next.
+    async fn detail(&self, connection: &Connection, external_id: &str) -> Result<Option<Remote>, Error>;
+
+    /// Changes one ticket and returns it as it is afterwards. `seen` is when the ticket last changed as far as the caller knows
+    /// ([`Remote::updated_at`]): if it has changed since, nothing is done. `None` does not compare.
+    ///
+    /// Some systems take a change in several requests. What can be known beforehand is asked before the first of them; if a later
+    /// one fails all the same, a part is done, and the next attempt finds it as a conflict.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Conflict`], [`Error::Gone`], and as the other calls.
+    async fn update(
+        &self,
+        connection: &Connection,
+        external_id: &str,
+        change: &Change,
+        seen: Option<DateTime<Utc>>,
+    ) -> Result<Remote, Error>;
 }
 
 /// How to reach one system as somebody.
@@ -58,6 +83,8 @@ pub struct Connection {
     pub password: Option<Secret>,
     /// What the adapter wants to know beside that.
     pub settings: BTreeMap<String, String>,
+    /// What its words mean, for finding the one that says what we mean.
+    pub mapping: Mapping,
     /// The client.
     pub http: Http,
     /// The time, against which a date in `Retry-After` is read.
@@ -94,8 +121,19 @@ pub struct PageToken(pub(super) String);
 pub struct Page {
     /// The tickets, the earliest change first, and those that could not be read.
     pub tickets: Vec<Result<Remote, RowError>>,
+    /// The tickets that the system says are deleted. Only some systems tell.
+    pub deleted: Vec<Deleted>,
     /// The next page; `None` on the last.
     pub next: Option<PageToken>,
+}
+
+/// A ticket that its system says is deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deleted {
+    /// What named it.
+    pub external_id: String,
+    /// When, if that can be read. It counts for how far a page reaches, as the date of a ticket does.
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// An adapter and its settings, for validation, documentation and forms.

@@ -56,6 +56,32 @@ pub enum Error {
         /// What it said and the cure.
         detail: String,
     },
+    /// It does not want this change of this ticket; a person must act, other tickets are fine.
+    #[error("{at} refuses the change: {}{}", .messages.join("; "), offered(.allowed))]
+    Refused {
+        /// Name and address of the system.
+        at: String,
+        /// Why, a sentence each.
+        messages: Vec<String>,
+        /// What it would take instead, in its own words, if it says so.
+        allowed: Vec<String>,
+    },
+    /// Somebody has changed the ticket since we read it: read it again, then decide.
+    #[error("{at} has a newer state of the ticket ({detail})")]
+    Conflict {
+        /// Name and address of the system.
+        at: String,
+        /// What is newer.
+        detail: String,
+    },
+    /// The ticket to be changed is not there any more, or the account may not see it.
+    #[error("{at} has no such ticket any more ({detail})")]
+    Gone {
+        /// Name and address of the system.
+        at: String,
+        /// Which ticket, and what the system said.
+        detail: String,
+    },
 }
 
 impl Error {
@@ -83,6 +109,25 @@ impl Error {
     pub fn permanent(connection: &Connection, detail: impl Into<String>) -> Self {
         Self::Permanent { at: at(connection), detail: detail.into() }
     }
+
+    /// Says that the system does not want a change.
+    pub fn refused(connection: &Connection, messages: Vec<String>, allowed: Vec<String>) -> Self {
+        Self::Refused { at: at(connection), messages, allowed }
+    }
+
+    /// Says that somebody was faster.
+    pub fn conflict(connection: &Connection, detail: impl Into<String>) -> Self {
+        Self::Conflict { at: at(connection), detail: detail.into() }
+    }
+
+    /// Says that a ticket is not there any more.
+    pub fn gone(connection: &Connection, detail: impl Into<String>) -> Self {
+        Self::Gone { at: at(connection), detail: detail.into() }
+    }
+}
+
+fn offered(allowed: &[String]) -> String {
+    if allowed.is_empty() { String::new() } else { format!(" (it would take: {})", allowed.join(", ")) }
 }
 
 fn at(connection: &Connection) -> String {

@@ -1,9 +1,11 @@
 //! From an HTTP answer to "usable" or an [`Error`], the same for every adapter.
 
+use chrono::{DateTime, Utc};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 
+use super::said::messages;
 use super::{Connection, Error};
 use crate::outbound::{self, Answer, Trust, retry_after};
 
@@ -11,11 +13,68 @@ const MAX_EXCERPT_CHARS: usize = 200;
 
 /// Sends a request and reads its answer as JSON.
 pub(super) async fn fetch<T: DeserializeOwned>(connection: &Connection, request: RequestBuilder) -> Result<T, Error> {
-    let answer = connection.http.send(request, Trust::Admin).await.map_err(|error| no_answer(connection, error))?;
+    let answer = send(connection, request).await?;
     if let Some(error) = refusal(connection, &answer) {
         return Err(error);
     }
-    serde_json::from_slice(&answer.body).map_err(|source| unreadable(connection, &answer, source))
+    read(connection, &answer)
+}
+
+/// Asks for one thing and reads it as JSON; `None` if it is not there.
+pub(super) async fn fetch_one<T: DeserializeOwned>(
+    connection: &Connection,
+    request: RequestBuilder,
+) -> Result<Option<T>, Error> {
+    let answer = send(connection, request).await?;
+    if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+        return Ok(None);
+    }
+    if let Some(error) = refusal(connection, &answer) {
+        return Err(error);
+    }
+    read(connection, &answer).map(Some)
+}
+
+/// Sends a change of one ticket. What is refused is a matter of this ticket, except where the credentials are.
+pub(super) async fn push(connection: &Connection, request: RequestBuilder) -> Result<Answer, Error> {
+    let answer = send(connection, request).await?;
+    let detail = || format!("{}{}", answer.status, excerpt(&answer));
+    match answer.status {
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
+            let said = messages(&answer.body);
+            let messages = if said.is_empty() { vec![detail()] } else { said };
+            Err(Error::refused(connection, messages, Vec::new()))
+        }
+        StatusCode::FORBIDDEN => {
+            let message = format!("the account may not do this to the ticket ({}): give it the right to", detail());
+            Err(Error::refused(connection, vec![message], Vec::new()))
+        }
+        StatusCode::NOT_FOUND | StatusCode::GONE => Err(Error::gone(connection, detail())),
+        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => Err(Error::conflict(connection, detail())),
+        _ => refusal(connection, &answer).map_or(Ok(answer), Err),
+    }
+}
+
+/// Says that the ticket has changed since the caller saw it, if it has.
+pub(super) fn unmoved(
+    connection: &Connection,
+    is: Option<DateTime<Utc>>,
+    seen: Option<DateTime<Utc>>,
+) -> Result<(), Error> {
+    match (is, seen) {
+        (Some(is), Some(seen)) if is != seen => {
+            Err(Error::conflict(connection, format!("it changed at {is}, the change was made for its state of {seen}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn send(connection: &Connection, request: RequestBuilder) -> Result<Answer, Error> {
+    connection.http.send(request, Trust::Admin).await.map_err(|error| no_answer(connection, error))
+}
+
+pub(super) fn read<T: DeserializeOwned>(connection: &Connection, answer: &Answer) -> Result<T, Error> {
+    serde_json::from_slice(&answer.body).map_err(|source| unreadable(connection, answer, source))
 }
 
 fn no_answer(connection: &Connection, error: outbound::Error) -> Error {

@@ -8,12 +8,16 @@
 
 mod adapter;
 mod error;
+mod fields;
 mod jira;
 mod judge;
+mod people;
 mod rack;
+mod said;
 mod walk;
+mod wanted;
 
-pub use adapter::{About, Account, Adapter, Connection, Field, FieldKind, Page, PageToken};
+pub use adapter::{About, Account, Adapter, Connection, Deleted, Field, FieldKind, Page, PageToken};
 pub use error::Error;
 pub use rack::{all, find};
 pub use walk::Walk;

@@ -106,7 +106,7 @@ impl Mapping {
     }
 }
 
-fn key(word: &str) -> String {
+pub(super) fn key(word: &str) -> String {
     word.trim().to_lowercase()
 }
 

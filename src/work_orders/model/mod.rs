@@ -1,5 +1,6 @@
 //! The values and decisions of work orders: no I/O, no async, no SQL.
 
+mod change;
 mod dates;
 mod draft;
 mod id;
@@ -10,6 +11,7 @@ mod system;
 mod ticket;
 mod words;
 
+pub use change::{Change, Edit, Person};
 pub use dates::{end_of_day, parse_instant};
 pub use draft::{Draft, MASK, SecretChange};
 pub use id::{SyncLogId, SystemId, WorkOrderId};

@@ -35,6 +35,7 @@ impl WorkOrders {
             api_key: open(&system.api_key, "api_key")?,
             password: open(&system.password, "password")?,
             settings: system.settings.clone(),
+            mapping: system.mapping.clone(),
             http: self.http.clone(),
             clock: self.clock.clone(),
         })

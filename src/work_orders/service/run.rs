@@ -195,7 +195,12 @@ impl WorkOrders {
                 self.end(system, log, Some(text)).await?;
                 Err(error.into())
             }
-            adapters::Error::Auth { .. } | adapters::Error::Permanent { .. } => {
+            // A run changes nothing in the system, so it meets the last three only where an adapter is wrong.
+            adapters::Error::Auth { .. }
+            | adapters::Error::Permanent { .. }
+            | adapters::Error::Refused { .. }
+            | adapters::Error::Conflict { .. }
+            | adapters::Error::Gone { .. } => {
                 self.end(system, log, Some(text.clone())).await?;
                 Ok(Outcome::Fail(text))
             }

@@ -9,11 +9,44 @@ pub(crate) struct Issue {
     pub(crate) id: u64,
     pub(crate) key: String,
     pub(crate) summary: String,
+    /// As text; Cloud shows and takes it as a document.
+    pub(crate) description: String,
+    pub(crate) assignee: Option<&'static User>,
+    pub(crate) due: Option<String>,
     pub(crate) status: &'static str,
     pub(crate) category: &'static str,
     pub(crate) priority: &'static str,
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
+}
+
+/// Somebody to whom an issue may be given.
+#[derive(Debug)]
+pub(crate) struct User {
+    pub(super) id: &'static str,
+    name: &'static str,
+    email: &'static str,
+}
+
+/// Two of them have the same name.
+pub(super) static USERS: [User; 3] = [
+    User { id: "lwei", name: "Li Wei", email: "li.wei@example.com" },
+    User { id: "ana1", name: "Ana Sol", email: "ana.sol@example.com" },
+    User { id: "ana2", name: "Ana Sol", email: "ana.sol.2@example.com" },
+];
+
+impl User {
+    /// Shows the user: Cloud knows ids, Data Center names of accounts.
+    pub(super) fn json(&self, deployment: Deployment) -> Value {
+        let key = if deployment == Deployment::Cloud { "accountId" } else { "name" };
+        json!({key: self.id, "displayName": self.name, "emailAddress": self.email})
+    }
+
+    /// Says whether a search finds the user.
+    pub(super) fn is_found_by(&self, term: &str) -> bool {
+        let term = term.to_lowercase();
+        [self.id, self.name, self.email].iter().any(|text| text.to_lowercase().starts_with(&term))
+    }
 }
 
 /// 2024-01-01T00:00:00Z.
@@ -28,6 +61,9 @@ impl Issue {
             id: 10_000 + n,
             key: format!("OPS-{n}"),
             summary: format!("ticket number {n}"),
+            description: format!("text of OPS-{n}"),
+            assignee: None,
+            due: Some("2026-12-01".to_owned()),
             status,
             category,
             priority: ["Highest", "High", "Medium", "Low"][n as usize % 4],
@@ -39,9 +75,9 @@ impl Issue {
     /// Shows the issue as the REST API does, with the fields that were asked for.
     pub(super) fn json(&self, deployment: Deployment, fields: &[&str]) -> Value {
         let description = match deployment {
-            Deployment::Server => json!(format!("text of {}", self.key)),
+            Deployment::Server => json!(self.description),
             Deployment::Cloud => json!({"type": "doc", "version": 1, "content": [
-                {"type": "paragraph", "content": [{"type": "text", "text": format!("text of {}", self.key)}]},
+                {"type": "paragraph", "content": [{"type": "text", "text": self.description}]},
             ]}),
         };
         let all = json!({
@@ -50,10 +86,10 @@ impl Issue {
             "status": {"name": self.status, "statusCategory": {"key": self.category}},
             "priority": {"name": self.priority},
             "reporter": {"displayName": "Li Wei", "emailAddress": "li.wei@example.com"},
-            "assignee": null,
+            "assignee": self.assignee.map(|user| user.json(deployment)),
             "created": date(self.created_ms),
             "updated": date(self.updated_ms),
-            "duedate": "2026-12-01",
+            "duedate": self.due,
             "resolutiondate": null,
             "labels": ["printer"],
             "components": [{"name": "hardware"}],

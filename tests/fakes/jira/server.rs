@@ -1,9 +1,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -14,7 +12,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use url::Url;
 
-use super::Issue;
+use super::{Issue, edit};
+use crate::fakes::fault::Fault;
 
 /// The account's name.
 pub(crate) const USER: &str = "sync@example.com";
@@ -29,33 +28,14 @@ pub(crate) enum Deployment {
     Server,
 }
 
-/// What goes wrong with one search.
-#[derive(Debug, Clone)]
-pub(crate) enum Fault {
-    /// 429 with this `Retry-After`.
-    RateLimited(String),
-    /// This status, with nothing.
-    Status(u16),
-    /// A body that breaks off in the middle.
-    Truncated,
-    /// A whole body that is half the JSON.
-    HalfJson,
-    /// A login page with status 200.
-    LoginPage,
-    /// A right answer, late.
-    Slow(Duration),
-    /// The first issue comes without id and fields.
-    BrokenIssue,
-    /// The page token of this very request again (Cloud).
-    SameToken,
-}
-
 /// What users do between two searches, of which the number is given.
 type Edit = Box<dyn FnMut(usize, &mut Vec<Issue>) + Send>;
 
-struct World {
-    deployment: Deployment,
-    issues: Vec<Issue>,
+pub(super) struct World {
+    pub(super) deployment: Deployment,
+    pub(super) issues: Vec<Issue>,
+    /// What goes wrong with the next request of whatever kind.
+    next_fault: Option<Fault>,
     max_results: usize,
     faults: HashMap<usize, Fault>,
     searches: Vec<String>,
@@ -65,7 +45,7 @@ struct World {
     held: watch::Sender<bool>,
 }
 
-type Shared = Arc<Mutex<World>>;
+pub(super) type Shared = Arc<Mutex<World>>;
 
 /// A running fake; it stops when it is dropped.
 pub(crate) struct Jira {
@@ -86,6 +66,7 @@ impl Jira {
         let world = Arc::new(Mutex::new(World {
             deployment,
             issues: (1..=count).map(Issue::numbered).collect(),
+            next_fault: None,
             max_results: 200,
             faults: HashMap::new(),
             searches: Vec::new(),
@@ -104,8 +85,9 @@ impl Jira {
                 Router::new().route("/rest/api/2/search", get(search)).route("/rest/api/2/myself", get(myself))
             }
         };
+        let version = if deployment == Deployment::Cloud { "3" } else { "2" };
         let app = Router::new()
-            .nest("/jira", api)
+            .nest("/jira", api.nest(&format!("/rest/api/{version}"), edit::routes()))
             .layer(from_fn_with_state(world.clone(), count_requests))
             .with_state(world.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -120,14 +102,31 @@ impl Jira {
 
     /// Returns at most so many issues at once, whatever is asked for.
     pub(crate) fn max_results(self, max_results: usize) -> Self {
-        self.world().max_results = max_results;
+        self.set_max_results(max_results);
         self
+    }
+
+    pub(super) fn set_max_results(&self, max_results: usize) {
+        self.world().max_results = max_results;
     }
 
     /// Lets the `search`-th search go wrong; the first is 1.
     pub(crate) fn fault(self, search: usize, fault: Fault) -> Self {
-        self.world().faults.insert(search, fault);
+        self.set_fault(search, fault);
         self
+    }
+
+    pub(super) fn set_fault(&self, search: usize, fault: Fault) {
+        self.world().faults.insert(search, fault);
+    }
+
+    pub(super) fn deployment(&self) -> Deployment {
+        self.world().deployment
+    }
+
+    /// Lets the next request go wrong, whatever it is.
+    pub(super) fn set_next_fault(&self, fault: Fault) {
+        self.world().next_fault = Some(fault);
     }
 
     /// Changes issues now.
@@ -162,6 +161,7 @@ impl Jira {
 }
 
 async fn count_requests(State(world): State<Shared>, request: Request, next: Next) -> Response {
+    let fault = world.lock().expect("no panic in the fake").next_fault.take();
     let mut held = {
         let mut world = world.lock().expect("no panic in the fake");
         world.requests += 1;
@@ -170,10 +170,13 @@ async fn count_requests(State(world): State<Shared>, request: Request, next: Nex
         world.held.subscribe()
     };
     held.wait_for(|held| !held).await.expect("the fake is there");
-    next.run(request).await
+    match fault {
+        Some(fault) => fault.instead().await.expect("a fault of any request"),
+        None => next.run(request).await,
+    }
 }
 
-fn is_known(deployment: Deployment, headers: &HeaderMap) -> Option<bool> {
+pub(super) fn is_known(deployment: Deployment, headers: &HeaderMap) -> Option<bool> {
     let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let basic = base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}"));
     let bearer = deployment == Deployment::Server && given == format!("Bearer {TOKEN}");
@@ -200,14 +203,10 @@ async fn search(
         let count = world.searches.len();
         (world.faults.get(&count).cloned(), is_known(world.deployment, &headers))
     };
-    match &fault {
-        Some(Fault::RateLimited(retry_after)) => {
-            return (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, retry_after.clone())]).into_response();
-        }
-        Some(Fault::Status(status)) => return StatusCode::from_u16(*status).expect("a status").into_response(),
-        Some(Fault::LoginPage) => return axum::response::Html("<html>Log in</html>").into_response(),
-        Some(Fault::Slow(delay)) => tokio::time::sleep(*delay).await,
-        _ => {}
+    if let Some(fault) = &fault
+        && let Some(answer) = fault.instead().await
+    {
+        return answer;
     }
     let mut world = world.lock().expect("no panic in the fake");
     let answer = match known {
@@ -235,16 +234,7 @@ async fn search(
         Some(Fault::BrokenIssue) => answer["issues"][0] = json!({"key": "OPS-BROKEN"}),
         _ => {}
     }
-    let text = answer.to_string();
-    let half = text[..text.len() / 2].to_owned();
-    match fault {
-        Some(Fault::Truncated) => {
-            let cut: [Result<String, std::io::Error>; 2] = [Ok(half), Err(std::io::Error::other("cut"))];
-            Body::from_stream(futures_util::stream::iter(cut)).into_response()
-        }
-        Some(Fault::HalfJson) => ([(header::CONTENT_TYPE, "application/json")], half).into_response(),
-        _ => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
-    }
+    Fault::deliver(fault.as_ref(), &answer)
 }
 
 impl World {
@@ -252,6 +242,7 @@ impl World {
         World {
             deployment: self.deployment,
             issues: Vec::new(),
+            next_fault: None,
             max_results: self.max_results,
             faults: HashMap::new(),
             searches: Vec::new(),

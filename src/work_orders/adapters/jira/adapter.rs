@@ -6,10 +6,11 @@ use reqwest::RequestBuilder;
 use serde::Deserialize;
 use url::Url;
 
-use super::search;
+use super::{search, update};
 use crate::base::{FieldError, Secret};
 use crate::work_orders::adapters::judge::fetch;
 use crate::work_orders::adapters::{About, Account, Adapter, Connection, Error, Field, FieldKind, Page, PageToken};
+use crate::work_orders::model::{Change, Remote};
 
 /// Speaks with Jira.
 pub(crate) struct Jira;
@@ -122,6 +123,20 @@ impl Adapter for Jira {
             Deployment::Server => search::server(connection, since, page).await,
         }
     }
+
+    async fn detail(&self, connection: &Connection, external_id: &str) -> Result<Option<Remote>, Error> {
+        update::read(connection, external_id).await
+    }
+
+    async fn update(
+        &self,
+        connection: &Connection,
+        external_id: &str,
+        change: &Change,
+        seen: Option<DateTime<Utc>>,
+    ) -> Result<Remote, Error> {
+        update::write(connection, external_id, change, seen).await
+    }
 }
 
 #[derive(Deserialize)]
@@ -132,9 +147,13 @@ struct Myself {
     time_zone: Option<String>,
 }
 
-/// Begins a GET with the credentials: Basic for an account, Bearer for a personal access token.
+/// Begins a GET with the credentials.
 pub(super) fn get(connection: &Connection, url: Url) -> RequestBuilder {
-    let request = connection.http.get(url);
+    signed(connection, connection.http.get(url))
+}
+
+/// Puts the credentials on a request: Basic for an account, Bearer for a personal access token.
+pub(super) fn signed(connection: &Connection, request: RequestBuilder) -> RequestBuilder {
     match (&connection.username, secret(connection)) {
         (Some(user), Some(secret)) => request.basic_auth(user, Some(secret.expose())),
         (None, Some(token)) => request.bearer_auth(token.expose()),

@@ -1,6 +1,6 @@
 //! Descriptions: plain text on Data Center, an Atlassian Document Format tree on Cloud.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Returns the text of a description, without mark-up; empty for null.
 pub(super) fn to_text(description: &Value) -> String {
@@ -11,6 +11,23 @@ pub(super) fn to_text(description: &Value) -> String {
         _ => {}
     }
     out.trim().to_owned()
+}
+
+/// Returns a document that says this text and reads back as the same: one paragraph, its lines kept.
+pub(super) fn from_text(text: &str) -> Value {
+    let text = text.replace("\r\n", "\n");
+    let mut nodes = Vec::new();
+    for (n, line) in text.split('\n').enumerate() {
+        if n > 0 {
+            nodes.push(json!({"type": "hardBreak"}));
+        }
+        // A text node without text is refused.
+        if !line.is_empty() {
+            nodes.push(json!({"type": "text", "text": line}));
+        }
+    }
+    let content = if text.is_empty() { json!([]) } else { json!([{"type": "paragraph", "content": nodes}]) };
+    json!({"type": "doc", "version": 1, "content": content})
 }
 
 /// JSON that nests deeper than 128 levels is not decoded, so this does not recurse deeper either.
@@ -51,7 +68,7 @@ fn end_line(out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -85,6 +102,13 @@ mod tests {
             (json!({"type": "doc", "content": [{"type": "unheard-of", "content": [paragraph("kept")]}]}), "kept"),
         ] {
             assert_eq!(to_text(&description), expected, "{description}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_that_is_written_reads_back(text in "[a-z* \n\r]{0,60}") {
+            prop_assert_eq!(to_text(&from_text(&text)), text.replace("\r\n", "\n").trim().to_owned());
         }
     }
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::document;
 use crate::work_orders::adapters::Connection;
+use crate::work_orders::adapters::fields::{text, texts};
 use crate::work_orders::model::{Category, Remote, RowError, end_of_day, parse_instant};
 
 pub(super) fn read(connection: &Connection, issue: &Value) -> Result<Remote, RowError> {
@@ -32,7 +33,7 @@ pub(super) fn read(connection: &Connection, issue: &Value) -> Result<Remote, Row
         due_date: text(fields, "/duedate").and_then(|text| end_of_day(&text)),
         resolved_at: date("/resolutiondate"),
         category: text(fields, "/components/0/name").or_else(|| text(fields, "/issuetype/name")),
-        tags: fields.get("labels").and_then(Value::as_array).map(Vec::as_slice).map(strings).unwrap_or_default(),
+        tags: texts(fields.get("labels")),
         url: Some(connection.url(&["browse", &key]).into()),
         updated_at: date("/updated"),
         external_id,
@@ -40,19 +41,8 @@ pub(super) fn read(connection: &Connection, issue: &Value) -> Result<Remote, Row
     })
 }
 
-fn text(value: &Value, pointer: &str) -> Option<String> {
-    match value.pointer(pointer)? {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-fn strings(values: &[Value]) -> Vec<String> {
-    values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect()
-}
-
-fn category(key: &str) -> Option<Category> {
+/// Reads the key of a status category.
+pub(super) fn category(key: &str) -> Option<Category> {
     match key {
         "new" => Some(Category::ToDo),
         "indeterminate" => Some(Category::InProgress),

@@ -4,5 +4,6 @@ mod adapter;
 mod document;
 mod issue;
 mod search;
+mod update;
 
 pub(super) use adapter::Jira;

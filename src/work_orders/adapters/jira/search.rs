@@ -19,7 +19,7 @@ use crate::work_orders::model::page_mark;
 const PAGE_SIZE: usize = 200;
 
 /// Everything that is kept; without a list, Cloud returns ids alone.
-const FIELDS: &str = "summary,description,status,priority,reporter,assignee,created,updated,duedate,resolutiondate,\
+pub(super) const FIELDS: &str = "summary,description,status,priority,reporter,assignee,created,updated,duedate,resolutiondate,\
                       labels,components,issuetype";
 
 #[derive(Deserialize)]
@@ -48,7 +48,8 @@ pub(super) async fn cloud(
     };
     let answer: CloudAnswer = fetch(connection, request).await?;
     let next = answer.next_page_token.filter(|_| !answer.is_last).map(PageToken);
-    Ok(Page { tickets: answer.issues.iter().map(|issue| issue::read(connection, issue)).collect(), next })
+    let tickets = answer.issues.iter().map(|issue| issue::read(connection, issue)).collect();
+    Ok(Page { tickets, deleted: Vec::new(), next })
 }
 
 #[derive(Deserialize)]
@@ -79,7 +80,8 @@ pub(super) async fn server(
     let tickets: Vec<_> = answer.issues.iter().map(|issue| issue::read(connection, issue)).collect();
     let mark = page_mark(tickets.iter().filter_map(|ticket| ticket.as_ref().ok()?.updated_at));
     let next = at.next(tickets.len(), answer.total, mark.map(|mark| mark.timestamp_millis()));
-    Ok(Page { tickets, next: next.map(|next| PageToken(format!("{}+{}", next.from_ms, next.offset))) })
+    let next = next.map(|next| PageToken(format!("{}+{}", next.from_ms, next.offset)));
+    Ok(Page { tickets, deleted: Vec::new(), next })
 }
 
 /// Where a page of Data Center begins.

@@ -1,13 +1,11 @@
-//! What every adapter must do, on every kind of system it speaks with.
+//! What Jira alone does, Data Center and Cloud.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
-use std::time::Duration;
 
 use chrono::DateTime;
 use deskhand::base::{Clock, Secret};
 use deskhand::work_orders::adapters::{Adapter, Connection, Error, Walk, find};
-use deskhand::work_orders::model::{Category, Remote, RowError};
+use deskhand::work_orders::model::{Category, Mapping, Remote, RowError};
 
 use crate::fakes::jira::{Deployment, Fault, Issue, Jira, PASSWORD, TOKEN, USER};
 use crate::fixtures::outbound::http;
@@ -27,6 +25,7 @@ fn connection(jira: &Jira, deployment: Deployment) -> Connection {
         api_key: Some(Secret::new(PASSWORD)),
         password: None,
         settings: [("deployment".to_owned(), deployment.to_owned())].into(),
+        mapping: Mapping::default(),
         http: http(),
         clock: Clock::manual(DateTime::UNIX_EPOCH),
     }
@@ -98,59 +97,6 @@ async fn only_what_changed_since_then_is_read() {
 }
 
 #[tokio::test]
-async fn each_fault_has_its_own_kind() {
-    for deployment in BOTH {
-        for fault in [
-            Fault::RateLimited("7".into()),
-            Fault::RateLimited("Thu, 01 Jan 1970 00:00:09 GMT".into()),
-            Fault::Status(500),
-            Fault::Status(503),
-            Fault::Truncated,
-            Fault::HalfJson,
-            Fault::LoginPage,
-            Fault::Status(401),
-            Fault::Status(403),
-            Fault::Status(404),
-            Fault::Status(400),
-        ] {
-            let jira = Jira::start(deployment, 3).await.fault(1, fault.clone());
-            let error = read_all(&connection(&jira, deployment), None).await.expect_err("a fault");
-            let fits = match (&fault, &error) {
-                (Fault::RateLimited(text), Error::RateLimited { retry_after: Some(wait), .. }) => {
-                    // The fake sends today's `Date`, so a date of 1970 is "now".
-                    if text == "7" { *wait == Duration::from_secs(7) } else { wait.is_zero() }
-                }
-                (Fault::Status(401 | 403), Error::Auth { .. })
-                | (Fault::Status(400 | 404), Error::Permanent { .. })
-                | (Fault::Status(500..), Error::Transient { .. })
-                | (Fault::Truncated | Fault::HalfJson | Fault::LoginPage, Error::Transient { .. }) => true,
-                _ => false,
-            };
-            assert!(fits, "{deployment:?} {fault:?} became {error:?}");
-            let text = error.to_string();
-            assert!(text.contains("\"ops jira\"") && text.contains(jira.url.as_str()), "{text}");
-            assert!(!format!("{error:?}{text}").contains(PASSWORD), "{text}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_fault_in_the_middle_stops_there_and_the_page_can_be_read_again() {
-    for deployment in BOTH {
-        let jira = Jira::start(deployment, 30).await.max_results(10).fault(2, Fault::Truncated);
-        let connection = connection(&jira, deployment);
-        let mut walk = Walk::new(adapter(), &connection, None);
-        let first = walk.next_page().await.expect("reads").expect("a page");
-        walk.next_page().await.expect_err("the fault");
-        let mut tickets = first.tickets;
-        while let Some(page) = walk.next_page().await.expect("reads") {
-            tickets.extend(page.tickets);
-        }
-        assert_eq!(ids(&tickets), numbered(1..=30), "{deployment:?}");
-    }
-}
-
-#[tokio::test]
 async fn a_wrong_password_is_found_out_although_strangers_may_search() {
     for deployment in BOTH {
         let jira = Jira::start(deployment, 3).await;
@@ -189,17 +135,6 @@ async fn the_wrong_deployment_is_a_permanent_error() {
 }
 
 #[tokio::test]
-async fn an_unreadable_ticket_harms_no_other() {
-    for deployment in BOTH {
-        let jira = Jira::start(deployment, 5).await.fault(1, Fault::BrokenIssue);
-        let tickets = read_all(&connection(&jira, deployment), None).await.expect("reads");
-        let broken: Vec<_> = tickets.iter().filter_map(|ticket| ticket.as_ref().err()).collect();
-        assert_eq!((tickets.len(), broken.len()), (5, 1), "{deployment:?}");
-        assert_eq!(broken[0].external_id, "OPS-BROKEN");
-    }
-}
-
-#[tokio::test]
 async fn a_page_token_that_repeats_ends_the_list() {
     let mut jira = Jira::start(Deployment::Cloud, 30).await.max_results(10);
     for search in 2..20 {
@@ -208,28 +143,6 @@ async fn a_page_token_that_repeats_ends_the_list() {
     let tickets = read_all(&connection(&jira, Deployment::Cloud), None).await.expect("reads");
     assert_eq!(jira.searches().len(), 2);
     assert_eq!(ids(&tickets).len(), 20);
-}
-
-#[tokio::test]
-async fn a_ticket_that_changes_while_one_pages_hides_no_other() {
-    let jira = Jira::start(Deployment::Server, 100).await.max_results(10);
-    let changed = Mutex::new(0);
-    jira.edit_while_paging(move |_, issues| {
-        let mut n = changed.lock().expect("no panic");
-        for issue in issues.iter_mut().skip(*n * 3).take(3) {
-            issue.updated_ms = Issue::numbered(1_000 + *n as u64).updated_ms;
-        }
-        *n += 1;
-    });
-    let tickets = read_all(&connection(&jira, Deployment::Server), None).await.expect("reads");
-    assert_eq!(ids(&tickets), numbered(1..=100));
-}
-
-#[tokio::test]
-async fn a_slow_answer_is_waited_for() {
-    let jira = Jira::start(Deployment::Cloud, 3).await.fault(1, Fault::Slow(Duration::from_millis(300)));
-    assert_eq!(read_all(&connection(&jira, Deployment::Cloud), None).await.expect("reads").len(), 3);
-    assert_eq!(jira.requests(), 1);
 }
 
 #[test]
@@ -241,6 +154,7 @@ fn settings_that_cannot_work_are_refused_with_their_place() {
         api_key: Some(Secret::new("k")),
         password: None,
         settings: settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        mapping: Mapping::default(),
         http: http(),
         clock: Clock::system(),
     };
