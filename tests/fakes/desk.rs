@@ -4,11 +4,16 @@
 //! (n = 2), its priority in turn urgent (n = 4), high, medium and low (n = 3), it is nobody's, is due on 2026-12-01, and changed a
 //! minute after the ticket before, except that three in a row share their instant.
 
+use chrono::DateTime;
+use deskhand::base::{Clock, Secret};
 use deskhand::work_orders::adapters::Connection;
-use deskhand::work_orders::model::Change;
+use deskhand::work_orders::model::{Change, Mapping};
 
 use super::fault::Fault;
 use super::jira::{Deployment, Jira};
+use super::tickets::{Server, id_of};
+use super::zendesk;
+use crate::fixtures::outbound::http;
 
 /// A running fake of a ticket system.
 pub(crate) trait Desk: Send + Sync {
@@ -42,10 +47,99 @@ pub(crate) trait Desk: Send + Sync {
     }
 }
 
+/// A fake whose tickets are the common ones.
+pub(crate) struct Hosted {
+    pub(crate) server: Server,
+    pub(crate) takes_text: bool,
+    pub(crate) tells_deletions: bool,
+    pub(crate) connection: Connection,
+    pub(crate) refused: (Change, &'static str),
+}
+
+/// Who we are at a fake.
+pub(crate) struct Connected {
+    /// Ends with the id of the adapter.
+    pub(crate) name: &'static str,
+    pub(crate) username: Option<&'static str>,
+    pub(crate) api_key: &'static str,
+    pub(crate) settings: &'static [(&'static str, &'static str)],
+}
+
+impl Hosted {
+    pub(crate) fn new(server: Server, connected: &Connected, refused: (Change, &'static str)) -> Self {
+        let settings = connected.settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let connection = Connection {
+            name: connected.name.into(),
+            api_url: server.url.clone(),
+            username: connected.username.map(str::to_owned),
+            api_key: Some(Secret::new(connected.api_key)),
+            password: None,
+            settings: settings.collect(),
+            mapping: Mapping::default(),
+            http: http(),
+            clock: Clock::manual(DateTime::UNIX_EPOCH),
+        };
+        Self { server, takes_text: true, tells_deletions: false, connection, refused }
+    }
+}
+
+impl Desk for Hosted {
+    fn connection(&self) -> Connection {
+        // A client of its own: one that was asked to wait does so.
+        Connection { http: http(), ..self.connection.clone() }
+    }
+
+    fn id(&self, n: u64) -> String {
+        id_of(n)
+    }
+
+    fn page_size(&self, size: usize) {
+        self.server.world().page_size = size;
+    }
+
+    fn fault(&self, list: usize, fault: Fault) {
+        self.server.fault(list, fault);
+    }
+
+    fn fault_next(&self, fault: Fault) {
+        self.server.fault_next(fault);
+    }
+
+    fn lists(&self) -> usize {
+        self.server.world().lists.len()
+    }
+
+    fn touch(&self, n: u64) {
+        self.server.touch(n);
+    }
+
+    fn touch_while_paging(&self) -> bool {
+        self.server.touch_while_paging();
+        true
+    }
+
+    fn remove(&self, n: u64) {
+        self.server.remove(n);
+    }
+
+    fn refused(&self) -> (Change, &'static str) {
+        self.refused.clone()
+    }
+
+    fn takes_text(&self) -> bool {
+        self.takes_text
+    }
+
+    fn tells_deletions(&self) -> bool {
+        self.tells_deletions
+    }
+}
+
 /// Starts one of each, with so many tickets.
 pub(crate) async fn all(count: u64) -> Vec<(&'static str, Box<dyn Desk>)> {
     vec![
         ("jira cloud", Box::new(Jira::start(Deployment::Cloud, count).await)),
         ("jira data center", Box::new(Jira::start(Deployment::Server, count).await)),
+        ("zendesk", Box::new(zendesk::start(count).await)),
     ]
 }

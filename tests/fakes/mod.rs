@@ -5,3 +5,5 @@ pub(crate) mod desk;
 pub(crate) mod fault;
 pub(crate) mod jira;
 pub(crate) mod oidc;
+pub(crate) mod tickets;
+pub(crate) mod zendesk;

@@ -16,6 +16,7 @@ mod rack;
 mod said;
 mod walk;
 mod wanted;
+mod zendesk;
 
 pub use adapter::{About, Account, Adapter, Connection, Deleted, Field, FieldKind, Page, PageToken};
 pub use error::Error;

@@ -2,10 +2,11 @@
 
 use super::Adapter;
 use super::jira::Jira;
+use super::zendesk::Zendesk;
 
 /// Returns all adapters.
 pub fn all() -> &'static [&'static dyn Adapter] {
-    &[&Jira]
+    &[&Jira, &Zendesk]
 }
 
 /// Finds an adapter by the value of `system_type`.

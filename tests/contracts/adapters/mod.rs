@@ -4,3 +4,4 @@
 mod edit;
 mod jira;
 mod list;
+mod zendesk;
