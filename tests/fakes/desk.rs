@@ -12,7 +12,7 @@ use deskhand::work_orders::model::{Change, Mapping};
 use super::fault::Fault;
 use super::jira::{Deployment, Jira};
 use super::tickets::{Server, id_of};
-use super::zendesk;
+use super::{redmine, zendesk};
 use crate::fixtures::outbound::http;
 
 /// A running fake of a ticket system.
@@ -57,16 +57,16 @@ pub(crate) struct Hosted {
 }
 
 /// Who we are at a fake.
-pub(crate) struct Connected {
+pub(crate) struct Connected<'a> {
     /// Ends with the id of the adapter.
     pub(crate) name: &'static str,
     pub(crate) username: Option<&'static str>,
     pub(crate) api_key: &'static str,
-    pub(crate) settings: &'static [(&'static str, &'static str)],
+    pub(crate) settings: &'a [(&'static str, &'static str)],
 }
 
 impl Hosted {
-    pub(crate) fn new(server: Server, connected: &Connected, refused: (Change, &'static str)) -> Self {
+    pub(crate) fn new(server: Server, connected: &Connected<'_>, refused: (Change, &'static str)) -> Self {
         let settings = connected.settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let connection = Connection {
             name: connected.name.into(),
@@ -141,5 +141,6 @@ pub(crate) async fn all(count: u64) -> Vec<(&'static str, Box<dyn Desk>)> {
         ("jira cloud", Box::new(Jira::start(Deployment::Cloud, count).await)),
         ("jira data center", Box::new(Jira::start(Deployment::Server, count).await)),
         ("zendesk", Box::new(zendesk::start(count).await)),
+        ("redmine", Box::new(redmine::start(count, false).await)),
     ]
 }

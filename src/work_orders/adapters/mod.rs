@@ -4,15 +4,18 @@
 //! 1. Write `adapters/<name>.rs` (or a directory) with a type that implements [`Adapter`]. Judge answers with
 //!    `judge`, so that every system fails in the same words.
 //! 2. Add it to the list in `rack.rs`. Its settings, their checks and its form come from [`Adapter::about`].
-//! 3. Add a fake of the system under `tests/fakes/` and a line in `tests/contracts/adapters.rs`: one suite runs over all.
+//! 3. Add a fake of the system under `tests/fakes/` and a line in `tests/fakes/desk.rs`: one suite runs over all, in
+//!    `tests/contracts/adapters/`.
 
 mod adapter;
+mod anchor;
 mod error;
 mod fields;
 mod jira;
 mod judge;
 mod people;
 mod rack;
+mod redmine;
 mod said;
 mod walk;
 mod wanted;

@@ -44,6 +44,8 @@ pub(super) fn pick<'a>(
         let may_be = |candidate: &&Candidate| email.is_none() || candidate.email.is_none();
         fitting = candidates.iter().filter(has_name).filter(may_be).collect();
     }
+    // Who is found by address and by name is one.
+    fitting.sort_by(|one, other| one.id.cmp(&other.id));
     fitting.dedup_by(|one, other| one.id == other.id);
     let said = terms(person).collect::<Vec<_>>().join(", ");
     let (message, named) = match fitting.as_slice() {

@@ -2,11 +2,12 @@
 
 use super::Adapter;
 use super::jira::Jira;
+use super::redmine::Redmine;
 use super::zendesk::Zendesk;
 
 /// Returns all adapters.
 pub fn all() -> &'static [&'static dyn Adapter] {
-    &[&Jira, &Zendesk]
+    &[&Jira, &Zendesk, &Redmine]
 }
 
 /// Finds an adapter by the value of `system_type`.

@@ -4,4 +4,5 @@
 mod edit;
 mod jira;
 mod list;
+mod redmine;
 mod zendesk;
