@@ -119,6 +119,11 @@ impl Http {
         self.0.admin.direct.put(url)
     }
 
+    /// Begins a PATCH.
+    pub fn patch(&self, url: Url) -> RequestBuilder {
+        self.0.admin.direct.patch(url)
+    }
+
     /// Sends a request and reads the whole answer; `trust` says who has chosen the address. The call is part of the current trace,
     /// if there is one.
     ///

@@ -11,8 +11,9 @@ use deskhand::work_orders::model::{Change, Mapping};
 
 use super::fault::Fault;
 use super::jira::{Deployment, Jira};
+use super::rest::Paging;
 use super::tickets::{Server, id_of};
-use super::{redmine, zendesk};
+use super::{redmine, rest, zendesk};
 use crate::fixtures::outbound::http;
 
 /// A running fake of a ticket system.
@@ -142,5 +143,9 @@ pub(crate) async fn all(count: u64) -> Vec<(&'static str, Box<dyn Desk>)> {
         ("jira data center", Box::new(Jira::start(Deployment::Server, count).await)),
         ("zendesk", Box::new(zendesk::start(count).await)),
         ("redmine", Box::new(redmine::start(count, false).await)),
+        ("rest by page", Box::new(rest::start(count, Paging::Page).await)),
+        ("rest by offset", Box::new(rest::start(count, Paging::Offset).await)),
+        ("rest by cursor", Box::new(rest::start(count, Paging::Cursor).await)),
+        ("rest by link", Box::new(rest::start(count, Paging::Link).await)),
     ]
 }

@@ -6,5 +6,6 @@ pub(crate) mod fault;
 pub(crate) mod jira;
 pub(crate) mod oidc;
 pub(crate) mod redmine;
+pub(crate) mod rest;
 pub(crate) mod tickets;
 pub(crate) mod zendesk;

@@ -13,11 +13,13 @@ const MAX_EXCERPT_CHARS: usize = 200;
 
 /// Sends a request and reads its answer as JSON.
 pub(super) async fn fetch<T: DeserializeOwned>(connection: &Connection, request: RequestBuilder) -> Result<T, Error> {
+    read(connection, &ask(connection, request).await?)
+}
+
+/// Sends a request and returns its answer, if that is a good one.
+pub(super) async fn ask(connection: &Connection, request: RequestBuilder) -> Result<Answer, Error> {
     let answer = send(connection, request).await?;
-    if let Some(error) = refusal(connection, &answer) {
-        return Err(error);
-    }
-    read(connection, &answer)
+    refusal(connection, &answer).map_or(Ok(answer), Err)
 }
 
 /// Asks for one thing and reads it as JSON; `None` if it is not there.
@@ -73,6 +75,7 @@ async fn send(connection: &Connection, request: RequestBuilder) -> Result<Answer
     connection.http.send(request, Trust::Admin).await.map_err(|error| no_answer(connection, error))
 }
 
+/// Reads an answer as JSON.
 pub(super) fn read<T: DeserializeOwned>(connection: &Connection, answer: &Answer) -> Result<T, Error> {
     serde_json::from_slice(&answer.body).map_err(|source| unreadable(connection, answer, source))
 }

@@ -16,6 +16,7 @@ mod judge;
 mod people;
 mod rack;
 mod redmine;
+mod rest;
 mod said;
 mod walk;
 mod wanted;

@@ -3,11 +3,12 @@
 use super::Adapter;
 use super::jira::Jira;
 use super::redmine::Redmine;
+use super::rest::Rest;
 use super::zendesk::Zendesk;
 
 /// Returns all adapters.
 pub fn all() -> &'static [&'static dyn Adapter] {
-    &[&Jira, &Zendesk, &Redmine]
+    &[&Jira, &Zendesk, &Redmine, &Rest]
 }
 
 /// Finds an adapter by the value of `system_type`.

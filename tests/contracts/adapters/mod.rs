@@ -5,4 +5,5 @@ mod edit;
 mod jira;
 mod list;
 mod redmine;
+mod rest;
 mod zendesk;

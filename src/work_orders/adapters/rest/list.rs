@@ -1,0 +1,162 @@
+//! The list, page by page.
+
+use chrono::{DateTime, Utc};
+use reqwest::header::LINK;
+use serde_json::Value;
+use url::Url;
+
+use super::call::get;
+use super::plan::{Paging, Plan};
+use super::template::Slot;
+use super::ticket::{self, Found};
+use crate::outbound::Answer;
+use crate::work_orders::adapters::anchor::Anchor;
+use crate::work_orders::adapters::fields::text;
+use crate::work_orders::adapters::judge::{ask, read};
+use crate::work_orders::adapters::{Connection, Error, Page, PageToken};
+use crate::work_orders::model::page_mark;
+
+pub(super) async fn changed(
+    connection: &Connection,
+    plan: &Plan,
+    since: Option<DateTime<Utc>>,
+    page: Option<&PageToken>,
+) -> Result<Page, Error> {
+    let at = match page {
+        Some(token) if plan.counts() => {
+            Anchor::read(token).ok_or_else(|| Error::permanent(connection, "a page token of another list"))?
+        }
+        _ => Anchor::first(since),
+    };
+    let url = match (&plan.paging, page) {
+        (Paging::Link(_), Some(token)) => next_url(connection, &token.0)?,
+        _ => plan.list.fill(connection, |slot| plan.value(slot, since, at, page)),
+    };
+    let answer = ask(connection, get(connection, plan, url.clone())).await?;
+    let body: Value = read(connection, &answer)?;
+    let mut found = parse(connection, plan, &body)?;
+    found.next = match &plan.paging {
+        Paging::None => None,
+        Paging::Cursor(place) => text(&body, place).map(PageToken),
+        Paging::Link(place) => {
+            link(place.as_deref(), &body, &answer).and_then(|next| Some(url.join(&next).ok()?.into())).map(PageToken)
+        }
+        Paging::Page(_) | Paging::Offset => plan.beyond(at, since, &found, &body).map(Anchor::token),
+    };
+    Ok(found)
+}
+
+/// Finds the tickets of a page. A wrong place would look like an empty system.
+pub(super) fn parse(connection: &Connection, plan: &Plan, body: &Value) -> Result<Page, Error> {
+    let Some(items) = body.pointer(&plan.items).and_then(Value::as_array) else {
+        let place = if plan.items.is_empty() { "at its top" } else { &plan.items };
+        return Err(Error::permanent(
+            connection,
+            format!("the answer has no list {place}: change items_path of this system"),
+        ));
+    };
+    let (mut tickets, mut deleted) = (Vec::with_capacity(items.len()), Vec::new());
+    for item in items {
+        match ticket::read(&plan.places, item) {
+            Ok(Found::There(remote)) => tickets.push(Ok(*remote)),
+            Ok(Found::Deleted(gone)) => deleted.push(gone),
+            Err(error) => tickets.push(Err(error)),
+        }
+    }
+    let page = Page { tickets, deleted, next: None };
+    let dates: Vec<_> = dates(&page).collect();
+    if dates.len() > 2 && dates.first() > dates.last() && dates.is_sorted_by(|one, other| one >= other) {
+        // The place reached is that of the latest change: what follows would never be read.
+        let cure = "add to list_url what sorts it by the last change, the earliest first";
+        return Err(Error::permanent(connection, format!("the list begins with the latest change: {cure}")));
+    }
+    Ok(page)
+}
+
+fn dates(page: &Page) -> impl Iterator<Item = DateTime<Utc>> + '_ {
+    page.tickets.iter().filter_map(|ticket| ticket.as_ref().ok()?.updated_at)
+}
+
+/// Returns the address of the next page, from the answer or from its header.
+fn link(place: Option<&str>, body: &Value, answer: &Answer) -> Option<String> {
+    match place {
+        Some(place) => text(body, place),
+        None => answer.headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).find_map(next_link),
+    }
+}
+
+/// Reads `<https://…>; rel="next"` among several.
+fn next_link(header: &str) -> Option<String> {
+    header.split('<').skip(1).find_map(|link| {
+        let (url, parameters) = link.split_once('>')?;
+        let parameters = parameters.split(',').next().unwrap_or_default();
+        let is_next = parameters.split(';').any(|parameter| matches!(parameter.trim(), "rel=next" | "rel=\"next\""));
+        is_next.then(|| url.to_owned())
+    })
+}
+
+/// Reads the address of the next page. The credentials go along, so it has to be that of the system.
+fn next_url(connection: &Connection, text: &str) -> Result<Url, Error> {
+    let url = Url::parse(text).map_err(|_| Error::permanent(connection, "the address of the next page is none"))?;
+    if url.origin() != connection.api_url.origin() {
+        let host = url.host_str().unwrap_or_default();
+        return Err(Error::permanent(connection, format!("the next page is on another host, {host}: change api_url")));
+    }
+    Ok(url)
+}
+
+impl Plan {
+    /// Says whether the system counts pages or tickets.
+    fn counts(&self) -> bool {
+        matches!(self.paging, Paging::Page(_) | Paging::Offset)
+    }
+
+    fn value(&self, slot: Slot, since: Option<DateTime<Utc>>, at: Anchor, page: Option<&PageToken>) -> Option<String> {
+        match (slot, &self.paging) {
+            (Slot::Limit, _) => Some(self.page_size.to_string()),
+            (Slot::Page, Paging::Page(first)) => Some((first + at.offset).to_string()),
+            (Slot::Offset, _) => Some(at.offset.to_string()),
+            (Slot::Cursor, _) => page.map(|token| token.0.clone()),
+            // The mark of a page: some systems take "since" as "later than", so it is asked a step earlier.
+            (Slot::Since, _) if self.counts() && page.is_some() && at.from_ms > 0 => {
+                Some(self.since.write(at.from() - self.since.step()))
+            }
+            (Slot::Since, _) => since.map(|since| self.since.write(since - self.since.step())),
+            _ => None,
+        }
+    }
+
+    /// Returns where the next page begins. A system may give less than it was asked for, so only an empty page is the end where it
+    /// does not say how many there are.
+    fn beyond(&self, at: Anchor, since: Option<DateTime<Utc>>, page: &Page, body: &Value) -> Option<Anchor> {
+        let got = page.tickets.len() + page.deleted.len();
+        let step = if matches!(self.paging, Paging::Page(_)) { 1 } else { got };
+        let total = self.total.as_ref().and_then(|place| body.pointer(place)?.as_u64());
+        let passed = if matches!(self.paging, Paging::Page(_)) { at.offset * got.max(1) } else { at.offset };
+        if got == 0 || total.is_some_and(|total| (passed + got) as u64 >= total) {
+            return None;
+        }
+        // Deleted tickets count for the order, so a page of them alone goes on by count.
+        let mark = page_mark(dates(page)).filter(|_| self.list.has(Slot::Since)).map(|mark| self.since.floor(mark));
+        let floor = since.map_or(0, |since| self.since.floor(since).timestamp_millis());
+        let mark_ms = mark.map(|mark| mark.timestamp_millis()).filter(|mark| *mark > floor);
+        Some(at.beyond(step, mark_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_link_is_found_among_others() {
+        for (header, expected) in [
+            (r#"<https://a.b/?page=2>; rel="next", <https://a.b/?page=9>; rel="last""#, Some("https://a.b/?page=2")),
+            (r#"<https://a.b/?page=1>; rel="prev", </x?a=1,2>; rel=next"#, Some("/x?a=1,2")),
+            (r#"<https://a.b/?page=9>; rel="last""#, None),
+            ("nothing", None),
+        ] {
+            assert_eq!(next_link(header).as_deref(), expected, "{header}");
+        }
+    }
+}
