@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(config.server.listen.to_string(), "127.0.0.1:8480");
         assert_eq!(config.database.url, "sqlite://./data/deskhand.db");
         assert_eq!(config.queue.url, "sqlite://./data/queue.db");
-        assert_eq!(config.schedules["work_orders.sync"].cron, "@every 5m");
+        assert_eq!(config.schedules["work_orders.sync"].cron, "@every 1m");
     }
 
     #[test]

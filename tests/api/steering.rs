@@ -38,7 +38,7 @@ async fn a_schedule_is_looked_at_run_paused_and_resumed() {
     test.app.declare_schedules().await.expect("declares");
     let list = test.get("/api/v1/schedules").await.json();
     let sync = list["data"].as_array().into_iter().flatten().find(|schedule| schedule["name"] == "work_orders.sync");
-    assert_eq!(sync.map(|sync| &sync["cron"]), Some(&json!("@every 5m")), "{list}");
+    assert_eq!(sync.map(|sync| &sync["cron"]), Some(&json!("@every 1m")), "{list}");
     let next = test.get(&format!("{SYNC}/next?count=3")).await.json();
     assert_eq!(next["data"].as_array().map(Vec::len), Some(3), "{next}");
 

@@ -1,4 +1,4 @@
-//! The jobs of work orders. The schedule `work_orders.sync` runs the first every 5 minutes; it causes the second. The third
+//! The jobs of work orders. The schedule `work_orders.sync` runs the first every minute; it causes the second. The third
 //! removes old records once a day.
 
 mod clean_sync_logs;
