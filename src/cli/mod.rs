@@ -27,6 +27,7 @@ mod secrets;
 mod serve;
 mod sync;
 mod sync_logs;
+mod sync_wait;
 mod tenant;
 mod token;
 mod top;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::enqueue::send_off;
 use super::print::{Output, at, line, or_dash, short};
+use super::sync_wait::{self, all_good, wait};
 use crate::app::App;
 use crate::base::PageRequest;
 use crate::work_orders::model::{SyncLog, System, SystemId};
@@ -24,6 +25,9 @@ pub(super) struct Sync {
     /// Show the systems and their last runs.
     #[arg(long)]
     status: bool,
+    /// Wait until the runs have ended; a failed one is an error. On a terminal a line tells how far they are.
+    #[arg(long, conflicts_with = "status")]
+    wait: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -59,6 +63,13 @@ pub(super) async fn run(command: Sync, app: &App) -> anyhow::Result<()> {
         None => app.work_orders.sync_all(Some(&app.actor())).await?,
     };
     send_off(app).await;
+    if command.wait && !jobs.is_empty() {
+        let ended = wait(app, &jobs).await?;
+        let text = || ended.iter().map(sync_wait::told).collect::<Vec<_>>().join("\n");
+        command.output.one(&ended, text)?;
+        anyhow::ensure!(all_good(&ended), "not every run went well: deskhand sync --status tells of each system");
+        return Ok(());
+    }
     command.output.one(&jobs, || match jobs.as_slice() {
         [] => "there is no active system: make one with POST /api/v1/work-order-systems".to_owned(),
         jobs => jobs.iter().map(told).collect::<Vec<_>>().join("\n"),
