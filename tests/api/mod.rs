@@ -20,4 +20,6 @@ mod roles;
 mod steering;
 mod terminal;
 mod traces;
+mod work_order_changes;
+mod work_order_lists;
 mod work_orders;

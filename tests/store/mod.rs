@@ -18,6 +18,7 @@ mod secrets;
 mod steering;
 mod sync_runs;
 mod tenants;
+mod ticket_changes;
 mod tokens;
 mod twins;
 mod users;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use deskhand::base::{Clock, PageRequest, Secret};
-use deskhand::work_orders::model::{Counts, Draft, Mapping, RunStatus, SecretChange, Status, SyncLog, System};
+use deskhand::work_orders::model::{Counts, Draft, Mapping, RunStatus, SecretChange, Sort, Status, SyncLog, System};
 use deskhand::work_orders::{Filter, LogFilter, WorkOrders};
 use deskhand_jobs::outcome::{self, Outcome};
 use deskhand_jobs::{JobId, Run, TraceContext};
@@ -72,7 +72,11 @@ impl Setup {
     }
 
     async fn order_count(&self) -> u64 {
-        self.service.work_orders(&tenant(), &Filter::default(), PageRequest::default()).await.expect("reads").total
+        self.service
+            .work_orders(&tenant(), &Filter::default(), Sort::CreatedDown, PageRequest::default())
+            .await
+            .expect("reads")
+            .total
     }
 
     async fn system(&self) -> System {
@@ -155,7 +159,12 @@ async fn a_second_run_brings_only_changes() {
         let since = from_ms - 300_000;
         assert!(jira.searches().last().expect("searched").starts_with(&format!("updated >= {since} ")));
         let page = PageRequest::new(None, Some(200)).expect("in range");
-        let orders = setup.service.work_orders(&tenant(), &Filter::default(), page).await.expect("reads").items;
+        let orders = setup
+            .service
+            .work_orders(&tenant(), &Filter::default(), Sort::CreatedDown, page)
+            .await
+            .expect("reads")
+            .items;
         let changed: Vec<_> = orders.iter().filter(|order| order.version == 2).collect();
         assert_eq!((changed.len(), changed[0].content.title.as_str()), (1, "changed"));
     })
@@ -332,14 +341,21 @@ async fn tickets_are_found_by_what_they_are_and_keep_their_system() {
                 status: status.map(|word| word.parse().expect("a status")),
                 priority: priority.map(|word| word.parse().expect("a priority")),
                 system: Some(system),
+                ..Filter::default()
             };
-            setup.service.work_orders(&tenant(), &filter, all).await.expect("reads").total
+            setup.service.work_orders(&tenant(), &filter, Sort::CreatedDown, all).await.expect("reads").total
         };
         assert_eq!(find(None, None).await, 12);
         assert_eq!(find(Some("closed"), None).await, 4);
         assert_eq!(find(Some("closed"), Some("urgent")).await, 1);
         assert_eq!(find(Some("cancelled"), None).await, 0);
-        let order = setup.service.work_orders(&tenant(), &Filter::default(), all).await.expect("reads").items.remove(0);
+        let order = setup
+            .service
+            .work_orders(&tenant(), &Filter::default(), Sort::CreatedDown, all)
+            .await
+            .expect("reads")
+            .items
+            .remove(0);
         assert_eq!(setup.service.work_order(&tenant(), order.id).await.expect("reads"), order);
         let other = deskhand::base::TenantId::new("acme").expect("a tenant");
         assert_eq!(setup.service.work_order(&other, order.id).await.expect_err("hidden").code(), "not_found");
@@ -407,7 +423,11 @@ async fn new_words_reach_old_tickets() {
         let log = setup.run_again().await;
         assert_eq!((log.counts.updated, log.counts.unchanged), (4, 8));
         let filter = Filter { status: Some(Status::Pending), ..Filter::default() };
-        let pending = setup.service.work_orders(&tenant(), &filter, PageRequest::default()).await.expect("reads");
+        let pending = setup
+            .service
+            .work_orders(&tenant(), &filter, Sort::CreatedDown, PageRequest::default())
+            .await
+            .expect("reads");
         assert_eq!(pending.total, 0);
     })
     .await;
@@ -427,7 +447,11 @@ async fn new_words_reach_also_what_a_run_under_way_has_stored() {
         while setup.attempt().await.expect("goes well") != Outcome::Done {}
         setup.run_again().await;
         let filter = Filter { status: Some(Status::Pending), ..Filter::default() };
-        let pending = setup.service.work_orders(&tenant(), &filter, PageRequest::default()).await.expect("reads");
+        let pending = setup
+            .service
+            .work_orders(&tenant(), &filter, Sort::CreatedDown, PageRequest::default())
+            .await
+            .expect("reads");
         assert_eq!(pending.total, 0);
     })
     .await;

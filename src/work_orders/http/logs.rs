@@ -10,12 +10,20 @@ use utoipa_axum::routes;
 
 use crate::access::Caller;
 use crate::app::App;
-use crate::http::{Answer, Data, List, Page, Paging, Path, Query, data};
-use crate::work_orders::model::{Counts, RowError, RunStatus, SyncLog, SyncLogId, SyncType, SystemId};
+use crate::base::Error;
+use crate::http::{Answer, Data, List, Page, Paging, Path, Query, Unfiltered, data};
+use crate::work_orders::model::{
+    Counts, LogStatistics, Performance, RowError, RunStatus, SyncLog, SyncLogId, SyncType, SystemId,
+};
 use crate::work_orders::{LogFilter, WorkOrders};
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(statistics))
+        .routes(routes!(recent_failures))
+        .routes(routes!(performance_analysis))
+        .routes(routes!(show))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -26,6 +34,8 @@ struct Narrow {
     system: Option<SystemId>,
     /// That ended so.
     status: Option<RunStatus>,
+    /// Of this kind.
+    sync_type: Option<SyncType>,
 }
 
 /// A run as it is shown; the counts also under the names that the first users know.
@@ -103,7 +113,7 @@ async fn list(
     Query(narrow): Query<Narrow>,
     Page(page): Page,
 ) -> Answer<List<View>> {
-    let filter = LogFilter { system: narrow.system, status: narrow.status };
+    let filter = LogFilter { system: narrow.system, status: narrow.status, sync_type: narrow.sync_type };
     Ok(service.sync_logs(caller.tenant(), &filter, page).await?.map(View::from).into())
 }
 
@@ -116,4 +126,71 @@ async fn list(
 )]
 async fn show(State(service): State<WorkOrders>, caller: Caller, Path(id): Path<SyncLogId>) -> Answer<Data<View>> {
     Ok(data(service.sync_log(caller.tenant(), id).await?.into()))
+}
+
+/// Counts the runs of synchronisations.
+#[utoipa::path(
+    get, path = "/sync-logs/statistics", operation_id = "count_sync_logs", tag = "sync logs",
+    responses((status = 200, description = "The counts.", body = Data<LogStatistics>)),
+    security(("token" = ["work_orders:read"]))
+)]
+async fn statistics(
+    State(service): State<WorkOrders>,
+    caller: Caller,
+    _: Query<Unfiltered>,
+) -> Answer<Data<LogStatistics>> {
+    Ok(data(service.sync_log_statistics(caller.tenant()).await?))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Latest {
+    /// How many; 10 if it is left out.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u64>,
+}
+
+/// Lists the latest runs that failed.
+#[utoipa::path(
+    get, path = "/sync-logs/recent_failures", operation_id = "list_failed_sync_logs", tag = "sync logs",
+    params(Latest),
+    responses((status = 200, description = "Failed runs, the latest first.", body = List<View>)),
+    security(("token" = ["work_orders:read"]))
+)]
+async fn recent_failures(
+    State(service): State<WorkOrders>,
+    caller: Caller,
+    Query(latest): Query<Latest>,
+) -> Answer<List<View>> {
+    let failed = service.recent_failures(caller.tenant(), latest.limit.unwrap_or(10)).await?;
+    Ok(List::whole(failed.into_iter().map(View::from).collect()))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Span {
+    /// How many days are looked at; 7 if it is left out.
+    #[param(minimum = 1, maximum = 365)]
+    days: Option<u32>,
+}
+
+/// Says how fast and how well synchronisations went, by system and by day.
+#[utoipa::path(
+    get, path = "/sync-logs/performance_analysis", operation_id = "analyse_sync_logs", tag = "sync logs",
+    params(Span),
+    responses((status = 200, description = "Times in seconds, rates in percent.", body = Data<Performance>)),
+    security(("token" = ["work_orders:read"]))
+)]
+async fn performance_analysis(
+    State(service): State<WorkOrders>,
+    caller: Caller,
+    Query(span): Query<Span>,
+) -> Answer<Data<Performance>> {
+    let days = span.days.unwrap_or(7);
+    if !(1..=365).contains(&days) {
+        return Err(Error::field("/days", format!("{days} is not between 1 and 365 days")).into());
+    }
+    Ok(data(service.performance(caller.tenant(), days).await?))
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Remote;
 use super::words::words;
 
 words!(
@@ -73,11 +74,23 @@ impl Mapping {
 
     /// Returns our status for theirs: by the system's own words, then by well-known words, then by category.
     pub fn status(&self, word: &str, category: Option<Category>) -> Status {
+        self.known_status(word, category).unwrap_or(Status::Pending)
+    }
+
+    /// Counts the words of a ticket that no rule knows: its status, its priority. No word at all is none of them.
+    pub fn unknown_words(&self, remote: &Remote) -> i64 {
+        let status = self.known_status(&remote.status, remote.category_of_status).is_none();
+        let priority = self.known_priority(&remote.priority).is_none();
+        i64::from(status && !remote.status.trim().is_empty())
+            + i64::from(priority && !remote.priority.trim().is_empty())
+    }
+
+    fn known_status(&self, word: &str, category: Option<Category>) -> Option<Status> {
         let word = key(word);
         if let Some(status) = self.status.get(&word) {
-            return *status;
+            return Some(*status);
         }
-        match (category, word.as_str()) {
+        Some(match (category, word.as_str()) {
             (None | Some(Category::Done), "closed") => Status::Closed,
             (
                 None | Some(Category::Done),
@@ -87,22 +100,29 @@ impl Mapping {
             (Some(Category::InProgress), _) | (None, "in progress" | "in review" | "processing" | "hold") => {
                 Status::Processing
             }
-            (Some(Category::ToDo) | None, _) => Status::Pending,
-        }
+            (Some(Category::ToDo), _)
+            | (None, "new" | "open" | "to do" | "todo" | "pending" | "backlog" | "reopened") => Status::Pending,
+            (None, _) => return None,
+        })
     }
 
     /// Returns our priority for theirs.
     pub fn priority(&self, word: &str) -> Priority {
+        self.known_priority(word).unwrap_or(Priority::Medium)
+    }
+
+    fn known_priority(&self, word: &str) -> Option<Priority> {
         let word = key(word);
         if let Some(priority) = self.priority.get(&word) {
-            return *priority;
+            return Some(*priority);
         }
-        match word.as_str() {
+        Some(match word.as_str() {
             "highest" | "blocker" | "critical" | "urgent" | "immediate" | "p1" => Priority::Urgent,
             "high" | "major" | "p2" => Priority::High,
             "low" | "lowest" | "minor" | "trivial" | "p4" | "p5" => Priority::Low,
-            _ => Priority::Medium,
-        }
+            "medium" | "normal" | "p3" => Priority::Medium,
+            _ => return None,
+        })
     }
 }
 
@@ -149,6 +169,26 @@ mod tests {
             ("", Priority::Medium),
         ] {
             assert_eq!(own.priority(word), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn words_that_no_rule_knows_are_counted() {
+        let own = Mapping { status: [("parked".to_owned(), Status::Pending)].into(), ..Mapping::default() };
+        for (status, category, priority, unknown) in [
+            ("Parked", None, "Medium", 0),
+            ("Open", None, "", 0),
+            ("Waiting for parts", Some(Category::InProgress), "P3", 0),
+            ("Waiting for parts", None, "P3", 1),
+            ("Waiting for parts", None, "whenever", 2),
+        ] {
+            let remote = Remote {
+                status: status.into(),
+                category_of_status: category,
+                priority: priority.into(),
+                ..Remote::default()
+            };
+            assert_eq!(own.unknown_words(&remote), unknown, "{status} {category:?} {priority}");
         }
     }
 

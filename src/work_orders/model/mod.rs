@@ -3,10 +3,17 @@
 mod change;
 mod dates;
 mod draft;
+mod edits;
+mod exchange;
+mod field;
 mod id;
 mod mapping;
+mod merge;
 mod position;
 mod run;
+mod sort;
+mod statistics;
+mod swings;
 mod system;
 mod ticket;
 mod words;
@@ -14,9 +21,18 @@ mod words;
 pub use change::{Change, Edit, Person};
 pub use dates::{end_of_day, parse_instant};
 pub use draft::{Draft, MASK, SecretChange};
+pub use edits::Edits;
+pub use exchange::{Clash, Exchange, Mark, Pending, Push, PushState};
+pub use field::{Field, Side};
 pub use id::{SyncLogId, SystemId, WorkOrderId};
 pub use mapping::{Category, Mapping, Priority, Status};
+pub use merge::{confirm, is_stale, merge};
 pub use position::{OVERLAP, Position, page_mark};
 pub use run::{Counts, RowError, RunStatus, SyncLog, SyncSystem, SyncType};
+pub use sort::Sort;
+pub use statistics::{
+    DayTrend, LogStatistics, OrderStatistics, Performance, Processed, Recent, SystemPerformance, SystemRuns,
+};
+pub use swings::{Swing, Swings};
 pub use system::{Sealed, System};
 pub use ticket::{Content, Remote, SyncStatus, WorkOrder};

@@ -24,6 +24,13 @@ words!(
     }
 );
 
+impl RunStatus {
+    /// Says whether the run reached the end of its list.
+    pub fn is_good(self) -> bool {
+        matches!(self, Self::Success | Self::Partial)
+    }
+}
+
 words!(
     /// What a run does.
     SyncType, "sync type" {
@@ -49,6 +56,10 @@ pub struct Counts {
     pub unchanged: i64,
     /// Not readable or not storable.
     pub failed: i64,
+    /// Gone from the system.
+    pub deleted: i64,
+    /// Words for status or priority that no rule of the system knows; the tickets are stored all the same.
+    pub unmapped: i64,
 }
 
 impl Counts {

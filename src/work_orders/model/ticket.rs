@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::words::words;
-use super::{Category, Mapping, Priority, Status, SystemId, WorkOrderId};
+use super::{Category, Exchange, Mapping, Priority, Status, SystemId, WorkOrderId};
 use crate::base::TenantId;
 
 const MAX_TITLE_CHARS: usize = 200;
@@ -132,13 +132,15 @@ impl Content {
         }
     }
 
-    /// Returns the hash by which an unchanged ticket is recognised, as 64 hexadecimal digits.
+    /// Returns the hash by which an unchanged ticket is recognised, as 64 hexadecimal digits. When it last changed there does not
+    /// count: a ticket that was only commented on is the same to us.
     ///
     /// # Panics
     /// Never: every field has a JSON form.
     pub fn hash(&self) -> String {
         use std::fmt::Write;
-        let json = serde_json::to_vec(self).expect("a ticket has only JSON fields");
+        let timeless = Self { external_updated_at: None, ..self.clone() };
+        let json = serde_json::to_vec(&timeless).expect("a ticket has only JSON fields");
         Sha256::digest(&json).iter().fold(String::with_capacity(64), |mut text, byte| {
             write!(text, "{byte:02x}").expect("a string takes all that is written to it");
             text
@@ -160,10 +162,12 @@ pub struct WorkOrder {
     pub tenant: TenantId,
     /// Where it comes from.
     pub system: SystemId,
-    /// What the system told us.
+    /// What it says here: what the system told us, and what was changed since.
     pub content: Content,
-    /// The hash of the content.
+    /// The hash of what the system told us.
     pub content_hash: String,
+    /// What stands between it and its system.
+    pub exchange: Exchange,
     /// When it was reported; when it was first seen, if the system does not say.
     pub reported_at: DateTime<Utc>,
     /// When it was last stored from the system.
@@ -178,12 +182,18 @@ pub struct WorkOrder {
     pub created_at: DateTime<Utc>,
     /// When the row last changed.
     pub updated_at: DateTime<Utc>,
+    /// When it was found to be gone from its system.
+    pub deleted_at: Option<DateTime<Utc>>,
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::work_orders::model::parse_instant;
+
+    pub(in crate::work_orders::model) fn content() -> Content {
+        Content::of(remote(), &Mapping::default())
+    }
 
     fn remote() -> Remote {
         Remote {
@@ -201,6 +211,8 @@ mod tests {
         let hash = Content::of(remote(), &mapping).hash();
         assert_eq!(hash.len(), 64);
         assert_eq!(hash, Content::of(remote(), &mapping).hash());
+        let commented = Remote { updated_at: parse_instant("2026-01-02T00:00:00Z"), ..remote() };
+        assert_eq!(hash, Content::of(commented, &mapping).hash());
         let renamed = Remote { title: "printer off fire".into(), ..remote() };
         assert_ne!(hash, Content::of(renamed, &mapping).hash());
         let mapped = Mapping { status: [("open".to_owned(), Status::Processing)].into(), ..Mapping::default() };

@@ -1,5 +1,7 @@
 //! What the use cases need.
 
+use chrono::{DateTime, Utc};
+
 use crate::base::{Clock, Error, Result, Secret, TenantId, Vault};
 use crate::db::{Db, Tx};
 use crate::outbound::Http;
@@ -21,6 +23,11 @@ impl WorkOrders {
     pub fn new(db: Db, vault: Vault, http: Http) -> Self {
         let clock = db.clock().clone();
         Self { db, vault, clock, http }
+    }
+
+    /// Tells the time of the use cases.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     /// Opens the secrets of a system for a call.

@@ -1,6 +1,8 @@
 //! The use cases of work orders, one transaction each; a run has one per page.
 
 mod context;
+mod edit;
+mod intake;
 mod read;
 mod run;
 mod schedule;

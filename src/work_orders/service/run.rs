@@ -8,6 +8,7 @@ use deskhand_jobs::{JobId, Run};
 
 use super::WorkOrders;
 use super::context::adapter_of;
+use super::intake::take;
 use crate::base::clock::later;
 use crate::base::{Error, Result};
 use crate::work_orders::adapters::{self, Page, Walk};
@@ -51,7 +52,7 @@ fn tell(run: &Run, log: &SyncLog) {
 /// Says in the log and in the figures how a run ended.
 fn tell_end(system: &System, log: &SyncLog) {
     let (name, status) = (&system.name, log.status);
-    figures::ended(system, status);
+    figures::ended(system, log);
     let (result, counts) = (status.as_str(), &log.counts);
     if let Some(error) = &log.error_message {
         tracing::warn!(system = %system.id, name, result, ?counts, error, "the sync of {name} ended: {result}");
@@ -145,7 +146,9 @@ impl WorkOrders {
     async fn store(&self, system: &System, log: &mut SyncLog, page: Page) -> Result<()> {
         let mut next = log.clone();
         let mut rows = Vec::with_capacity(page.tickets.len());
+        let ids: Vec<&str> = page.tickets.iter().flatten().map(|remote| remote.external_id.as_str()).collect();
         let mut tx = self.db.begin().await?;
+        let known = orders::known(&mut tx, system, &ids).await?;
         for ticket in page.tickets {
             let remote = match ticket {
                 Ok(remote) => remote,
@@ -160,7 +163,9 @@ impl WorkOrders {
             }
             let counts = &mut next.counts;
             counts.fetched += 1;
-            match orders::upsert(&mut tx, system, &Content::of(remote, &system.mapping)).await? {
+            counts.unmapped += system.mapping.unknown_words(&remote);
+            let content = Content::of(remote, &system.mapping);
+            match take(&mut tx, system, &content, known.get(&content.external_id)).await? {
                 Stored::Created => counts.created += 1,
                 Stored::Updated => counts.updated += 1,
                 Stored::Unchanged => counts.unchanged += 1,
@@ -238,8 +243,9 @@ impl WorkOrders {
         log.end(status, message, tx.now());
         // A run that another worker took over is that worker's to end.
         if logs::save(&mut tx, log).await? {
-            systems::note_end(&mut tx, system.id, reached_the_end).await?;
+            let streak = systems::note_end(&mut tx, system.id, reached_the_end).await?;
             tx.commit().await?;
+            figures::streak(system, streak);
             tell_end(system, log);
         }
         Ok(())

@@ -9,6 +9,7 @@ use crate::audit::{Event, Record};
 use crate::base::{Actor, Error, Result};
 use crate::db::Tx;
 use crate::dispatch::{Enqueue, ledger};
+use crate::work_orders::figures;
 use crate::work_orders::model::{SyncSystem, System, SystemId};
 use crate::work_orders::store::systems;
 
@@ -31,6 +32,7 @@ impl WorkOrders {
         let now = tx.now();
         let mut asked = 0;
         for system in systems::active(&mut tx, None).await? {
+            figures::known(&system);
             if system.is_due(now) && systems::note_attempt(&mut tx, &system).await? {
                 asked += usize::from(!ask(&mut tx, &system, Priority::Normal).await?.joined);
             }

@@ -17,6 +17,8 @@ pub struct Filter {
     pub system: Option<SystemId>,
     /// Only that stand so.
     pub status: Option<RunStatus>,
+    /// Only of this kind.
+    pub sync_type: Option<SyncType>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -32,6 +34,8 @@ struct Stored {
     updated: i64,
     unchanged: i64,
     failed: i64,
+    deleted: i64,
+    unmapped: i64,
     pages: i64,
     position: String,
     row_errors: String,
@@ -54,6 +58,8 @@ impl Stored {
                 updated: self.updated,
                 unchanged: self.unchanged,
                 failed: self.failed,
+                deleted: self.deleted,
+                unmapped: self.unmapped,
             },
             id: self.id,
             tenant: self.tenant_id,
@@ -104,7 +110,7 @@ pub(crate) async fn open(tx: &mut Tx, system: &System, job: JobId) -> Result<Syn
 pub(crate) async fn close_others(tx: &mut Tx, system: &System, job: JobId) -> Result<()> {
     let sql = "UPDATE work_order_sync_logs SET status = 'failed', ended_at = $4, version = version + 1, \
                error_message = coalesce(error_message, 'the run was interrupted; the next one went on from its last page') \
-               WHERE tenant_id = $1 AND system_id = $2 AND job_id <> $3 AND status = 'pending'";
+               WHERE tenant_id = $1 AND system_id = $2 AND job_id <> $3 AND status = 'pending' AND sync_type = 'sync'";
     let now = tx.now();
     on!(tx, |c| sqlx::query(sql)
         .bind(&system.tenant)
@@ -121,7 +127,7 @@ pub(crate) async fn close_others(tx: &mut Tx, system: &System, job: JobId) -> Re
 /// chance. An attempt under way can store nothing any more.
 pub(crate) async fn restart(tx: &mut Tx, system: &System, from: &Position) -> Result<()> {
     let sql = "UPDATE work_order_sync_logs SET position = $3, version = version + 1 \
-               WHERE tenant_id = $1 AND system_id = $2 AND status IN ('pending', 'failed')";
+               WHERE tenant_id = $1 AND system_id = $2 AND status IN ('pending', 'failed') AND sync_type = 'sync'";
     let position = json::write("position", from)?;
     on!(tx, |c| sqlx::query(sql).bind(&system.tenant).bind(system.id).bind(&position).execute(c).await.map(|_| ()))?;
     Ok(())
@@ -131,7 +137,8 @@ pub(crate) async fn restart(tx: &mut Tx, system: &System, from: &Position) -> Re
 pub(crate) async fn save(tx: &mut Tx, log: &mut SyncLog) -> Result<bool> {
     let sql = "UPDATE work_order_sync_logs SET status = $3, fetched = $4, created = $5, updated = $6, unchanged = $7, \
                failed = $8, pages = $9, position = $10, row_errors = $11, error_message = $12, waits = $13, \
-               waiting_since = $14, ended_at = $15, execution_time_ms = $16, version = version + 1 \
+               waiting_since = $14, ended_at = $15, execution_time_ms = $16, deleted = $17, \
+               unmapped = $18, version = version + 1 \
                WHERE id = $1 AND version = $2";
     let position = json::write("position", &log.position)?;
     let row_errors = json::write("row_errors", &log.row_errors)?;
@@ -152,6 +159,8 @@ pub(crate) async fn save(tx: &mut Tx, log: &mut SyncLog) -> Result<bool> {
         .bind(log.waiting_since)
         .bind(log.ended_at)
         .bind(log.execution_time_ms())
+        .bind(log.counts.deleted)
+        .bind(log.counts.unmapped)
         .execute(c)
         .await
         .map(|done| done.rows_affected()))?;
@@ -182,6 +191,9 @@ fn matching(tenant: &TenantId, filter: &Filter) -> SelectStatement {
     }
     if let Some(status) = filter.status {
         select.and_where(Expr::col("status").eq(status.as_str()));
+    }
+    if let Some(sync_type) = filter.sync_type {
+        select.and_where(Expr::col("sync_type").eq(sync_type.as_str()));
     }
     select
 }

@@ -211,14 +211,15 @@ pub(crate) async fn block(tx: &mut Tx, id: SystemId, until: DateTime<Utc>) -> Re
     Ok(())
 }
 
-/// Notes the end of a run.
-pub(crate) async fn note_end(tx: &mut Tx, id: SystemId, reached_the_end: bool) -> Result<()> {
+/// Notes the end of a run; answers how many in a row have failed by now.
+pub(crate) async fn note_end(tx: &mut Tx, id: SystemId, reached_the_end: bool) -> Result<i64> {
     let sql = "UPDATE work_order_systems SET blocked_until = NULL, \
                last_sync_at = CASE WHEN $3 THEN $2 ELSE last_sync_at END, \
-               failure_streak = CASE WHEN $3 THEN 0 ELSE failure_streak + 1 END WHERE id = $1";
+               failure_streak = CASE WHEN $3 THEN 0 ELSE failure_streak + 1 END WHERE id = $1 RETURNING failure_streak";
     let now = tx.now();
-    on!(tx, |c| sqlx::query(sql).bind(id).bind(now).bind(reached_the_end).execute(c).await.map(|_| ()))?;
-    Ok(())
+    let streak: Option<i64> =
+        on!(tx, |c| sqlx::query_scalar(sql).bind(id).bind(now).bind(reached_the_end).fetch_optional(c).await)?;
+    Ok(streak.unwrap_or_default())
 }
 
 /// Removes a system with its logs and orders.
