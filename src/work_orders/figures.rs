@@ -1,6 +1,6 @@
 //! What is counted of synchronisations, per system. A system is told by its tenant and its name.
 
-use super::model::{SyncLog, System};
+use super::model::{PushState, SyncLog, System};
 
 const RUNS: &str = "deskhand_sync_runs_total";
 const SECONDS: &str = "deskhand_sync_run_seconds";
@@ -8,6 +8,7 @@ const TICKETS: &str = "deskhand_sync_tickets_total";
 const UNMAPPED: &str = "deskhand_sync_unmapped_total";
 const STREAK: &str = "deskhand_sync_failures_in_a_row";
 const LAST_SUCCESS: &str = "deskhand_sync_last_success_timestamp_seconds";
+const UPDATES: &str = "deskhand_external_updates_total";
 
 const MS_PER_S: f64 = 1_000.0;
 
@@ -20,6 +21,7 @@ pub fn describe() {
         "How long runs took from their first attempt to their end"
     );
     metrics::describe_counter!(TICKETS, "Tickets that runs read, by what became of them");
+    metrics::describe_counter!(UPDATES, "Updates of tickets in their systems that ended, by system and result");
     metrics::describe_counter!(UNMAPPED, "Words for status or priority that no rule of the system knew");
     metrics::describe_gauge!(STREAK, "Runs that failed since the last good one");
     metrics::describe_gauge!(
@@ -74,4 +76,10 @@ pub(super) fn known(system: &System) {
     if let Some(at) = system.last_sync_at {
         metrics::gauge!(LAST_SUCCESS, &labels(system)).set(at.timestamp_millis() as f64 / MS_PER_S);
     }
+}
+
+/// Counts an update that ended.
+pub(super) fn updated(system: &System, state: PushState) {
+    let [tenant, name, kind] = labels(system);
+    metrics::counter!(UPDATES, &[tenant, name, kind, ("result", state.as_str().to_owned())]).increment(1);
 }

@@ -18,7 +18,7 @@ pub mod model;
 mod service;
 mod store;
 
-pub use service::{Asked, Probe, WorkOrders};
+pub use service::{Asked, Probe, Problem, WorkOrders};
 pub use store::{
     logs::Filter as LogFilter,
     orders::{Filter, Stand},

@@ -9,4 +9,5 @@ mod signing_in;
 mod sync;
 mod tenants;
 mod trace;
+mod updates;
 mod weeks;

@@ -2,8 +2,11 @@
 //! removes old records once a day.
 
 mod clean_sync_logs;
+mod reconcile;
 mod sync;
 mod sync_system;
+mod update_external;
 
 pub use clean_sync_logs::CleanSyncLogs;
+pub use reconcile::Reconcile;
 pub use sync::Sync;

@@ -66,11 +66,12 @@ pub struct Push {
     pub fields: Vec<Field>,
     /// What the system said, and the cure if it is bad news.
     pub messages: Vec<String>,
+    /// When somebody asked for it.
+    pub asked_at: DateTime<Utc>,
     /// When this was seen.
     pub at: DateTime<Utc>,
     /// Whether somebody asked again while the job was under way.
     #[serde(default)]
-    #[schema(ignore)]
     pub again: bool,
 }
 

@@ -9,6 +9,7 @@ mod field;
 mod id;
 mod mapping;
 mod merge;
+mod outgoing;
 mod position;
 mod run;
 mod sort;
@@ -16,6 +17,7 @@ mod statistics;
 mod swings;
 mod system;
 mod ticket;
+mod vanished;
 mod words;
 
 pub use change::{Change, Edit, Person};
@@ -27,6 +29,7 @@ pub use field::{Field, Side};
 pub use id::{SyncLogId, SystemId, WorkOrderId};
 pub use mapping::{Category, Mapping, Priority, Status};
 pub use merge::{confirm, is_stale, merge};
+pub use outgoing::{UpdateExternal, change_of};
 pub use position::{OVERLAP, Position, page_mark};
 pub use run::{Counts, RowError, RunStatus, SyncLog, SyncSystem, SyncType};
 pub use sort::Sort;
@@ -36,3 +39,4 @@ pub use statistics::{
 pub use swings::{Swing, Swings};
 pub use system::{Sealed, System};
 pub use ticket::{Content, Remote, SyncStatus, WorkOrder};
+pub use vanished::{ReconcileSystem, too_many};

@@ -40,6 +40,8 @@ words!(
         Pull = "pull",
         /// Takes a change there.
         Update = "update",
+        /// Looks which tickets are gone.
+        Reconcile = "reconcile",
     }
 );
 

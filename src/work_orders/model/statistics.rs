@@ -84,6 +84,8 @@ pub struct LogStatistics {
     pub update_logs: i64,
     /// Brought tickets here.
     pub sync_logs: i64,
+    /// Looked which tickets were gone.
+    pub reconcile_logs: i64,
     /// By system, the busiest first.
     pub system_stats: Vec<SystemRuns>,
     /// Those that began in the last 7 days.

@@ -28,16 +28,7 @@ impl WorkOrders {
     ) -> Result<WorkOrder> {
         let mut tx = self.db.begin().await?;
         let order = held(&mut tx, actor, id).await?;
-        if let Some(seen) = version.filter(|seen| *seen != order.version) {
-            return Err(Error::conflict(
-                "version_moved",
-                format!(
-                    "the work order was changed meanwhile, it has version {} and not {seen}: read it again, look whether your \
-                     change still fits, and send it with the new version",
-                    order.version
-                ),
-            ));
-        }
+        is_at(&order, version)?;
         let changed = edit(&mut tx, actor, order, edits).await?;
         tx.commit().await?;
         Ok(changed)
@@ -48,6 +39,17 @@ impl WorkOrders {
 pub(super) async fn held(tx: &mut Tx, actor: &Actor, id: WorkOrderId) -> Result<WorkOrder> {
     let found = orders::hold(tx, &actor.tenant, id).await?;
     found.ok_or_else(|| Error::not_found("work order", &id))
+}
+
+/// Refuses if who changes a work order has seen another version of it.
+pub(super) fn is_at(order: &WorkOrder, version: Option<i64>) -> Result<()> {
+    let Some(seen) = version.filter(|seen| *seen != order.version) else { return Ok(()) };
+    let message = format!(
+        "the work order was changed meanwhile, it has version {} and not {seen}: read it again, look whether your change still \
+         fits, and send it with the new version",
+        order.version
+    );
+    Err(Error::conflict("version_moved", message))
 }
 
 /// Changes a work order that is held, and records it; what changes nothing is not recorded.

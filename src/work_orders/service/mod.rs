@@ -1,13 +1,17 @@
 //! The use cases of work orders, one transaction each; a run has one per page.
 
+mod carry;
 mod context;
 mod edit;
 mod intake;
+mod probe;
 mod read;
+mod reconcile;
 mod run;
 mod schedule;
 mod settings;
+mod update;
 
 pub use context::WorkOrders;
+pub use probe::{Probe, Problem};
 pub use schedule::Asked;
-pub use settings::Probe;

@@ -94,7 +94,7 @@ impl WorkOrders {
     }
 
     /// Reads the system; an outcome instead if there is nothing to run.
-    async fn turn(&self, id: SystemId, run: &Run) -> Result<std::result::Result<System, Outcome>> {
+    pub(super) async fn turn(&self, id: SystemId, run: &Run) -> Result<std::result::Result<System, Outcome>> {
         let Some(system) = systems::find(&mut self.db.read().await?, id).await? else {
             return Ok(Err(Outcome::Discard(format!("the work order system {id} is gone"))));
         };
@@ -149,6 +149,11 @@ impl WorkOrders {
         let ids: Vec<&str> = page.tickets.iter().flatten().map(|remote| remote.external_id.as_str()).collect();
         let mut tx = self.db.begin().await?;
         let known = orders::known(&mut tx, system, &ids).await?;
+        // First, so that how far the page reaches is read off its tickets, if it has any.
+        for gone in page.deleted {
+            next.counts.deleted += i64::from(orders::bury(&mut tx, system, &gone.external_id).await?);
+            rows.push((gone.external_id, gone.at));
+        }
         for ticket in page.tickets {
             let remote = match ticket {
                 Ok(remote) => remote,

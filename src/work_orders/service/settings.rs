@@ -2,7 +2,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -11,20 +10,9 @@ use super::context::{adapter_of, load};
 use crate::audit::{Event, Record};
 use crate::base::{Actor, Error, FieldError, PageRequest, Paged, Result, TenantId};
 use crate::db::Tx;
-use crate::work_orders::adapters::{self, Account};
+use crate::work_orders::adapters;
 use crate::work_orders::model::{Draft, Position, Sealed, SecretChange, System, SystemId};
 use crate::work_orders::store::{logs, orders, systems};
-
-/// What a test of a connection found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct Probe {
-    /// Whether the system answers and accepts the credentials.
-    pub success: bool,
-    /// What it said, and the cure if it is bad news.
-    pub message: String,
-    /// Who we are there.
-    pub account: Option<Account>,
-}
 
 impl WorkOrders {
     /// Makes a system.
@@ -125,25 +113,6 @@ impl WorkOrders {
     /// [`Error`] if the database does not answer.
     pub async fn systems(&self, tenant: &TenantId, page: PageRequest) -> Result<Paged<System>> {
         systems::list(&mut self.db.read().await?, tenant, page).await
-    }
-
-    /// Asks a system who we are there. Bad news is an answer, not an error.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`].
-    pub async fn test_connection(&self, tenant: &TenantId, id: SystemId) -> Result<Probe> {
-        let system = self.system(tenant, id).await?;
-        let connection = self.connect(&system)?;
-        Ok(match adapter_of(&system.system_type)?.authenticate(&connection).await {
-            Ok(account) => {
-                let message = format!("{} knows us as {}", system.api_url, account.name);
-                Probe { success: true, message, account: Some(account) }
-            }
-            Err(error) => {
-                let message = deskhand_jobs::outcome::chain(&error);
-                Probe { success: false, message, account: None }
-            }
-        })
     }
 
     /// Puts the draft over the system, checks the whole and seals the secrets.

@@ -31,6 +31,7 @@ pub(crate) async fn statistics(tx: &mut Tx, tenant: &TenantId) -> Result<LogStat
             SyncType::Sync => &mut all.sync_logs,
             SyncType::Pull => &mut all.pull_logs,
             SyncType::Update => &mut all.update_logs,
+            SyncType::Reconcile => &mut all.reconcile_logs,
         } += count;
     }
     all.system_stats = by_system(tx, tenant).await?;

@@ -205,3 +205,54 @@ pub(crate) async fn prune(tx: &mut Tx, before: DateTime<Utc>, limit: i64) -> Res
                (SELECT id FROM work_order_sync_logs WHERE ended_at < $1 ORDER BY id LIMIT $2)";
     Ok(on!(tx, |c| sqlx::query(sql).bind(before).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
 }
+
+/// What ended, and how, of a run that has no pages: an update of one ticket, a look for tickets that are gone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Noted<'a> {
+    /// Its job.
+    pub(crate) job: JobId,
+    /// What it was.
+    pub(crate) sync_type: SyncType,
+    /// What became of the tickets.
+    pub(crate) counts: Counts,
+    /// When it began.
+    pub(crate) started_at: DateTime<Utc>,
+    /// Why it failed, if it did.
+    pub(crate) failure: Option<&'a str>,
+}
+
+/// Notes the end of such a run. A job that is given another chance writes over what it noted before.
+pub(crate) async fn note(tx: &mut Tx, system: &System, noted: &Noted<'_>) -> Result<()> {
+    let sql = "INSERT INTO work_order_sync_logs (id, tenant_id, system_id, job_id, sync_type, status, fetched, updated, \
+               unchanged, failed, deleted, position, row_errors, error_message, started_at, ended_at, execution_time_ms) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '[]', $13, $14, $15, $16) \
+               ON CONFLICT (tenant_id, job_id) DO UPDATE SET status = excluded.status, fetched = excluded.fetched, \
+               updated = excluded.updated, unchanged = excluded.unchanged, failed = excluded.failed, \
+               deleted = excluded.deleted, error_message = excluded.error_message, ended_at = excluded.ended_at, \
+               execution_time_ms = excluded.execution_time_ms";
+    let now = tx.now();
+    let execution_time_ms = Ord::max((now - noted.started_at).num_milliseconds(), 0);
+    let status = if noted.failure.is_some() { RunStatus::Failed } else { RunStatus::Success };
+    let position = json::write("position", &Position::default())?;
+    on!(tx, |c| sqlx::query(sql)
+        .bind(SyncLogId::new())
+        .bind(&system.tenant)
+        .bind(system.id)
+        .bind(Text(noted.job))
+        .bind(noted.sync_type)
+        .bind(status)
+        .bind(noted.counts.fetched)
+        .bind(noted.counts.updated)
+        .bind(noted.counts.unchanged)
+        .bind(noted.counts.failed)
+        .bind(noted.counts.deleted)
+        .bind(&position)
+        .bind(noted.failure)
+        .bind(noted.started_at)
+        .bind(now)
+        .bind(execution_time_ms)
+        .execute(c)
+        .await
+        .map(|_| ()))?;
+    Ok(())
+}

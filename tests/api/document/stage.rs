@@ -128,6 +128,7 @@ impl Stage {
                 "name": "another", "system_type": "jira", "api_url": "http://127.0.0.1:9", "username": "u", "password": "p",
             }),
             "change_system" => json!({"sync_interval": 900}),
+            "update_work_order_there" => json!({"title": "a title to take there"}),
             "change_work_order" => json!({"title": "another title", "due_date": "2026-12-24"}),
             "sign_in" => json!({"name": "dana", "password": "correct horse battery"}),
             "change_me" | "change_user" => json!({"zone": "Asia/Shanghai"}),

@@ -1,5 +1,6 @@
 //! `/work-orders`: finding, reading and changing tickets.
 
+mod external;
 mod list;
 mod one;
 mod statistics;
@@ -10,5 +11,9 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::App;
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(list::router()).merge(statistics::router()).merge(one::router())
+    OpenApiRouter::new()
+        .merge(list::router())
+        .merge(statistics::router())
+        .merge(one::router())
+        .merge(external::router())
 }

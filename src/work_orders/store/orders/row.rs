@@ -138,6 +138,13 @@ pub(crate) async fn write(tx: &mut Tx, order: &WorkOrder) -> Result<bool> {
     Ok(changed == 1)
 }
 
+/// Reads one work order by its id alone, for jobs; a caller from outside asks for [`get`].
+pub(crate) async fn find(tx: &mut Tx, id: WorkOrderId) -> Result<Option<WorkOrder>> {
+    let sql = "SELECT * FROM work_orders WHERE id = $1";
+    let row: Option<Row> = on!(tx, |c| sqlx::query_as(sql).bind(id).fetch_optional(c).await)?;
+    row.map(Row::read).transpose()
+}
+
 /// Reads one work order of a tenant.
 pub(crate) async fn get(tx: &mut Tx, tenant: &TenantId, id: WorkOrderId) -> Result<Option<WorkOrder>> {
     let sql = "SELECT * FROM work_orders WHERE tenant_id = $1 AND id = $2";
