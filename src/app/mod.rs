@@ -10,7 +10,7 @@ mod signals;
 mod threads;
 mod vault;
 
-pub use open::App;
+pub use open::{App, Parts};
 pub use queue::open_queue;
 pub use roles::{Role, Running};
 pub use signals::stop_signal;

@@ -1,5 +1,6 @@
 //! Opening everything that doors stand on.
 
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use deskhand_jobs::Registry;
@@ -25,9 +26,21 @@ use crate::outbound::Http;
 use crate::secrets::settle_keys;
 use crate::work_orders::WorkOrders;
 
-/// What every door stands on; clones share it.
+/// What every door stands on; clones share it. One is made for each layer and handler that a request goes through.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// What an [`App`] consists of.
+#[derive(Clone)]
+pub struct Parts {
     /// The settings.
     pub config: Arc<Config>,
     /// Where truth lives.
@@ -86,7 +99,7 @@ impl App {
         let remote = RemoteWork::new(db.clone(), Arc::clone(&queue), vault.clone(), Arc::clone(&settled));
         let (config, worker) = (Arc::new(config), Arc::default());
         let (rounds, threads) = (Rounds::default(), Threads::default());
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             config,
             db,
             queue,
@@ -101,7 +114,14 @@ impl App {
             settled,
             worker,
             threads,
-        })
+        })))
+    }
+
+    /// Lets its workers run other kinds of jobs.
+    #[must_use]
+    pub fn with_registry(mut self, registry: Registry) -> Self {
+        Arc::make_mut(&mut self.0).registry = Arc::new(registry);
+        self
     }
 
     /// Sees to it that somebody can come in; returns the token if one was made, to be shown once.

@@ -51,16 +51,15 @@ async fn answers_beside_blocked_handlers(settings: &[(&str, &str)]) {
     let at_once = AT_ONCE.to_string();
     let settings: Vec<_> =
         settings.iter().copied().chain([("DESKHAND_WORKER__CONCURRENCY", at_once.as_str())]).collect();
-    let mut test = TestApp::with(&settings).await;
+    let test = TestApp::with(&settings).await;
     let (entered, has_entered) = channel();
     let (let_go, leave) = channel();
     let mut registry = Registry::new();
     let gate = Gate { db: test.app.db.clone(), entered, leave: Arc::new(Mutex::new(leave)) };
     registry.add::<Block>(gate).expect("first");
-    test.app.registry = Arc::new(registry);
 
     let stop = CancellationToken::new();
-    let app = test.app.clone();
+    let app = test.app.clone().with_registry(registry);
     // Nobody fires schedules here: only the jobs of this test run.
     let running = Running::start(&app, &[Role::Api, Role::Worker], &stop).await.expect("starts");
     let address = running.address().expect("serves");

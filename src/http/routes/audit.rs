@@ -125,7 +125,7 @@ async fn export(State(app): State<App>, caller: Caller, Query(wanted): Query<Wan
     // The first part decides whether there is an answer at all; what fails later breaks it off.
     let first = part(&app.db, caller.tenant(), from, format).await?;
     let head = (format == Form::Csv).then(|| Bytes::from(CSV_HEAD));
-    let state = (app.db, caller.actor.tenant, Ok(first));
+    let state = (app.db.clone(), caller.actor.tenant, Ok(first));
     let parts = stream::unfold(state, move |(db, tenant, read)| async move {
         match read {
             Ok(Some((lines, last))) => {
