@@ -20,25 +20,25 @@ const FLOORS: [Floor; 4] = [
     Floor {
         ratio: "bulk_ratio",
         appends: false,
-        at_least: 0.3,
+        at_least: 0.65,
         reason: "a push writes a job with one list entry and one hash field",
     },
     Floor {
         ratio: "bulk_ratio",
         appends: true,
-        at_least: 0.3,
+        at_least: 0.6,
         reason: "a push adds little to the file beside the job itself",
     },
     Floor {
         ratio: "drain_ratio",
         appends: false,
-        at_least: 0.2,
+        at_least: 0.33,
         reason: "claims and settlements go in batches that overlap",
     },
     Floor {
         ratio: "drain_ratio",
         appends: true,
-        at_least: 0.2,
+        at_least: 0.25,
         reason: "claims and settlements add little to the file",
     },
 ];
