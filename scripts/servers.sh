@@ -210,7 +210,7 @@ start_servers() {
     local port
     make_servers_dir
     if [[ -z "${DESKHAND_TEST_REDIS_URL:-}" ]]; then
-        launch redis "$(find_redis)"
+        launch redis "$(find_redis)" --databases 64
         export DESKHAND_TEST_REDIS_URL="redis://127.0.0.1:$port"
     fi
     if wants_valkey; then
