@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Measures a release build on private servers: Redis without persistence, Redis with an append-only file, SQLite; then the pure parts.
+# Measures a release build on private servers: Redis without persistence, Redis with an append-only file, SQLite; then the pure parts,
+# and the product around the queue.
 # Fails if a ratio to the bare Redis of the same run is below its floor (src/bench/guard.rs).
 #
 #   BENCH_JOBS=200000   how many jobs each measure pushes and drains
@@ -31,4 +32,6 @@ mkdir -p target/bench
 measure "sqlite://target/bench/queue.db"
 echo
 cargo bench -p deskhand-jobs --bench pure --locked -- --quiet
+echo
+scripts/test.sh cargo bench --bench product --locked
 exit "$fallen"
