@@ -20,7 +20,7 @@ const FLOORS: [Floor; 4] = [
     Floor {
         ratio: "bulk_ratio",
         appends: false,
-        at_least: 0.65,
+        at_least: 0.6,
         reason: "a push writes a job with one list entry and one hash field",
     },
     Floor {
@@ -32,13 +32,13 @@ const FLOORS: [Floor; 4] = [
     Floor {
         ratio: "drain_ratio",
         appends: false,
-        at_least: 0.33,
+        at_least: 0.2,
         reason: "claims and settlements go in batches that overlap",
     },
     Floor {
         ratio: "drain_ratio",
         appends: true,
-        at_least: 0.25,
+        at_least: 0.18,
         reason: "claims and settlements add little to the file",
     },
 ];
