@@ -9,7 +9,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-/// The fields of one span, in the order in which they were told.
+/// The fields of one span or event, in the order in which they were told.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     told: Vec<(&'static str, Value)>,
@@ -26,6 +26,15 @@ impl Fields {
     /// Returns the text that was told under a name.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.get(name)?.as_str()
+    }
+
+    /// Takes out the text that was told under a name.
+    pub(super) fn take_text(&mut self, name: &str) -> Option<String> {
+        let place = self.told.iter().position(|(told, value)| *told == name && value.is_string())?;
+        match self.told.remove(place).1 {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &Value)> {

@@ -1,11 +1,8 @@
 //! The log: one line an event, for people or as a flat JSON object, with what the spans around it say.
 
-use std::fmt::{Debug, Write};
-
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Deserialize;
 use serde_json::Value;
-use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
@@ -54,8 +51,7 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut told = Told::default();
-        event.record(&mut told);
+        let mut told = Told::of(event);
         // From the innermost span outwards: what is nearest wins.
         for span in context.event_scope(event).into_iter().flatten() {
             if let Some(fields) = span.extensions().get::<Fields>() {
@@ -73,62 +69,31 @@ where
 }
 
 /// What an event and the spans around it say.
-#[derive(Default)]
 struct Told {
     message: String,
-    own: Vec<(&'static str, Value)>,
+    own: Fields,
     around: Vec<(&'static str, Value)>,
 }
 
 impl Told {
-    fn set(&mut self, field: &Field, value: Value) {
-        if !is_for_collectors(field.name()) {
-            self.own.push((field.name(), value));
-        }
+    fn of(event: &Event<'_>) -> Self {
+        let mut own = Fields::default();
+        event.record(&mut own);
+        Self { message: own.take_text("message").unwrap_or_default(), own, around: Vec::new() }
     }
 
     fn around(&mut self, fields: &Fields) {
         for (name, value) in fields.iter() {
-            let known = |told: &[(&str, Value)]| told.iter().any(|(told, _)| *told == name);
-            if !is_for_collectors(name) && !known(&self.own) && !known(&self.around) {
+            let known = self.own.get(name).is_some() || self.around.iter().any(|(told, _)| *told == name);
+            if !is_for_collectors(name) && !known {
                 self.around.push((name, value.clone()));
             }
         }
     }
-}
 
-impl Visit for Told {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field, value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field, value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field, value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field, value.into());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            value.clone_into(&mut self.message);
-        } else {
-            self.set(field, value.into());
-        }
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        if field.name() == "message" {
-            // A text cannot fail to take more of it.
-            let _ = write!(self.message, "{value:?}");
-        } else {
-            self.set(field, format!("{value:?}").into());
-        }
+    /// Returns all fields, those of the event first.
+    fn fields(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.own.iter().chain(self.around.iter().map(|(name, value)| (*name, value)))
     }
 }
 
@@ -142,8 +107,8 @@ fn json(told: &Told, metadata: &Metadata<'_>, now: DateTime<Utc>) -> String {
     line.insert("level".to_owned(), metadata.level().as_str().to_lowercase().into());
     line.insert("target".to_owned(), metadata.target().into());
     line.insert("message".to_owned(), told.message.as_str().into());
-    for (name, value) in told.own.iter().chain(&told.around) {
-        let name = if OWN.contains(name) { format!("{name}_") } else { (*name).to_owned() };
+    for (name, value) in told.fields() {
+        let name = if OWN.contains(&name) { format!("{name}_") } else { name.to_owned() };
         line.insert(name, value.clone());
     }
     let mut text = Value::Object(line).to_string();
@@ -161,7 +126,7 @@ fn text(told: &Told, metadata: &Metadata<'_>, now: DateTime<Utc>, colours: bool)
     };
     let mut line = format!("{dim}{}{end} {colour}{level:>5}{end} {dim}{target}{end}: ", written(now));
     escape(&mut line, &told.message);
-    for (name, value) in &told.own {
+    for (name, value) in told.own.iter() {
         pair(&mut line, name, value);
     }
     let around: Vec<_> = told.around.iter().filter(|(name, _)| SUFFIXES.contains(name)).collect();
