@@ -6,7 +6,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::PageToken;
+use super::{Connection, Error, Page, PageToken};
+use crate::work_orders::model::{Remote, RowError, page_mark};
 
 /// Where a page begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +24,29 @@ impl Anchor {
         Self { from_ms: since.map_or(0, |since| since.timestamp_millis().max(0)), offset: 0 }
     }
 
+    /// Begins a list, or goes on after the page that gave the token.
+    ///
+    /// # Errors
+    /// [`Error`] if the token is one of another list.
+    pub(super) fn of(
+        connection: &Connection,
+        since: Option<DateTime<Utc>>,
+        page: Option<&PageToken>,
+    ) -> Result<Self, Error> {
+        page.map_or(Ok(Self::first(since)), |token| {
+            Self::read(token).ok_or_else(|| Error::permanent(connection, "a page token of another list"))
+        })
+    }
+
+    /// Makes the page that begins here, of a list that has `total` tickets from the change on that was asked for.
+    pub(super) fn page(self, tickets: Vec<Result<Remote, RowError>>, total: usize) -> Page {
+        let mark = page_mark(tickets.iter().filter_map(|ticket| ticket.as_ref().ok()?.updated_at));
+        let next = self.next(tickets.len(), total, mark).map(Self::token);
+        Page { tickets, deleted: Vec::new(), next }
+    }
+
     /// Reads a token; `None` if it is one of another list.
-    pub(super) fn read(token: &PageToken) -> Option<Self> {
+    fn read(token: &PageToken) -> Option<Self> {
         let (from_ms, offset) = token.0.split_once('+')?;
         Some(Self { from_ms: from_ms.parse().ok()?, offset: offset.parse().ok()? })
     }
@@ -35,7 +57,7 @@ impl Anchor {
     }
 
     /// Returns where the next page begins, after one with `got` of `total` tickets that reaches up to `mark`.
-    pub(super) fn next(self, got: usize, total: usize, mark: Option<DateTime<Utc>>) -> Option<Self> {
+    fn next(self, got: usize, total: usize, mark: Option<DateTime<Utc>>) -> Option<Self> {
         if got == 0 || self.offset + got >= total {
             return None;
         }

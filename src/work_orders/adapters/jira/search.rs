@@ -13,7 +13,6 @@ use super::issue;
 use crate::work_orders::adapters::anchor::Anchor;
 use crate::work_orders::adapters::judge::fetch;
 use crate::work_orders::adapters::{Connection, Error, Page, PageToken};
-use crate::work_orders::model::page_mark;
 
 const PAGE_SIZE: usize = 200;
 
@@ -62,12 +61,7 @@ pub(super) async fn server(
     since: Option<DateTime<Utc>>,
     page: Option<&PageToken>,
 ) -> Result<Page, Error> {
-    let at = match page {
-        Some(token) => {
-            Anchor::read(token).ok_or_else(|| Error::permanent(connection, "a page token of another list"))?
-        }
-        None => Anchor::first(since),
-    };
+    let at = Anchor::of(connection, since, page)?;
     let url = connection.url(&["rest", "api", Deployment::Server.api(), "search"]);
     let request = get(connection, url).query(&[
         ("jql", jql(at.from_ms).as_str()),
@@ -76,10 +70,8 @@ pub(super) async fn server(
         ("maxResults", &PAGE_SIZE.to_string()),
     ]);
     let answer: ServerAnswer = fetch(connection, request).await?;
-    let tickets: Vec<_> = answer.issues.iter().map(|issue| issue::read(connection, issue)).collect();
-    let mark = page_mark(tickets.iter().filter_map(|ticket| ticket.as_ref().ok()?.updated_at));
-    let next = at.next(tickets.len(), answer.total, mark);
-    Ok(Page { tickets, deleted: Vec::new(), next: next.map(Anchor::token) })
+    let tickets = answer.issues.iter().map(|issue| issue::read(connection, issue)).collect();
+    Ok(at.page(tickets, answer.total))
 }
 
 fn jql(from_ms: i64) -> String {

@@ -9,7 +9,6 @@ use super::issue;
 use crate::work_orders::adapters::anchor::Anchor;
 use crate::work_orders::adapters::judge::fetch;
 use crate::work_orders::adapters::{Connection, Error, Page, PageToken};
-use crate::work_orders::model::page_mark;
 
 /// Redmine gives no more.
 const PAGE_SIZE: usize = 100;
@@ -25,12 +24,7 @@ pub(super) async fn changed(
     since: Option<DateTime<Utc>>,
     page: Option<&PageToken>,
 ) -> Result<Page, Error> {
-    let at = match page {
-        Some(token) => {
-            Anchor::read(token).ok_or_else(|| Error::permanent(connection, "a page token of another list"))?
-        }
-        None => Anchor::first(since),
-    };
+    let at = Anchor::of(connection, since, page)?;
     let request = get(connection, connection.url(&["issues.json"])).query(&[
         ("status_id", "*"),
         ("updated_on", &format!(">={}", at.from().to_rfc3339_opts(SecondsFormat::Secs, true))),
@@ -39,8 +33,6 @@ pub(super) async fn changed(
         ("limit", &PAGE_SIZE.to_string()),
     ]);
     let answer: Answer = fetch(connection, request).await?;
-    let tickets: Vec<_> = answer.issues.iter().map(|value| issue::read(connection, value)).collect();
-    let mark = page_mark(tickets.iter().filter_map(|ticket| ticket.as_ref().ok()?.updated_at));
-    let next = at.next(tickets.len(), answer.total_count, mark);
-    Ok(Page { tickets, deleted: Vec::new(), next: next.map(Anchor::token) })
+    let tickets = answer.issues.iter().map(|value| issue::read(connection, value)).collect();
+    Ok(at.page(tickets, answer.total_count))
 }

@@ -22,12 +22,8 @@ pub(super) async fn changed(
     since: Option<DateTime<Utc>>,
     page: Option<&PageToken>,
 ) -> Result<Page, Error> {
-    let at = match page {
-        Some(token) if plan.counts() => {
-            Anchor::read(token).ok_or_else(|| Error::permanent(connection, "a page token of another list"))?
-        }
-        _ => Anchor::first(since),
-    };
+    // The tokens of the other kinds of paging are no anchors.
+    let at = Anchor::of(connection, since, page.filter(|_| plan.counts()))?;
     let url = match (&plan.paging, page) {
         (Paging::Link(_), Some(token)) => next_url(connection, &token.0)?,
         _ => plan.list.fill(connection, |slot| plan.value(slot, since, at, page)),
