@@ -19,7 +19,7 @@ fn is_outdated(queue: State, ledger: Option<LedgerState>) -> bool {
         // Closing jobs of batches are the queue's own.
         None => false,
         // Redriven since. Without it, the reconciler sends it again.
-        Some(LedgerState::Pending | LedgerState::Pushed) => queue == State::Dead,
+        Some(LedgerState::Waiting | LedgerState::Pending | LedgerState::Pushed) => queue == State::Dead,
         Some(LedgerState::Dead) => queue != State::Dead,
         Some(LedgerState::Succeeded | LedgerState::Cancelled) => true,
     }

@@ -127,7 +127,8 @@ async fn redrive(app: &App, Redrive { which, speed }: Redrive) -> anyhow::Result
     let Which { ids, kind, queue, group, after, before, all: _ } = which;
     let asked = ids.len();
     let Redriven { redriven, more } = if ids.is_empty() {
-        let like = Filter { state: None, kind, queue, fingerprint: group, ended_after: after, ended_before: before };
+        let like =
+            Filter { kind, queue, fingerprint: group, ended_after: after, ended_before: before, ..Filter::default() };
         app.jobs.redrive_like(&actor, like, pace).await?
     } else {
         Redriven { redriven: app.jobs.redrive_paced(&actor, &ids, pace).await?, more: false }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use deskhand_jobs::queue::Cancelled;
-use deskhand_jobs::{JobId, Kind, QueueName};
+use deskhand_jobs::{BatchId, JobId, Kind, QueueName};
 
 use super::enqueue::send_off;
 use super::print::{Output, at, line, or_dash, short};
@@ -50,9 +50,12 @@ pub(super) enum Jobs {
 /// Show jobs, the latest first.
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Only those that are pending, scheduled, ready, running, succeeded, dead or cancelled.
+    /// Only those that are waiting, pending, scheduled, ready, running, succeeded, dead or cancelled.
     #[arg(long)]
     state: Option<Place>,
+    /// Only the members of a batch: the id of the job that closes it.
+    #[arg(long)]
+    batch: Option<BatchId>,
     /// Walk through scheduled, ready or running jobs, however many they are: "" at first, then what the page before says.
     #[arg(long, conflicts_with = "page")]
     cursor: Option<String>,
@@ -82,8 +85,12 @@ pub(super) struct Narrow {
 pub(super) async fn run(command: Jobs, app: &App) -> anyhow::Result<()> {
     let tenant = app.tenant();
     match command {
-        Jobs::List(List { state, cursor: Some(cursor), narrow }) => walk(app, state, narrow, &cursor).await,
-        Jobs::List(List { state, cursor: None, narrow }) => list(app, state, narrow, Filter::default()).await,
+        Jobs::List(List { state, batch, cursor: Some(cursor), narrow }) => {
+            walk(app, state, narrow, Filter { batch, ..Filter::default() }, &cursor).await
+        }
+        Jobs::List(List { state, batch, cursor: None, narrow }) => {
+            list(app, state, narrow, Filter { batch, ..Filter::default() }).await
+        }
         Jobs::Show { id, output } => {
             let view = JobView::from(app.jobs.get(&tenant, id).await?);
             output.one(&view, || describe(&view))
@@ -123,10 +130,10 @@ pub(super) async fn list(app: &App, place: Option<Place>, narrow: Narrow, like: 
 }
 
 /// Prints a page of jobs that the queues have, and the cursor of the next one.
-async fn walk(app: &App, place: Option<Place>, narrow: Narrow, cursor: &str) -> anyhow::Result<()> {
+async fn walk(app: &App, place: Option<Place>, narrow: Narrow, like: Filter, cursor: &str) -> anyhow::Result<()> {
     let Narrow { kind, queue, page, size, output } = narrow;
     let page = PageRequest::new(page, size)?;
-    let filter = Filter { kind, queue, ..Filter::default() };
+    let filter = Filter { kind, queue, ..like };
     let walked = JobView::walk(app, &app.tenant(), place, filter, cursor, page).await?;
     if output.is_json() {
         return output.one(&walked, String::new);
@@ -157,6 +164,7 @@ fn describe(job: &JobView) -> String {
         ("tenant", job.tenant.to_string()),
         ("queue", job.queue.to_string()),
         ("state", job.state.to_owned()),
+        ("batch", or_dash(job.batch.as_ref())),
         ("created", at(job.created_at)),
         ("run at", at(job.run_at)),
         ("failures", format!("{} of {} allowed", job.failures, job.max_attempts)),

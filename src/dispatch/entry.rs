@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::{DeadReason, LogLine, Progress};
-use deskhand_jobs::{Envelope, JobId, Kind, Options, Priority, QueueName};
+use deskhand_jobs::{BatchId, Envelope, JobId, Kind, Options, Priority, QueueName};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -35,6 +35,8 @@ pub struct Entry {
     pub run_at: DateTime<Utc>,
     /// Where it is.
     pub state: LedgerState,
+    /// The batch that it is a member of: the id of the job that closes it.
+    pub batch: Option<BatchId>,
     /// Attempts that failed, known once it has ended.
     pub failures: u32,
     /// Times that it was taken back from a worker that died, known once it has ended.
@@ -72,7 +74,7 @@ pub struct Entry {
 }
 
 /// The columns of [`Row`], in the order of the table.
-pub(super) const COLUMNS: [&str; 25] = [
+pub(super) const COLUMNS: [&str; 26] = [
     "id",
     "tenant_id",
     "kind",
@@ -98,6 +100,7 @@ pub(super) const COLUMNS: [&str; 25] = [
     "generation",
     "result",
     "progress",
+    "batch",
 ];
 
 /// Columns that only a look at one job reads, because they may be long.
@@ -131,6 +134,7 @@ pub(super) struct Row {
     generation: i64,
     result: Option<String>,
     progress: Option<String>,
+    batch: Option<String>,
     #[sqlx(default)]
     log: Option<String>,
     #[sqlx(default)]
@@ -149,7 +153,8 @@ impl Entry {
             options: job.options.clone(),
             headers: line.headers.clone(),
             run_at: line.run_at.unwrap_or(now),
-            state: LedgerState::Pending,
+            state: line.state,
+            batch: job.batch,
             failures: 0,
             recoveries: 0,
             hand_backs: 0,
@@ -191,6 +196,7 @@ impl Row {
             run_at_ms: (self.run_at > now).then(|| self.run_at.timestamp_millis()),
             tenant: Some(self.tenant_id.to_string()),
             headers: serde_json::from_str(&self.headers)?,
+            // The queue knows of no batches: the database decides when one closes.
             batch: None,
             parent: None,
         })
@@ -226,6 +232,7 @@ impl Row {
             tenant_id: self.tenant_id,
             run_at: self.run_at,
             state: self.state,
+            batch: self.batch.as_deref().map(str::parse).transpose()?,
             failures: count(self.failures),
             recoveries: count(self.recoveries),
             hand_backs: count(self.hand_backs),

@@ -1,10 +1,13 @@
 //! Why a job is not running now: what the ledger knows, then what the queue knows.
 
 use chrono::{DateTime, Utc};
-use deskhand_jobs::queue::{self, GroupInfo, JobRecord, Page, Queue, QueueInfo, State, Surroundings, WorkerInfo};
+use deskhand_jobs::queue::{
+    self, BatchTotals, GroupInfo, JobRecord, Page, Queue, QueueInfo, State, Surroundings, WorkerInfo,
+};
 use deskhand_jobs::{JobId, QueueName, outcome};
 use serde::Serialize;
 
+use super::batches;
 use super::entry::Entry;
 use super::limits::as_seen;
 use super::model::LedgerState;
@@ -19,7 +22,7 @@ const NAMED: usize = 5;
 /// One reason, as a stable code and as a sentence that names the cure if there is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Reason {
-    /// For programs: the queue's codes, and `not_due`, `not_sent`, `queue_unreachable`, `not_in_queue`.
+    /// For programs: the queue's codes, and `waits_for_batch`, `in_batch`, `not_due`, `not_sent`, `queue_unreachable`, `not_in_queue`.
     pub code: String,
     /// For people.
     pub text: String,
@@ -38,7 +41,23 @@ impl Service {
     /// [`Error::NotFound`](crate::base::Error::NotFound) if the tenant has no such job.
     pub async fn explain(&self, tenant: &TenantId, id: JobId) -> Result<Vec<Reason>> {
         let entry = self.entry(tenant, id).await?;
-        let now = self.db.clock().now();
+        if entry.state == LedgerState::Waiting {
+            let mut tx = self.db.read().await?;
+            let totals = batches::members(&mut tx, tenant, batches::closed_by(id)).await?;
+            return Ok(vec![waits_for_batch(id, totals)]);
+        }
+        let batch = entry.batch.filter(|_| !entry.state.is_end());
+        let mut reasons = self.explain_sent(tenant, entry).await?;
+        reasons.extend(
+            batch.map(|batch| {
+                Reason::new("in_batch", format!("it is a member of a batch: job {batch} waits for its end"))
+            }),
+        );
+        Ok(reasons)
+    }
+
+    async fn explain_sent(&self, tenant: &TenantId, entry: Entry) -> Result<Vec<Reason>> {
+        let (id, now) = (entry.id, self.db.clock().now());
         let looked = async {
             let live = self.queue.job(id).await?;
             let around = look_around(&*self.queue, tenant, live.as_ref()).await?;
@@ -54,6 +73,16 @@ impl Service {
             }
         }
     }
+}
+
+/// What keeps the closing job of a batch from running.
+fn waits_for_batch(id: JobId, members: BatchTotals) -> Reason {
+    let (left, total) = (members.left(), members.total);
+    let text = format!(
+        "it closes a batch: {left} of its {total} members have not ended, and it runs when the last has; `deskhand jobs list --batch \
+         {id}` shows them"
+    );
+    Reason::new("waits_for_batch", text)
 }
 
 /// What stands around a job in the queue.
@@ -93,7 +122,8 @@ fn reasons(seen: &Seen, around: &Around, now: DateTime<Utc>) -> Vec<Reason> {
 fn from_ledger(entry: &Entry, now: DateTime<Utc>) -> Option<Vec<Reason>> {
     let error = entry.last_error.as_deref().unwrap_or("no error was kept");
     let reason = match entry.state {
-        LedgerState::Pushed => return None,
+        // A closing job is told of with its members.
+        LedgerState::Waiting | LedgerState::Pushed => return None,
         LedgerState::Pending if entry.run_at > now => {
             Reason::new("not_due", format!("it waits in the database until {}", entry.run_at.to_rfc3339()))
         }

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use deskhand_jobs::JobId;
 use deskhand_jobs::fingerprint::Fingerprint;
 use deskhand_jobs::queue::{DeadReason, Ending, Queue, State};
+use deskhand_jobs::{BatchId, JobId};
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::batches;
 use super::figures;
 use super::hold::hold;
 use super::model::LedgerState;
 use super::outage::Outage;
 use super::rounds::{Loop, Rounds};
 use crate::base::{Error, Result};
-use crate::db::{Backend, Db, Tx, written};
+use crate::db::{Backend, Db, Text, Tx, written};
 use crate::on;
 
 /// The most endings of one round.
@@ -190,7 +191,8 @@ async fn write(tx: &mut Tx, endings: &[Ending]) -> Result<()> {
             update!()
         ),
     };
-    Ok(on!(tx, |c| sqlx::query(sql).bind(json).execute(c).await.map(|_| ()))?)
+    let left: Vec<Option<Text<BatchId>>> = on!(tx, |c| sqlx::query_scalar(sql).bind(json).fetch_all(c).await)?;
+    batches::close_done(tx, left.into_iter().flatten().map(|batch| batch.0).collect()).await.map(drop)
 }
 
 macro_rules! update {
@@ -200,7 +202,8 @@ macro_rules! update {
          ended_at = e.ended_at, ended_through = e.ended_at, duration_ms = e.duration_ms, result = e.result, \
          progress = e.progress, log = e.log, version = version + 1 \
          FROM e WHERE jobs.id = e.id AND (jobs.ended_through IS NULL OR jobs.ended_through < e.ended_at \
-         OR (jobs.state IN ('pending', 'pushed') AND jobs.ended_through <> e.ended_at))"
+         OR (jobs.state IN ('pending', 'pushed') AND jobs.ended_through <> e.ended_at)) \
+         RETURNING jobs.batch"
     };
 }
 use update;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use deskhand_jobs::fingerprint::Fingerprint;
-use deskhand_jobs::{JobId, Kind, QueueName};
+use deskhand_jobs::{BatchId, JobId, Kind, QueueName};
 use sea_query::{Alias, Expr, ExprTrait, Order, Query, SelectStatement};
 
 use super::entry::{COLUMNS, Entry, LONG_COLUMNS, Row};
@@ -24,6 +24,8 @@ pub struct Filter {
     pub kind: Option<Kind>,
     /// Their queue.
     pub queue: Option<QueueName>,
+    /// The batch that they are members of.
+    pub batch: Option<BatchId>,
     /// What they died of.
     pub fingerprint: Option<Fingerprint>,
     /// They ended at this instant or later.
@@ -146,12 +148,14 @@ pub async fn backlog(tx: &mut Tx) -> Result<Backlog> {
     Ok(Backlog { pending, next_due_at })
 }
 
-/// Removes up to `limit` jobs that succeeded or were cancelled before an instant. Dead ones stay until somebody looks.
+/// Removes up to `limit` jobs that succeeded or were cancelled before an instant. Dead ones stay until somebody looks, and members of a
+/// batch until it closes, because then they are counted.
 ///
 /// # Errors
 /// [`Error`](crate::base::Error) of the database.
 pub async fn prune(tx: &mut Tx, before: DateTime<Utc>, limit: i64) -> Result<u64> {
     let sql = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE ended_at < $1 AND state IN ('succeeded', 'cancelled') \
+               AND NOT EXISTS (SELECT 1 FROM jobs AS closing WHERE closing.id = jobs.batch AND closing.state = 'waiting') \
                ORDER BY ended_at, id LIMIT $2)";
     Ok(on!(tx, |c| sqlx::query(sql).bind(before).bind(limit).execute(c).await.map(|done| done.rows_affected()))?)
 }
@@ -208,6 +212,7 @@ fn narrowed_on(tenant: &TenantId, filter: &Filter, way: &Way) -> SelectStatement
         .and_where_option(filter.state.map(|state| way.column("state").eq(state.as_str())))
         .and_where_option(filter.kind.as_ref().map(|kind| way.column("kind").eq(kind.as_str())))
         .and_where_option(filter.queue.as_ref().map(|queue| way.column("queue").is_in(queues(queue))))
+        .and_where_option(filter.batch.map(|batch| way.column("batch").eq(batch.to_string())))
         .and_where_option(filter.fingerprint.as_ref().map(|error| Expr::col(col("fingerprint")).eq(error.as_str())))
         .and_where_option(filter.ended_after.map(|at| Expr::col(col("ended_at")).gte(at)))
         .and_where_option(filter.ended_before.map(|at| Expr::col(col("ended_at")).lt(at)));

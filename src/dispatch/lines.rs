@@ -7,6 +7,7 @@ use deskhand_jobs::{Envelope, TraceContext};
 use sqlx::AssertSqlSafe;
 use tracing::Span;
 
+use super::model::LedgerState;
 use crate::base::{Error, Result, TenantId};
 use crate::db::{Conn, Text, Tx, parts, placeholders};
 
@@ -28,6 +29,8 @@ pub(crate) struct Line {
     pub(super) idempotency: Option<Idempotency>,
     /// When it is due, if not at once.
     pub(super) run_at: Option<DateTime<Utc>>,
+    /// Where it begins: pending, or waiting for the members of its batch.
+    pub(super) state: LedgerState,
     options_text: String,
     headers_text: String,
     _span: Span,
@@ -61,7 +64,18 @@ impl Line {
         };
         let (options_text, headers_text) =
             (json(serde_json::to_string(&job.options))?, json(serde_json::to_string(&headers))?);
-        Ok(Self { job, tenant, headers, idempotency, run_at, options_text, headers_text, _span: span })
+        let state = LedgerState::Pending;
+        Ok(Self { job, tenant, headers, idempotency, run_at, state, options_text, headers_text, _span: span })
+    }
+
+    /// Lets it wait for the members of the batch that it closes.
+    pub(super) fn waiting(mut self) -> Self {
+        self.state = LedgerState::Waiting;
+        self
+    }
+
+    fn batch(&self) -> Option<String> {
+        self.job.batch.map(|batch| batch.to_string())
     }
 
     fn key(&self) -> Option<&str> {
@@ -81,10 +95,10 @@ fn due(ms: i64) -> Result<DateTime<Utc>> {
 }
 
 /// How many values a row has of its own.
-const VALUES: usize = 12;
+const VALUES: usize = 14;
 
 const INSERT: &str = "INSERT INTO jobs (id, tenant_id, kind, queue, priority, args, options, headers, run_at, created_at, \
-                                        idempotency_key, idempotency_hash, state)";
+                                        idempotency_key, idempotency_hash, state, batch)";
 
 /// Writes rows; returns how many of them, since one whose id or idempotency key is there already is left out.
 pub(super) async fn insert(tx: &mut Tx, lines: &[&Line]) -> Result<u64> {
@@ -93,10 +107,7 @@ pub(super) async fn insert(tx: &mut Tx, lines: &[&Line]) -> Result<u64> {
     match tx.conn() {
         Conn::Sqlite(c) => {
             for part in parts(lines) {
-                let sql = format!(
-                    "{INSERT} VALUES {} ON CONFLICT DO NOTHING",
-                    placeholders(part.len(), VALUES, ", 'pending'")
-                );
+                let sql = format!("{INSERT} VALUES {} ON CONFLICT DO NOTHING", placeholders(part.len(), VALUES, ""));
                 let mut insert = sqlx::query(AssertSqlSafe(sql));
                 for line in part {
                     let job = &line.job;
@@ -112,7 +123,9 @@ pub(super) async fn insert(tx: &mut Tx, lines: &[&Line]) -> Result<u64> {
                         .bind(line.run_at.unwrap_or(now))
                         .bind(now)
                         .bind(line.key())
-                        .bind(line.hash());
+                        .bind(line.hash())
+                        .bind(line.state.as_str())
+                        .bind(line.batch());
                 }
                 written += insert.execute(&mut *c).await?.rows_affected();
             }
@@ -123,8 +136,8 @@ pub(super) async fn insert(tx: &mut Tx, lines: &[&Line]) -> Result<u64> {
                 lines.iter().map(|line| value(line)).collect()
             }
             let sql = format!(
-                "{INSERT} SELECT *, 'pending' FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], \
-                 $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[]) ON CONFLICT DO NOTHING"
+                "{INSERT} SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], \
+                 $7::text[], $8::text[], $9::timestamptz[], $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::text[]) ON CONFLICT DO NOTHING"
             );
             written += sqlx::query(AssertSqlSafe(sql))
                 .bind(column(lines, |line| line.job.id.to_string()))
@@ -139,6 +152,8 @@ pub(super) async fn insert(tx: &mut Tx, lines: &[&Line]) -> Result<u64> {
                 .bind(column(lines, |_| now))
                 .bind(column(lines, Line::key))
                 .bind(column(lines, Line::hash))
+                .bind(column(lines, |line| line.state.as_str()))
+                .bind(column(lines, Line::batch))
                 .execute(c)
                 .await?
                 .rows_affected();

@@ -30,7 +30,7 @@ pub enum Place {
 
 /// A text that is no place of a job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no state of a job: it is pending, scheduled, ready, running, succeeded, dead or cancelled")]
+#[error("{0:?} is no state of a job: it is waiting, pending, scheduled, ready, running, succeeded, dead or cancelled")]
 pub struct NoPlace(String);
 
 impl FromStr for Place {
@@ -215,6 +215,7 @@ mod tests {
     #[test]
     fn every_state_of_a_job_is_a_place() {
         for (text, place) in [
+            ("waiting", Place::Ledger(LedgerState::Waiting)),
             ("pending", Place::Ledger(LedgerState::Pending)),
             ("pushed", Place::Ledger(LedgerState::Pushed)),
             ("scheduled", Place::Queue(State::Scheduled)),

@@ -3,9 +3,11 @@
 //! A use case calls [`tx.enqueue(&envelope)`](Enqueue::enqueue) beside its business rows. After the commit the job is in `jobs`,
 //! and will run: the [`Relay`] pushes it, the [`Keeper`] writes its end back, the [`Reconciler`] sends again what the queue lost,
 //! the [`Auditor`] has the queue prove that it agrees with itself.
+//! [`tx.enqueue_batch`](Enqueue::enqueue_batch) writes many jobs and one that runs when all of them have ended ([`batches`]).
 //! Once a day [`jobs::Clean`] removes what ended long ago. [`remote`] lets programs in other languages work over HTTP.
 
 mod auditor;
+pub mod batches;
 mod bulk;
 mod dead;
 mod entry;

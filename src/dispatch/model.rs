@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Where a job is, as the database knows it.
 ///
 /// ```text
+/// waiting ──the last member of its batch ends──▶ pending
 /// pending ──relay──▶ pushed ──keeper──▶ succeeded | dead | cancelled
 ///    ▲  │              │                             │
 ///    │  └──cancel──────┼──▶ cancelled                │
@@ -17,6 +18,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LedgerState {
+    /// Closes a batch, and waits for its members.
+    Waiting,
     /// Waits in the database.
     Pending,
     /// The queue has it.
@@ -31,11 +34,13 @@ pub enum LedgerState {
 
 impl LedgerState {
     /// All states.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Pushed, Self::Succeeded, Self::Dead, Self::Cancelled];
+    pub const ALL: [Self; 6] =
+        [Self::Waiting, Self::Pending, Self::Pushed, Self::Succeeded, Self::Dead, Self::Cancelled];
 
     /// Returns the name in the database and on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Waiting => "waiting",
             Self::Pending => "pending",
             Self::Pushed => "pushed",
             Self::Succeeded => "succeeded",
@@ -68,7 +73,7 @@ impl fmt::Display for LedgerState {
 
 /// A text that is no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no state of a job: it is pending, pushed, succeeded, dead or cancelled")]
+#[error("{0:?} is no state of a job: it is waiting, pending, pushed, succeeded, dead or cancelled")]
 pub struct NoState(String);
 
 impl FromStr for LedgerState {

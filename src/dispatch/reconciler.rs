@@ -11,6 +11,7 @@ use deskhand_jobs::queue::Queue;
 use sea_query::{Alias, Expr, ExprTrait, Query};
 use tokio_util::sync::CancellationToken;
 
+use super::batches;
 use super::figures;
 use super::hold::hold;
 use super::outage::Outage;
@@ -95,7 +96,7 @@ impl Reconciler {
     }
 
     /// Compares one round: what has been pushed for a minute now, and a part of the rest. While it finds losses it goes on, so
-    /// that a queue that lost everything gets everything back in one round. Returns how many jobs the queue had lost.
+    /// that a queue that lost everything gets everything back in one round. It closes batches that nobody closed, too. Returns how many jobs the queue had lost.
     ///
     /// # Errors
     /// As [`Reconciler::recover_lost`]; the next round goes on from there.
@@ -120,6 +121,10 @@ impl Reconciler {
             sweep.again = last;
             lost_total += lost;
             left = if lost > 0 { self.per_round } else { left.saturating_sub(count) };
+        }
+        let closed = batches::close_forgotten(&self.db).await?;
+        if closed > 0 {
+            tracing::info!(closed, "{closed} batches had ended and were not closed, their closing jobs run now");
         }
         if lost_total > 0 {
             tracing::warn!(lost = lost_total, "the queue had lost {lost_total} jobs, they are sent again");

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 use tracing::field::display;
 
+use super::batches;
 use super::entry::Row;
 use super::figures;
 use super::listener::Listener;
@@ -94,14 +95,18 @@ impl Relay {
         if rows.is_empty() {
             return Ok((0, false));
         }
-        let mut jobs = Vec::with_capacity(rows.len());
+        let (mut jobs, mut ended) = (Vec::with_capacity(rows.len()), Vec::new());
         for row in &rows {
             match row.envelope(now) {
                 Ok(job) => jobs.push(job),
-                Err(error) => bury(&mut tx, row, &error, now).await?,
+                Err(error) => {
+                    bury(&mut tx, row, &error, now).await?;
+                    ended.push(row.id.0);
+                }
             }
         }
-        self.push(&mut tx, &jobs, now).await?;
+        ended.extend(self.push(&mut tx, &jobs, now).await?);
+        batches::leave(&mut tx, &ended).await?;
         tx.commit().await?;
         let now = self.db.clock().now();
         for row in rows.iter().filter(|row| row.is_new()) {
@@ -110,16 +115,17 @@ impl Relay {
         Ok((rows.len(), more))
     }
 
-    async fn push(&self, tx: &mut Tx, jobs: &[Envelope], now: DateTime<Utc>) -> Result<()> {
+    /// Pushes jobs; returns those that the queue does not take, which have ended.
+    async fn push(&self, tx: &mut Tx, jobs: &[Envelope], now: DateTime<Utc>) -> Result<Vec<JobId>> {
         if jobs.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let spans: Vec<Span> = jobs.iter().map(span).collect();
         let answers = tokio::time::timeout(PUSH_TIMEOUT, self.queue.push(jobs))
             .await
             .map_err(|elapsed| Error::unavailable("the queue", elapsed))??;
         drop(spans);
-        let mut taken = Vec::with_capacity(jobs.len());
+        let (mut taken, mut ended) = (Vec::with_capacity(jobs.len()), Vec::new());
         for (job, answer) in jobs.iter().zip(answers) {
             figures::pushed(&answer);
             match answer {
@@ -128,11 +134,16 @@ impl Relay {
                 Pushed::Conflict { holder } => {
                     let reason = format!("duplicate of job {holder}, which holds its unique key");
                     stand_back(tx, job.id, &reason, now).await?;
+                    ended.push(job.id);
                 }
-                Pushed::Refused(refusal) => stand_back(tx, job.id, &refusal.to_string(), now).await?,
+                Pushed::Refused(refusal) => {
+                    stand_back(tx, job.id, &refusal.to_string(), now).await?;
+                    ended.push(job.id);
+                }
             }
         }
-        mark_pushed(tx, &taken, now).await
+        mark_pushed(tx, &taken, now).await?;
+        Ok(ended)
     }
 
     /// Pushes until it is told to stop. Whatever fails, it goes on.

@@ -142,6 +142,12 @@ impl Service {
         let hurry = async || match self.state(tenant, id).await? {
             LedgerState::Pending => steer::hurry(&self.db, id).await,
             LedgerState::Pushed if self.queue.retry_now(id).await? => Ok(()),
+            LedgerState::Waiting => {
+                let message = format!(
+                    "job {id} runs when the members of its batch have ended: `deskhand jobs list --batch {id}` shows them"
+                );
+                Err(Error::conflict("not_waiting", message))
+            }
             LedgerState::Dead => self.revive(tenant, &[id], Pace::NOW).await.map(drop),
             state => {
                 let message = format!("job {id} is {state} and waits for no later time: nothing to hurry");
@@ -164,7 +170,8 @@ impl Service {
     }
 
     async fn cancel_from(&self, state: LedgerState, id: JobId, reason: &str) -> Result<Cancelled> {
-        if state == LedgerState::Pending && steer::end(&self.db, id, &[LedgerState::Pending], reason).await? {
+        let unsent = [LedgerState::Waiting, LedgerState::Pending];
+        if unsent.contains(&state) && steer::end(&self.db, id, &unsent, reason).await? {
             return Ok(Cancelled::Ended);
         }
         let answer = if state.is_end() { Cancelled::AlreadyEnded } else { self.queue.cancel(id).await? };

@@ -7,6 +7,7 @@ use deskhand_jobs::JobId;
 use sea_query::{Alias, Expr, ExprTrait, Query, UpdateStatement};
 use serde_json::value::RawValue;
 
+use super::batches;
 use super::hold::hold;
 use super::model::LedgerState;
 use super::outbox::announce;
@@ -34,6 +35,9 @@ pub(super) async fn end(db: &Db, id: JobId, from: &[LedgerState], reason: &str) 
         .value(Alias::new("last_error"), reason)
         .value(Alias::new("ended_at"), tx.now());
     let ended = run(&mut tx, &update).await? == 1;
+    if ended {
+        batches::leave(&mut tx, &[id]).await?;
+    }
     tx.commit().await?;
     Ok(ended)
 }

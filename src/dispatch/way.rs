@@ -28,6 +28,7 @@ impl Way {
         let mut conditions = Vec::new();
         conditions.extend(filter.state.map(|state| ("state", state.as_str().to_owned())));
         conditions.extend(filter.kind.as_ref().map(|kind| ("kind", kind.to_string())));
+        conditions.extend(filter.batch.map(|batch| ("batch", batch.to_string())));
         let mut queues = None;
         if let Some(queue) = &filter.queue {
             // With two names the index would no longer be in the order of the list, and nearly always only one of them is in use.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::{DeadReason, JobRecord, LogLine, Progress};
-use deskhand_jobs::{Group, JobId, Kind, Priority, QueueName, Unique};
+use deskhand_jobs::{BatchId, Group, JobId, Kind, Priority, QueueName, Unique};
 use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::Value;
@@ -36,9 +36,11 @@ pub struct JobView {
     pub remote: bool,
     /// Its place in the queue.
     pub priority: Priority,
-    /// `pending` (waits in the database), `scheduled`, `ready`, `running`, `succeeded`, `dead` or `cancelled`; `pushed` if the queue
+    /// `waiting` (for the members of the batch that it closes), `pending` (waits in the database), `scheduled`, `ready`, `running`, `succeeded`, `dead` or `cancelled`; `pushed` if the queue
     /// has it and cannot be asked.
     pub state: &'static str,
+    /// The batch that it is a member of: the id of the job that runs when all members have ended.
+    pub batch: Option<BatchId>,
     /// Not before this instant.
     pub run_at: DateTime<Utc>,
     /// Attempts that failed.
@@ -112,6 +114,7 @@ impl From<Seen> for JobView {
             remote: in_front(&entry.options.queue).is_some(),
             priority: entry.options.priority,
             state: entry.state.as_str(),
+            batch: entry.batch,
             run_at: entry.run_at,
             failures: entry.failures,
             max_attempts: entry.options.max_attempts,

@@ -1,6 +1,7 @@
 //! Store functions and what they rest on, on both databases.
 
 mod audit;
+mod batches;
 mod held_slots;
 mod idempotency;
 mod intake;

@@ -1,5 +1,6 @@
 //! What people live through, from the first request to the last log line; on both databases and both queues.
 
+mod batches;
 mod keys;
 mod leaks;
 mod outbox;

@@ -98,8 +98,7 @@ pub(super) async fn queues(tx: &mut Tx, tenant: &TenantId) -> Result<Vec<RemoteQ
 
 /// Says whether a queue of the engine has jobs that have not ended for good.
 pub(super) async fn has_jobs(tx: &mut Tx, tenant: &TenantId, queue: &QueueName) -> Result<bool> {
-    let sql =
-        "SELECT id FROM jobs WHERE tenant_id = $1 AND queue = $2 AND state IN ('pending', 'pushed', 'dead') LIMIT 1";
+    let sql = "SELECT id FROM jobs WHERE tenant_id = $1 AND queue = $2 AND state IN ('waiting', 'pending', 'pushed', 'dead') LIMIT 1";
     let found: Option<String> =
         on!(tx, |c| sqlx::query_scalar(sql).bind(tenant).bind(queue.as_str()).fetch_optional(c).await)?;
     Ok(found.is_some())

@@ -54,7 +54,7 @@ fn wakes_at() -> sea_query::SimpleExpr {
 fn waits_for_nothing() -> sea_query::SimpleExpr {
     Expr::cust(
         "(NOT paused AND held_slot_at IS NOT NULL AND held_until IS NULL AND NOT EXISTS \
-         (SELECT 1 FROM jobs WHERE jobs.id = schedules.last_job_id AND jobs.state IN ('pending', 'pushed')))",
+         (SELECT 1 FROM jobs WHERE jobs.id = schedules.last_job_id AND jobs.state IN ('waiting', 'pending', 'pushed')))",
     )
 }
 

@@ -57,7 +57,7 @@ async fn list(
     Page(page): Page,
 ) -> Answer<List<JobView>> {
     let Narrow { kind, queue, fingerprint, after, before } = narrow;
-    let filter = Filter { state: None, kind, queue, fingerprint, ended_after: after, ended_before: before };
+    let filter = Filter { kind, queue, fingerprint, ended_after: after, ended_before: before, ..Filter::default() };
     let dead = Some(Place::Ledger(LedgerState::Dead));
     Ok(JobView::list(&app, caller.tenant(), dead, filter, page).await?.into())
 }
@@ -124,7 +124,7 @@ impl Which {
 async fn redrive_some(State(app): State<App>, caller: Caller, Body(which): Body<Which>) -> Answer<Data<Redriven>> {
     let pace = which.pace()?;
     let Which { ids, kind, queue, fingerprint, after, before, all, .. } = which;
-    let like = Filter { state: None, kind, queue, fingerprint, ended_after: after, ended_before: before };
+    let like = Filter { kind, queue, fingerprint, ended_after: after, ended_before: before, ..Filter::default() };
     let narrows = like != Filter::default();
     let most = if pace == Pace::NOW { MOST_UNPACED } else { MOST_PACED };
     match ids {

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use deskhand_jobs::queue::Cancelled;
-use deskhand_jobs::{Group, JobId, Kind, Priority, QueueName, Unique};
+use deskhand_jobs::{BatchId, Group, JobId, Kind, Priority, QueueName, Unique};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::openapi::RefOr;
@@ -125,12 +125,14 @@ fn empty() -> Box<RawValue> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Narrow {
-    /// Where they are: pending, pushed, scheduled, ready, running, succeeded, dead or cancelled.
+    /// Where they are: waiting, pending, pushed, scheduled, ready, running, succeeded, dead or cancelled.
     state: Option<String>,
     /// What they do.
     kind: Option<Kind>,
     /// Their queue.
     queue: Option<QueueName>,
+    /// The batch that they are members of.
+    batch: Option<BatchId>,
     /// Where the page before ended; empty for the first page. Any page costs the same, however deep it is.
     cursor: Option<String>,
 }
@@ -173,7 +175,8 @@ async fn list(
 ) -> Answer<Json<Jobs>> {
     let place = narrow.state.map(|state| state.parse::<Place>()).transpose();
     let place = place.map_err(|error| Problem::field("/state", error.to_string()))?;
-    let filter = Filter { state: None, kind: narrow.kind, queue: narrow.queue, ..Filter::default() };
+    let filter =
+        Filter { state: None, kind: narrow.kind, queue: narrow.queue, batch: narrow.batch, ..Filter::default() };
     if let Some(cursor) = narrow.cursor {
         return Ok(Json(Jobs::Walked(JobView::walk(&app, caller.tenant(), place, filter, &cursor, page).await?)));
     }
