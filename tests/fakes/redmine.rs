@@ -85,18 +85,27 @@ fn found(world: &World, query: &HashMap<String, String>, same: bool) -> Result<V
     if get("status_id") != "*" || get("sort") != "updated_on,id" {
         return Err(wrong("this list has no closed issues, or another order"));
     }
-    let since = get("updated_on").strip_prefix(">=").and_then(|text| chrono::DateTime::parse_from_rfc3339(text).ok());
-    let since = since.ok_or_else(|| wrong("Updated on is invalid"))?.timestamp();
+    let (since, until) = changes(get("updated_on")).ok_or_else(|| wrong("Updated on is invalid"))?;
     let number = |name: &str| get(name).parse::<usize>().map_err(|_| wrong("not a number"));
     let (offset, limit) = (if same { 0 } else { number("offset")? }, number("limit")?.min(100).min(world.page_size));
     let mut found: Vec<_> = world
         .tickets
         .iter()
-        .filter(|issue| !issue.deleted && issue.updated_s >= if same { 0 } else { since })
+        .filter(|issue| !issue.deleted && (same || (since..=until).contains(&issue.updated_s)))
         .collect();
     found.sort_by_key(|issue| (issue.updated_s, issue.id));
     let page: Vec<_> = found.iter().skip(offset).take(limit).map(|issue| shown(issue)).collect();
     Ok(json!({"issues": page, "total_count": found.len(), "offset": offset, "limit": limit}))
+}
+
+/// Reads `>=` a time, or `><` two of them, which both belong to what is wanted.
+fn changes(text: &str) -> Option<(i64, i64)> {
+    let instant = |text: &str| Some(chrono::DateTime::parse_from_rfc3339(text).ok()?.timestamp());
+    if let Some(since) = text.strip_prefix(">=") {
+        return Some((instant(since)?, i64::MAX));
+    }
+    let (since, until) = text.strip_prefix("><")?.split_once('|')?;
+    Some((instant(since)?, instant(until)?))
 }
 
 async fn show(

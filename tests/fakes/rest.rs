@@ -1,6 +1,6 @@
 //! An API as somebody's own desk could have: nothing of it is known to the program but by settings.
 //!
-//! "from" means later than, pages come in any of the usual ways, deleted tickets stay in the list and say so.
+//! "from" means later than, "to" means earlier than, pages come in any of the usual ways, deleted tickets stay in the list and say so.
 
 use std::collections::HashMap;
 
@@ -63,14 +63,14 @@ pub(crate) fn settings(paging: Paging) -> Vec<(&'static str, &'static str)> {
         Paging::Page => &[
             ("auth", "bearer"),
             ("paging", "page"),
-            ("list_url", "tickets?kind=all&from={since}&page={page}&size={limit}"),
+            ("list_url", "tickets?kind=all&from={since}&to={until}&page={page}&size={limit}"),
             ("update_method", "PATCH"),
         ],
         Paging::Offset => &[
             ("auth", "header"),
             ("auth_header", "X-Api-Key"),
             ("paging", "offset"),
-            ("list_url", "tickets?kind=all&from_ms={since}&offset={offset}&size={limit}"),
+            ("list_url", "tickets?kind=all&from_ms={since}&to_ms={until}&offset={offset}&size={limit}"),
             ("since_format", "epoch_ms"),
             ("page_size", "50"),
         ],
@@ -137,11 +137,19 @@ fn found(world: &World, query: &HashMap<String, String>, same: bool) -> Result<V
     let from_ms = match (query.get("from").map(instant).transpose()?, number("from_s")?, number("from_ms")?) {
         (Some(at), ..) => at.timestamp_millis(),
         (_, Some(seconds), _) => seconds * 1_000,
-        (.., ms) => ms.unwrap_or(i64::MIN),
+        (.., ms) => ms.unwrap_or(-1),
+    };
+    let to_ms = match (query.get("to").map(instant).transpose()?, number("to_ms")?) {
+        (Some(at), _) => at.timestamp_millis(),
+        (_, ms) => ms.unwrap_or(i64::MAX),
     };
     let size = usize::try_from(number("size")?.ok_or_else(|| wrong("size"))?).map_err(|_| wrong("size"))?;
     let size = size.min(world.page_size);
-    let mut all: Vec<_> = world.tickets.iter().filter(|ticket| same || ticket.updated_s * 1_000 > from_ms).collect();
+    let mut all: Vec<_> = world
+        .tickets
+        .iter()
+        .filter(|ticket| same || (from_ms + 1..to_ms).contains(&(ticket.updated_s * 1_000)))
+        .collect();
     all.sort_by_key(|ticket| (ticket.updated_s, ticket.id));
     let total = all.len();
     let counted = match (number("page")?, number("offset")?) {

@@ -28,8 +28,8 @@ pub trait Adapter: Send + Sync {
     /// [`Error`] says what to do next.
     async fn authenticate(&self, connection: &Connection) -> Result<Account, Error>;
 
-    /// Reads one page of the tickets that changed at `since` or later (`None`: all), the earliest change first. `page` is
-    /// the token of the page before; none for the first.
+    /// Reads one page of the tickets that changed within a window, the earliest change first. `page` is the token of the page before;
+    /// none for the first. The end of the window is kept only by adapters that offer [`Adapter::cuts`].
     ///
     /// A ticket may come on two pages. Use [`Walk`](super::Walk) to read them all.
     ///
@@ -38,9 +38,25 @@ pub trait Adapter: Send + Sync {
     async fn list_since(
         &self,
         connection: &Connection,
-        since: Option<DateTime<Utc>>,
+        window: Window,
         page: Option<&PageToken>,
     ) -> Result<Page, Error>;
+
+    /// Finds the changes at which the list from `since` on is cut into about equal parts, each of which can be read by itself: no more
+    /// requests than parts. `ahead` is what the list said of its length ([`Page::ahead`]). Nothing, if lists of this system have no end
+    /// that can be asked for.
+    ///
+    /// # Errors
+    /// [`Error`] says what to do next.
+    async fn cuts(
+        &self,
+        _connection: &Connection,
+        _since: Option<DateTime<Utc>>,
+        _ahead: u64,
+        _parts: u64,
+    ) -> Result<Vec<DateTime<Utc>>, Error> {
+        Ok(Vec::new())
+    }
 
     /// Reads one ticket as it is now; `None` if it is gone.
     ///
@@ -112,6 +128,21 @@ pub struct Account {
     pub time_zone: Option<String>,
 }
 
+/// Which changes a list has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Window {
+    /// Those at this instant or later; `None` is all.
+    pub since: Option<DateTime<Utc>>,
+    /// Those before this instant; `None` is all.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl From<Option<DateTime<Utc>>> for Window {
+    fn from(since: Option<DateTime<Utc>>) -> Self {
+        Self { since, until: None }
+    }
+}
+
 /// Names the next page; only the adapter that made it can read it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PageToken(pub(super) String);
@@ -125,6 +156,15 @@ pub struct Page {
     pub deleted: Vec<Deleted>,
     /// The next page; `None` on the last.
     pub next: Option<PageToken>,
+    /// How many tickets follow on other pages, if the system tells.
+    pub ahead: Option<u64>,
+}
+
+impl Page {
+    /// Counts what is on the page.
+    pub(super) fn len(&self) -> usize {
+        self.tickets.len() + self.deleted.len()
+    }
 }
 
 /// A ticket that its system says is deleted.

@@ -42,7 +42,13 @@ impl Anchor {
     pub(super) fn page(self, tickets: Vec<Result<Remote, RowError>>, total: usize) -> Page {
         let mark = page_mark(tickets.iter().filter_map(|ticket| ticket.as_ref().ok()?.updated_at));
         let next = self.next(tickets.len(), total, mark).map(Self::token);
-        Page { tickets, deleted: Vec::new(), next }
+        let ahead = Some(total.saturating_sub(self.offset + tickets.len()) as u64);
+        Page { tickets, deleted: Vec::new(), next, ahead }
+    }
+
+    /// Returns the place at an offset of a list.
+    pub(super) fn at(since: Option<DateTime<Utc>>, offset: usize) -> Self {
+        Self { offset, ..Self::first(since) }
     }
 
     /// Reads a token; `None` if it is one of another list.

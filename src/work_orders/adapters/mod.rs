@@ -9,6 +9,7 @@
 
 mod adapter;
 mod anchor;
+mod cuts;
 mod error;
 mod fields;
 mod jira;
@@ -22,7 +23,7 @@ mod walk;
 mod wanted;
 mod zendesk;
 
-pub use adapter::{About, Account, Adapter, Connection, Deleted, Field, FieldKind, Page, PageToken};
+pub use adapter::{About, Account, Adapter, Connection, Deleted, Field, FieldKind, Page, PageToken, Window};
 pub use error::Error;
 pub use rack::{all, find};
 pub use walk::Walk;

@@ -2,15 +2,13 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
-
-use super::{Adapter, Connection, Error, Page, PageToken};
+use super::{Adapter, Connection, Error, Page, PageToken, Window};
 
 /// Reads the pages of one list, each once.
 pub struct Walk<'a> {
     adapter: &'a dyn Adapter,
     connection: &'a Connection,
-    since: Option<DateTime<Utc>>,
+    window: Window,
     next: Next,
     used: HashSet<PageToken>,
 }
@@ -23,8 +21,9 @@ enum Next {
 
 impl<'a> Walk<'a> {
     /// Begins before the first page.
-    pub fn new(adapter: &'a dyn Adapter, connection: &'a Connection, since: Option<DateTime<Utc>>) -> Self {
-        Self { adapter, connection, since, next: Next::First, used: HashSet::new() }
+    pub fn new(adapter: &'a dyn Adapter, connection: &'a Connection, window: impl Into<Window>) -> Self {
+        let window = window.into();
+        Self { adapter, connection, window, next: Next::First, used: HashSet::new() }
     }
 
     /// Reads the next page; `None` after the last. After an error the same page is read again.
@@ -37,7 +36,7 @@ impl<'a> Walk<'a> {
             Next::Page(token) => Some(token),
             Next::End => return Ok(None),
         };
-        let mut page = self.adapter.list_since(self.connection, self.since, token).await?;
+        let mut page = self.adapter.list_since(self.connection, self.window, token).await?;
         if let Some(token) = page.next.take_if(|token| !self.used.insert(token.clone())) {
             // Seen in the wild: the same token, and with it the same page, for ever.
             tracing::warn!(system = %self.connection.name, token = %token.0, "a page token came twice, the list ends here");

@@ -4,6 +4,7 @@
 mod edit;
 mod jira;
 mod list;
+mod ranges;
 mod redmine;
 mod rest;
 mod zendesk;

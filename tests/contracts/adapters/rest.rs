@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use deskhand::base::{Clock, Secret};
-use deskhand::work_orders::adapters::{Adapter, Connection, Error, find};
+use deskhand::work_orders::adapters::{Adapter, Connection, Error, Window, find};
 use deskhand::work_orders::model::{Change, Edit, Mapping, Person, Priority, Status, end_of_day};
 
 use crate::fakes::desk::Desk;
@@ -42,7 +42,7 @@ async fn settings_that_cannot_work_are_refused_with_place_and_cure() {
         (&[("auth", "header"), ("auth_header", "not a header")], "/auth_header", "X-Api-Key"),
         (&[("list_url", "https://evil.example.com/tickets?page={page}")], "/list_url", "below api_url"),
         (&[("list_url", "../admin?page={page}")], "/list_url", "write the address out"),
-        (&[("list_url", "tickets?page={page}&x={cursor}")], "/list_url", "{since}, {limit}, {page}"),
+        (&[("list_url", "tickets?page={page}&x={cursor}")], "/list_url", "{since}, {until}, {limit}, {page}"),
         (&[("list_url", "tickets?from={since}")], "/list_url", "put {page} where"),
         (&[("list_url", "")], "/list_url", "such as tickets"),
         (&[("detail_url", "tickets")], "/detail_url", "put {id} where"),
@@ -73,7 +73,7 @@ async fn wrong_places_are_told_not_taken_for_an_empty_system() {
         (&[("account_url", ""), ("items_path", "/data/0")], "items_path"),
     ] {
         let connection = with(&connection, changes);
-        let error = adapter().list_since(&connection, None, None).await.expect_err("no list there");
+        let error = adapter().list_since(&connection, Window::default(), None).await.expect_err("no list there");
         assert!(matches!(error, Error::Permanent { .. }) && error.to_string().contains(cure), "{error}");
         if changes.len() > 1 {
             let error = adapter().authenticate(&connection).await.expect_err("a list is the proof");
@@ -92,12 +92,12 @@ async fn a_list_that_begins_with_the_latest_is_refused() {
         ticket.updated_s = 1_800_000_000 - ticket.id as i64;
     }
     let connection = desk.connection();
-    let sorted = adapter().list_since(&connection, None, None).await.expect("the fake sorts");
+    let sorted = adapter().list_since(&connection, Window::default(), None).await.expect("the fake sorts");
     assert_eq!(sorted.tickets.len(), 9);
     let by_age = with(&connection, &[("updated_path", "/age")]);
-    assert!(adapter().list_since(&by_age, None, None).await.expect("no dates at all").tickets[0].is_ok());
+    assert!(adapter().list_since(&by_age, Window::default(), None).await.expect("no dates at all").tickets[0].is_ok());
     let backwards = with(&connection, &[("updated_path", "/id")]);
-    let error = adapter().list_since(&backwards, None, None).await.expect_err("the ids go down");
+    let error = adapter().list_since(&backwards, Window::default(), None).await.expect_err("the ids go down");
     assert!(matches!(error, Error::Permanent { .. }) && error.to_string().contains("list_url"), "{error}");
 }
 
@@ -106,9 +106,9 @@ async fn credentials_do_not_follow_a_link_to_another_host() {
     let desk = start(9, Paging::Link).await;
     desk.page_size(2);
     let connection = desk.connection();
-    let page = adapter().list_since(&connection, None, None).await.expect("reads");
+    let page = adapter().list_since(&connection, Window::default(), None).await.expect("reads");
     let moved = Connection { api_url: "http://127.0.0.1:9/desk".parse().expect("a url"), ..connection };
-    let error = adapter().list_since(&moved, None, page.next.as_ref()).await.expect_err("another host");
+    let error = adapter().list_since(&moved, Window::default(), page.next.as_ref()).await.expect_err("another host");
     assert!(matches!(error, Error::Permanent { .. }) && error.to_string().contains("another host"), "{error}");
 }
 

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
@@ -256,8 +257,8 @@ impl World {
 
 fn found(world: &World, query: &HashMap<String, String>) -> Result<Value, String> {
     let jql = query.get("jql").map_or("", String::as_str);
-    let since = bound(jql, world.deployment)?;
-    let mut issues: Vec<_> = world.issues.iter().filter(|issue| issue.updated_ms >= since).collect();
+    let wanted = bounds(jql, world.deployment)?;
+    let mut issues: Vec<_> = world.issues.iter().filter(|issue| wanted.contains(&issue.updated_ms)).collect();
     issues.sort_by_key(|issue| (issue.updated_ms, issue.key.clone()));
     let asked: usize = query.get("maxResults").map_or(Ok(50), |text| text.parse()).map_err(|_| "bad maxResults")?;
     let size = asked.min(world.max_results);
@@ -288,16 +289,19 @@ fn found(world: &World, query: &HashMap<String, String>) -> Result<Value, String
     }
 }
 
-/// Understands exactly one search, and refuses all else as the real parser would.
-fn bound(jql: &str, deployment: Deployment) -> Result<i64, String> {
+/// Understands exactly one search, with or without an end, and refuses all else as the real parser would.
+fn bounds(jql: &str, deployment: Deployment) -> Result<Range<i64>, String> {
     let (clause, order) = jql.split_once(" ORDER BY ").ok_or_else(|| format!("Error in the JQL Query: {jql:?}"))?;
     if order != "updated ASC, key ASC" {
         return Err(format!("Error in the JQL Query: order {order:?}"));
     }
     if clause.is_empty() {
         let unbounded = "Unbounded JQL queries are not allowed here. Please add a search restriction to your query.";
-        return if deployment == Deployment::Cloud { Err(unbounded.to_owned()) } else { Ok(i64::MIN) };
+        return if deployment == Deployment::Cloud { Err(unbounded.to_owned()) } else { Ok(i64::MIN..i64::MAX) };
     }
     let value = clause.strip_prefix("updated >= ").ok_or_else(|| format!("Error in the JQL Query: {clause:?}"))?;
-    value.parse().map_err(|_| format!("Date value '{value}' for field 'updated' is invalid."))
+    let (since, until) =
+        value.split_once(" AND updated < ").map_or((value, None), |(since, until)| (since, Some(until)));
+    let read = |value: &str| value.parse().map_err(|_| format!("Date value '{value}' for field 'updated' is invalid."));
+    Ok(read(since)?..until.map_or(Ok(i64::MAX), read)?)
 }

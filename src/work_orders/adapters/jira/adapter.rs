@@ -9,7 +9,9 @@ use url::Url;
 use super::{search, update};
 use crate::base::{FieldError, Secret};
 use crate::work_orders::adapters::judge::fetch;
-use crate::work_orders::adapters::{About, Account, Adapter, Connection, Error, Field, FieldKind, Page, PageToken};
+use crate::work_orders::adapters::{
+    About, Account, Adapter, Connection, Error, Field, FieldKind, Page, PageToken, Window,
+};
 use crate::work_orders::model::{Change, Remote};
 
 /// Speaks with Jira.
@@ -115,12 +117,25 @@ impl Adapter for Jira {
     async fn list_since(
         &self,
         connection: &Connection,
-        since: Option<DateTime<Utc>>,
+        window: Window,
         page: Option<&PageToken>,
     ) -> Result<Page, Error> {
         match Deployment::of(connection) {
-            Deployment::Cloud => search::cloud(connection, since, page).await,
-            Deployment::Server => search::server(connection, since, page).await,
+            Deployment::Cloud => search::cloud(connection, window, page).await,
+            Deployment::Server => search::server(connection, window, page).await,
+        }
+    }
+
+    async fn cuts(
+        &self,
+        connection: &Connection,
+        since: Option<DateTime<Utc>>,
+        ahead: u64,
+        parts: u64,
+    ) -> Result<Vec<DateTime<Utc>>, Error> {
+        match Deployment::of(connection) {
+            Deployment::Cloud => Ok(Vec::new()),
+            Deployment::Server => search::server_cuts(connection, since, ahead, parts).await,
         }
     }
 

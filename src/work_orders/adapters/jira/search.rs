@@ -11,8 +11,10 @@ use serde_json::Value;
 use super::adapter::{Deployment, get};
 use super::issue;
 use crate::work_orders::adapters::anchor::Anchor;
+use crate::work_orders::adapters::cuts::{borders, in_order};
 use crate::work_orders::adapters::judge::fetch;
-use crate::work_orders::adapters::{Connection, Error, Page, PageToken};
+use crate::work_orders::adapters::{Connection, Error, Page, PageToken, Window};
+use crate::work_orders::model::parse_instant;
 
 const PAGE_SIZE: usize = 200;
 
@@ -29,14 +31,10 @@ struct CloudAnswer {
     is_last: bool,
 }
 
-pub(super) async fn cloud(
-    connection: &Connection,
-    since: Option<DateTime<Utc>>,
-    page: Option<&PageToken>,
-) -> Result<Page, Error> {
+pub(super) async fn cloud(connection: &Connection, window: Window, page: Option<&PageToken>) -> Result<Page, Error> {
     let url = connection.url(&["rest", "api", Deployment::Cloud.api(), "search", "jql"]);
     let request = get(connection, url).query(&[
-        ("jql", jql(Anchor::first(since).from_ms).as_str()),
+        ("jql", jql(Anchor::first(window.since).from_ms, window.until).as_str()),
         ("fields", FIELDS),
         ("maxResults", &PAGE_SIZE.to_string()),
     ]);
@@ -47,7 +45,7 @@ pub(super) async fn cloud(
     let answer: CloudAnswer = fetch(connection, request).await?;
     let next = answer.next_page_token.filter(|_| !answer.is_last).map(PageToken);
     let tickets = answer.issues.iter().map(|issue| issue::read(connection, issue)).collect();
-    Ok(Page { tickets, deleted: Vec::new(), next })
+    Ok(Page { tickets, deleted: Vec::new(), next, ahead: None })
 }
 
 #[derive(Deserialize)]
@@ -56,26 +54,46 @@ struct ServerAnswer {
     total: usize,
 }
 
-pub(super) async fn server(
-    connection: &Connection,
-    since: Option<DateTime<Utc>>,
-    page: Option<&PageToken>,
-) -> Result<Page, Error> {
-    let at = Anchor::of(connection, since, page)?;
-    let url = connection.url(&["rest", "api", Deployment::Server.api(), "search"]);
-    let request = get(connection, url).query(&[
-        ("jql", jql(at.from_ms).as_str()),
-        ("fields", FIELDS),
-        ("startAt", &at.offset.to_string()),
-        ("maxResults", &PAGE_SIZE.to_string()),
-    ]);
-    let answer: ServerAnswer = fetch(connection, request).await?;
+pub(super) async fn server(connection: &Connection, window: Window, page: Option<&PageToken>) -> Result<Page, Error> {
+    let at = Anchor::of(connection, window.since, page)?;
+    let answer = ask(connection, at, window.until, (FIELDS, PAGE_SIZE)).await?;
     let tickets = answer.issues.iter().map(|issue| issue::read(connection, issue)).collect();
     Ok(at.page(tickets, answer.total))
 }
 
-fn jql(from_ms: i64) -> String {
-    format!("updated >= {from_ms} ORDER BY updated ASC, key ASC")
+pub(super) async fn server_cuts(
+    connection: &Connection,
+    since: Option<DateTime<Utc>>,
+    ahead: u64,
+    parts: u64,
+) -> Result<Vec<DateTime<Utc>>, Error> {
+    let mut cuts = Vec::new();
+    for offset in borders(ahead, parts) {
+        let answer = ask(connection, Anchor::at(since, offset), None, ("updated", 1)).await?;
+        cuts.extend(answer.issues.first().and_then(|issue| parse_instant(issue["fields"]["updated"].as_str()?)));
+    }
+    Ok(in_order(cuts))
+}
+
+async fn ask(
+    connection: &Connection,
+    at: Anchor,
+    until: Option<DateTime<Utc>>,
+    (fields, limit): (&str, usize),
+) -> Result<ServerAnswer, Error> {
+    let url = connection.url(&["rest", "api", Deployment::Server.api(), "search"]);
+    let request = get(connection, url).query(&[
+        ("jql", jql(at.from_ms, until).as_str()),
+        ("fields", fields),
+        ("startAt", &at.offset.to_string()),
+        ("maxResults", &limit.to_string()),
+    ]);
+    fetch(connection, request).await
+}
+
+fn jql(from_ms: i64, until: Option<DateTime<Utc>>) -> String {
+    let until = until.map(|until| format!(" AND updated < {}", until.timestamp_millis())).unwrap_or_default();
+    format!("updated >= {from_ms}{until} ORDER BY updated ASC, key ASC")
 }
 
 #[cfg(test)]
@@ -84,6 +102,8 @@ mod tests {
 
     #[test]
     fn a_search_is_always_bounded() {
-        assert_eq!(jql(Anchor::first(None).from_ms), "updated >= 0 ORDER BY updated ASC, key ASC");
+        assert_eq!(jql(Anchor::first(None).from_ms, None), "updated >= 0 ORDER BY updated ASC, key ASC");
+        let until = DateTime::from_timestamp_millis(70);
+        assert_eq!(jql(5, until), "updated >= 5 AND updated < 70 ORDER BY updated ASC, key ASC");
     }
 }

@@ -9,7 +9,9 @@ use url::Url;
 use super::{search, update};
 use crate::base::FieldError;
 use crate::work_orders::adapters::judge::fetch;
-use crate::work_orders::adapters::{About, Account, Adapter, Connection, Error, Field, FieldKind, Page, PageToken};
+use crate::work_orders::adapters::{
+    About, Account, Adapter, Connection, Error, Field, FieldKind, Page, PageToken, Window,
+};
 use crate::work_orders::model::{Change, Remote};
 
 /// Speaks with Redmine.
@@ -60,10 +62,20 @@ impl Adapter for Redmine {
     async fn list_since(
         &self,
         connection: &Connection,
-        since: Option<DateTime<Utc>>,
+        window: Window,
         page: Option<&PageToken>,
     ) -> Result<Page, Error> {
-        search::changed(connection, since, page).await
+        search::changed(connection, window, page).await
+    }
+
+    async fn cuts(
+        &self,
+        connection: &Connection,
+        since: Option<DateTime<Utc>>,
+        ahead: u64,
+        parts: u64,
+    ) -> Result<Vec<DateTime<Utc>>, Error> {
+        search::cuts(connection, since, ahead, parts).await
     }
 
     async fn detail(&self, connection: &Connection, external_id: &str) -> Result<Option<Remote>, Error> {

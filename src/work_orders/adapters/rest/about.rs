@@ -53,7 +53,7 @@ pub(super) static ABOUT: About = About {
             "list_url",
             "Address of the list",
             true,
-            "such as tickets?sort=updated&from={since}&page={page}&size={limit}; sorted by the last change, the earliest first",
+            "such as tickets?sort=updated&from={since}&page={page}&size={limit}; sorted by the last change, the earliest first; {until}, if it knows an end",
         ),
         field(
             "items_path",

@@ -11,7 +11,7 @@ use super::{list, update};
 use crate::base::FieldError;
 use crate::work_orders::adapters::fields::text;
 use crate::work_orders::adapters::judge::fetch;
-use crate::work_orders::adapters::{About, Account, Adapter, Connection, Error, Page, PageToken};
+use crate::work_orders::adapters::{About, Account, Adapter, Connection, Error, Page, PageToken, Window};
 use crate::work_orders::model::{Change, Remote};
 
 /// Speaks with whatever its settings describe.
@@ -35,17 +35,27 @@ impl Adapter for Rest {
             return Ok(Account { name: name.unwrap_or_else(|| user(connection)), time_zone: None });
         }
         // Nothing tells who we are, so that a list can be read has to do.
-        list::changed(connection, &plan, Some(connection.clock.now()), None).await?;
+        list::changed(connection, &plan, Some(connection.clock.now()).into(), None).await?;
         Ok(Account { name: user(connection), time_zone: None })
     }
 
     async fn list_since(
         &self,
         connection: &Connection,
-        since: Option<DateTime<Utc>>,
+        window: Window,
         page: Option<&PageToken>,
     ) -> Result<Page, Error> {
-        list::changed(connection, &plan(connection)?, since, page).await
+        list::changed(connection, &plan(connection)?, window, page).await
+    }
+
+    async fn cuts(
+        &self,
+        connection: &Connection,
+        since: Option<DateTime<Utc>>,
+        ahead: u64,
+        parts: u64,
+    ) -> Result<Vec<DateTime<Utc>>, Error> {
+        list::cuts(connection, &plan(connection)?, since, ahead, parts).await
     }
 
     async fn detail(&self, connection: &Connection, external_id: &str) -> Result<Option<Remote>, Error> {

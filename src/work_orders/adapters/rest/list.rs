@@ -11,22 +11,23 @@ use super::template::Slot;
 use super::ticket::{self, Found};
 use crate::outbound::Answer;
 use crate::work_orders::adapters::anchor::Anchor;
+use crate::work_orders::adapters::cuts::{borders, in_order};
 use crate::work_orders::adapters::fields::text;
 use crate::work_orders::adapters::judge::{ask, read};
-use crate::work_orders::adapters::{Connection, Error, Page, PageToken};
+use crate::work_orders::adapters::{Connection, Error, Page, PageToken, Window};
 use crate::work_orders::model::page_mark;
 
 pub(super) async fn changed(
     connection: &Connection,
     plan: &Plan,
-    since: Option<DateTime<Utc>>,
+    window: Window,
     page: Option<&PageToken>,
 ) -> Result<Page, Error> {
     // The tokens of the other kinds of paging are no anchors.
-    let at = Anchor::of(connection, since, page.filter(|_| plan.counts()))?;
+    let at = Anchor::of(connection, window.since, page.filter(|_| plan.counts()))?;
     let url = match (&plan.paging, page) {
         (Paging::Link(_), Some(token)) => next_url(connection, &token.0)?,
-        _ => plan.list.fill(connection, |slot| plan.value(slot, since, at, page)),
+        _ => plan.list.fill(connection, |slot| plan.value(slot, window, at, page)),
     };
     let answer = ask(connection, get(connection, plan, url.clone())).await?;
     let body: Value = read(connection, &answer)?;
@@ -37,9 +38,37 @@ pub(super) async fn changed(
         Paging::Link(place) => {
             link(place.as_deref(), &body, &answer).and_then(|next| Some(url.join(&next).ok()?.into())).map(PageToken)
         }
-        Paging::Page(_) | Paging::Offset => plan.beyond(at, since, &found, &body).map(Anchor::token),
+        Paging::Page(_) | Paging::Offset => plan.beyond(at, window.since, &found, &body).map(Anchor::token),
     };
+    found.ahead = plan.ahead(at, &found, &body);
     Ok(found)
+}
+
+/// Cuts the list, if it has a place for the end of a part and tells how long it is.
+pub(super) async fn cuts(
+    connection: &Connection,
+    plan: &Plan,
+    since: Option<DateTime<Utc>>,
+    ahead: u64,
+    parts: u64,
+) -> Result<Vec<DateTime<Utc>>, Error> {
+    if !plan.is_cut() {
+        return Ok(Vec::new());
+    }
+    // A system may give smaller pages than it was asked for.
+    let per_step = match plan.paging {
+        Paging::Page(_) => changed(connection, plan, since.into(), None).await?.len().max(1),
+        _ => 1,
+    };
+    let mut cuts = Vec::new();
+    for offset in borders(ahead, parts) {
+        let at = Anchor::at(since, offset / per_step);
+        let page = changed(connection, plan, since.into(), Some(&at.token())).await?;
+        let first = dates(&page).next();
+        // What the form of `{until}` cannot tell apart stays together.
+        cuts.extend(first.map(|at| plan.since.floor(at)));
+    }
+    Ok(in_order(cuts))
 }
 
 /// Finds the tickets of a page. A wrong place would look like an empty system.
@@ -59,7 +88,7 @@ pub(super) fn parse(connection: &Connection, plan: &Plan, body: &Value) -> Resul
             Err(error) => tickets.push(Err(error)),
         }
     }
-    let page = Page { tickets, deleted, next: None };
+    let page = Page { tickets, deleted, next: None, ahead: None };
     let dates: Vec<_> = dates(&page).collect();
     if dates.len() > 2 && dates.first() > dates.last() && dates.is_sorted_by(|one, other| one >= other) {
         // The place reached is that of the latest change: what follows would never be read.
@@ -102,12 +131,28 @@ fn next_url(connection: &Connection, text: &str) -> Result<Url, Error> {
 }
 
 impl Plan {
+    /// Says whether the list can be read in parts.
+    fn is_cut(&self) -> bool {
+        self.counts() && self.total.is_some() && self.list.has(Slot::Since) && self.list.has(Slot::Until)
+    }
+
+    /// Returns how many tickets follow a page, if that is to be known.
+    fn ahead(&self, at: Anchor, page: &Page, body: &Value) -> Option<u64> {
+        if !self.is_cut() {
+            return None;
+        }
+        let got = page.len();
+        let passed = if matches!(self.paging, Paging::Page(_)) { at.offset * got.max(1) } else { at.offset };
+        Some(body.pointer(self.total.as_ref()?)?.as_u64()?.saturating_sub((passed + got) as u64))
+    }
+
     /// Says whether the system counts pages or tickets.
     fn counts(&self) -> bool {
         matches!(self.paging, Paging::Page(_) | Paging::Offset)
     }
 
-    fn value(&self, slot: Slot, since: Option<DateTime<Utc>>, at: Anchor, page: Option<&PageToken>) -> Option<String> {
+    fn value(&self, slot: Slot, window: Window, at: Anchor, page: Option<&PageToken>) -> Option<String> {
+        let Window { since, until } = window;
         match (slot, &self.paging) {
             (Slot::Limit, _) => Some(self.page_size.to_string()),
             (Slot::Page, Paging::Page(first)) => Some((first + at.offset).to_string()),
@@ -117,6 +162,7 @@ impl Plan {
             (Slot::Since, _) if self.counts() && page.is_some() && at.from_ms > 0 => {
                 Some(self.since.write(at.from() - self.since.step()))
             }
+            (Slot::Until, _) => until.map(|until| self.since.write(until)),
             (Slot::Since, _) => since.map(|since| self.since.write(since - self.since.step())),
             _ => None,
         }

@@ -241,7 +241,7 @@ impl Plan {
         let mut of = Reader { connection, wrong: Vec::new() };
         let auth = of.auth();
         let (paging, slot) = of.paging();
-        let mut allowed = vec![Slot::Since, Slot::Limit];
+        let mut allowed = vec![Slot::Since, Slot::Until, Slot::Limit];
         allowed.extend(slot);
         let list = of.template("list_url", &allowed, slot.as_slice());
         let detail = of.template("detail_url", &[Slot::Id], &[Slot::Id]);

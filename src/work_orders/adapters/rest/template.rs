@@ -12,6 +12,8 @@ pub(super) enum Slot {
     Id,
     /// From when on.
     Since,
+    /// Up to when.
+    Until,
     /// The number of a page.
     Page,
     /// How many to pass over.
@@ -23,9 +25,10 @@ pub(super) enum Slot {
 }
 
 impl Slot {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 7] = [
         ("id", Self::Id),
         ("since", Self::Since),
+        ("until", Self::Until),
         ("page", Self::Page),
         ("offset", Self::Offset),
         ("limit", Self::Limit),
@@ -139,7 +142,7 @@ fn parts(text: &str, allowed: &[Slot]) -> Result<Vec<Part>, String> {
 mod tests {
     use super::*;
 
-    const ALL: [Slot; 6] = [Slot::Id, Slot::Since, Slot::Page, Slot::Offset, Slot::Limit, Slot::Cursor];
+    const ALL: [Slot; 7] = [Slot::Id, Slot::Since, Slot::Until, Slot::Page, Slot::Offset, Slot::Limit, Slot::Cursor];
 
     #[test]
     fn bad_addresses_are_refused_with_the_cure() {

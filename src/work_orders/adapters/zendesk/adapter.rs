@@ -9,7 +9,9 @@ use url::Url;
 use super::{search, update};
 use crate::base::FieldError;
 use crate::work_orders::adapters::judge::fetch;
-use crate::work_orders::adapters::{About, Account, Adapter, Connection, Error, Field, FieldKind, Page, PageToken};
+use crate::work_orders::adapters::{
+    About, Account, Adapter, Connection, Error, Field, FieldKind, Page, PageToken, Window,
+};
 use crate::work_orders::model::{Change, Remote};
 
 /// Speaks with Zendesk.
@@ -77,10 +79,10 @@ impl Adapter for Zendesk {
     async fn list_since(
         &self,
         connection: &Connection,
-        since: Option<DateTime<Utc>>,
+        window: Window,
         page: Option<&PageToken>,
     ) -> Result<Page, Error> {
-        search::changed(connection, since, page).await
+        search::changed(connection, window.since, page).await
     }
 
     async fn detail(&self, connection: &Connection, external_id: &str) -> Result<Option<Remote>, Error> {

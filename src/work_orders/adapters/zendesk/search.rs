@@ -46,7 +46,7 @@ pub(super) async fn changed(
         }
     }
     let next = answer.after_cursor.filter(|_| !answer.end_of_stream).map(PageToken);
-    Ok(Page { tickets, deleted, next })
+    Ok(Page { tickets, deleted, next, ahead: None })
 }
 
 fn start_s(since: Option<DateTime<Utc>>) -> i64 {
