@@ -5,7 +5,7 @@ use deskhand_jobs::Registry;
 use crate::base::{Error, Result};
 use crate::db::Db;
 use crate::dispatch;
-use crate::work_orders::model::{ReconcileSystem, SyncSystem, UpdateExternal};
+use crate::work_orders::model::{CloseSync, ReconcileSystem, SyncPart, SyncSystem, UpdateExternal};
 use crate::work_orders::{WorkOrders, jobs};
 
 /// Registers the jobs of every subject.
@@ -19,5 +19,7 @@ pub(super) fn registry(db: &Db, work_orders: &WorkOrders) -> Result<Registry> {
     registry.add::<ReconcileSystem>(work_orders.clone()).map_err(twice)?;
     registry.add::<UpdateExternal>(work_orders.clone()).map_err(twice)?;
     registry.add::<SyncSystem>(work_orders.clone()).map_err(twice)?;
+    registry.add::<SyncPart>(work_orders.clone()).map_err(twice)?;
+    registry.add::<CloseSync>(work_orders.clone()).map_err(twice)?;
     Ok(registry)
 }

@@ -92,7 +92,7 @@ impl App {
         let passwords = Passwords::new(config.access.password_memory_kib, config.access.password_passes)?;
         let oidc = config.access.oidc.provider().map(|provider| Oidc::new(provider, http.clone(), vault.clone()));
         let access = Access::new(db.clone(), passwords, config.access.spans()).with_oidc(oidc);
-        let work_orders = WorkOrders::new(db.clone(), vault.clone(), http);
+        let work_orders = WorkOrders::new(db.clone(), vault.clone(), http).fanning_out(config.work_orders.fan_out);
         let registry = Arc::new(registry(&db, &work_orders)?);
         let jobs = Jobs::new(db.clone(), Arc::clone(&queue), Arc::clone(&registry));
         let settled = Arc::default();

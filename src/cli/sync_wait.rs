@@ -3,6 +3,8 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use deskhand_jobs::JobId;
+
 use crate::app::App;
 use crate::http::JobView;
 use crate::work_orders::Asked;
@@ -12,11 +14,18 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Waits until the jobs have ended. On a terminal a line shows how many tickets they have read.
 pub(super) async fn wait(app: &App, jobs: &[Asked]) -> anyhow::Result<Vec<JobView>> {
+    let mut jobs: Vec<JobId> = jobs.iter().map(|asked| asked.job_id).collect();
     let is_watched = std::io::stderr().is_terminal();
     loop {
         let mut views = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            views.push(JobView::from(app.jobs.get(&app.tenant(), job.job_id).await?));
+        for id in &mut jobs {
+            let mut view = JobView::from(app.jobs.get(&app.tenant(), *id).await?);
+            // A large run goes on in parts, and another job ends it.
+            if let Some(next) = goes_on_as(&view) {
+                *id = next;
+                view = JobView::from(app.jobs.get(&app.tenant(), next).await?);
+            }
+            views.push(view);
         }
         let ended = views.iter().filter(|view| is_end(view)).count();
         if is_watched {
@@ -46,6 +55,10 @@ pub(super) fn all_good(views: &[JobView]) -> bool {
 
 fn is_end(view: &JobView) -> bool {
     matches!(view.state, "succeeded" | "dead" | "cancelled")
+}
+
+fn goes_on_as(view: &JobView) -> Option<JobId> {
+    view.result.as_ref()?.get("goes_on_as")?.as_str()?.parse().ok()
 }
 
 fn tickets(view: &JobView) -> u64 {

@@ -82,6 +82,7 @@ fn check(config: &Config) -> Result<(), Error> {
     range("worker.concurrency", config.worker.concurrency, 1, 10_000)?;
     range("worker.grace_s", config.worker.grace_s as usize, 0, 3600)?;
     outbound(&config.outbound)?;
+    range("work_orders.fan_out.parts", config.work_orders.fan_out.parts.get() as usize, 1, 64)?;
 
     for queue in config.worker.queues.names() {
         demand(in_front(queue).is_none(), || {

@@ -16,6 +16,7 @@ use crate::base::{Secret, TenantId};
 use crate::dispatch::schedules::{Declared, Definition};
 use crate::outbound;
 use crate::telemetry::{self, Collector, Format};
+use crate::work_orders::model::FanOut;
 
 /// Everything that can be set. Not `Debug`: it holds passwords.
 #[derive(Clone, Deserialize)]
@@ -43,10 +44,20 @@ pub struct Config {
     pub access: Access,
     /// How other systems are called.
     pub outbound: outbound::Settings,
+    /// How tickets are brought in.
+    pub work_orders: WorkOrders,
     /// The credentials of external systems.
     pub secrets: Secrets,
     /// What runs when, by name.
     pub schedules: BTreeMap<String, Definition>,
+}
+
+/// How tickets are brought in.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkOrders {
+    /// When a run is divided.
+    pub fan_out: FanOut,
 }
 
 /// The log.

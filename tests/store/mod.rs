@@ -17,6 +17,7 @@ mod schedule_edits;
 mod schedules;
 mod secrets;
 mod steering;
+mod sync_parts;
 mod sync_runs;
 mod tenants;
 mod ticket_changes;

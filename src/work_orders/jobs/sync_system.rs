@@ -10,6 +10,16 @@ use crate::work_orders::model::SyncSystem;
 /// An attempt breaks off by itself after 5 min, between two pages; a page takes at most 30 s.
 const TIMEOUT_MS: u64 = 10 * 60_000;
 
+/// How a run, or a part of one, is tried.
+pub(super) fn attempts() -> Options {
+    Options {
+        timeout_ms: TIMEOUT_MS,
+        max_attempts: 8,
+        backoff: Backoff { base_ms: 2_000, factor: 3.0, max_ms: 600_000, jitter: 1.0 },
+        ..Options::default()
+    }
+}
+
 impl Job for SyncSystem {
     const KIND: &'static str = "work_orders.sync_system";
     type Context = WorkOrders;
@@ -18,10 +28,7 @@ impl Job for SyncSystem {
         Options {
             // Two runs of one system would ask it twice for the same, and it counts our calls.
             unique: Some(Unique::new(format!("system:{}", self.system), UniqueUntil::Finished)),
-            timeout_ms: TIMEOUT_MS,
-            max_attempts: 8,
-            backoff: Backoff { base_ms: 2_000, factor: 3.0, max_ms: 600_000, jitter: 1.0 },
-            ..Options::default()
+            ..attempts()
         }
     }
 

@@ -14,3 +14,8 @@ crate::id!(
     /// Identifies one run of a synchronisation.
     SyncLogId, "sync log"
 );
+
+crate::id!(
+    /// Identifies one part of a run that is read in parts.
+    SyncPartId, "part of a sync"
+);

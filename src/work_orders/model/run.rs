@@ -7,7 +7,7 @@ use deskhand_jobs::JobId;
 use serde::{Deserialize, Serialize};
 
 use super::words::words;
-use super::{Position, SyncLogId, System, SystemId};
+use super::{Part, Position, SyncLogId, System, SystemId};
 use crate::base::TenantId;
 
 words!(
@@ -101,6 +101,8 @@ pub struct SyncLog {
     pub tenant: TenantId,
     /// The system.
     pub system: SystemId,
+    /// Set if it is the record of one part of the run only.
+    pub part: Option<Part>,
     /// The job that runs it: all attempts of the job are one run.
     pub job: JobId,
     /// What it does.
@@ -141,6 +143,7 @@ impl SyncLog {
             id: SyncLogId::new(),
             tenant: system.tenant.clone(),
             system: system.id,
+            part: None,
             job,
             sync_type: SyncType::Sync,
             status: RunStatus::Pending,

@@ -6,7 +6,7 @@ use crate::base::{Clock, Error, Result, Secret, TenantId, Vault};
 use crate::db::{Db, Tx};
 use crate::outbound::Http;
 use crate::work_orders::adapters::{self, Adapter, Connection};
-use crate::work_orders::model::{Sealed, System, SystemId};
+use crate::work_orders::model::{FanOut, Sealed, System, SystemId};
 use crate::work_orders::store::systems;
 
 /// The use cases; a clone shares everything.
@@ -16,13 +16,14 @@ pub struct WorkOrders {
     pub(super) vault: Vault,
     pub(super) clock: Clock,
     pub(super) http: Http,
+    pub(super) fan_out: FanOut,
 }
 
 impl WorkOrders {
     /// Puts the parts together; the time is that of the database.
     pub fn new(db: Db, vault: Vault, http: Http) -> Self {
         let clock = db.clock().clone();
-        Self { db, vault, clock, http }
+        Self { db, vault, clock, http, fan_out: FanOut::default() }
     }
 
     /// Tells the time of the use cases.

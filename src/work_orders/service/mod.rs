@@ -3,6 +3,7 @@
 mod carry;
 mod context;
 mod edit;
+mod fan_out;
 mod intake;
 mod probe;
 mod read;

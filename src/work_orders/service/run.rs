@@ -8,21 +8,23 @@ use deskhand_jobs::{JobId, Run};
 
 use super::WorkOrders;
 use super::context::adapter_of;
+use super::fan_out::goes_on_as;
 use super::intake::take;
 use crate::base::clock::later;
 use crate::base::{Error, Result};
-use crate::work_orders::adapters::{self, Page, Walk};
+use crate::db::Tx;
+use crate::work_orders::adapters::{self, Page, Walk, Window};
 use crate::work_orders::figures;
 use crate::work_orders::model::{Content, Counts, RunStatus, SyncLog, System, SystemId};
 use crate::work_orders::store::orders::Stored;
-use crate::work_orders::store::{logs, orders, systems};
+use crate::work_orders::store::{logs, orders, parts, systems};
 
 /// How long one attempt goes on before it lets others have the worker; the rest follows at once, from where it stopped.
 const ATTEMPT: TimeDelta = TimeDelta::minutes(5);
 
 /// What stopped an attempt.
 #[derive(Debug, thiserror::Error)]
-enum Stop {
+pub(super) enum Stop {
     /// The system.
     #[error(transparent)]
     Remote(#[from] adapters::Error),
@@ -37,6 +39,8 @@ enum Reached {
     End,
     /// There are more.
     Break,
+    /// Others read the rest, and this job ends the run.
+    Parts(JobId),
 }
 
 /// Tells whoever looks at the job how far the run is; how many tickets there are, no system says beforehand.
@@ -71,23 +75,31 @@ impl WorkOrders {
             Ok(system) => system,
             Err(outcome) => return Ok(outcome),
         };
-        let Some(mut log) = self.open(&system, run.id).await? else { return Ok(Outcome::Done) };
-        match self.attempt(&system, &mut log, run).await {
+        match self.open(&system, run.id).await? {
+            Ok(mut log) => self.conduct(&system, &mut log, run).await,
+            Err(outcome) => Ok(outcome),
+        }
+    }
+
+    /// Runs one attempt of a run or of a part of it, and decides what comes of its job.
+    pub(super) async fn conduct(&self, system: &System, log: &mut SyncLog, run: &Run) -> outcome::Result {
+        match self.attempt(system, log, run).await {
             Ok(Reached::End) => {
-                self.end(&system, &mut log, None).await?;
+                self.end(system, log, None).await?;
                 Ok(Outcome::Done)
             }
             Ok(Reached::Break) => Ok(Outcome::Snooze(Duration::ZERO)),
-            Err(Stop::Remote(error)) => self.stopped(&system, &mut log, run, error).await,
+            Ok(Reached::Parts(closing)) => Ok(goes_on_as(closing)),
+            Err(Stop::Remote(error)) => self.stopped(system, log, run, error).await,
             // What another attempt would meet again: a secret that does not open, an adapter that is no more.
             Err(Stop::Own(error @ (Error::Internal { .. } | Error::Invalid(_)))) => {
                 let text = chain(&error);
-                self.end(&system, &mut log, Some(text.clone())).await?;
+                self.end(system, log, Some(text.clone())).await?;
                 Ok(Outcome::Fail(text))
             }
             Err(Stop::Own(error)) if run.attempt < run.max_attempts => Err(error.into()),
             Err(Stop::Own(error)) => {
-                self.end(&system, &mut log, Some(chain(&error))).await?;
+                self.end(system, log, Some(chain(&error))).await?;
                 Err(error.into())
             }
         }
@@ -109,20 +121,25 @@ impl WorkOrders {
         Ok(Ok(system))
     }
 
-    /// Begins the log, or takes up that of an earlier attempt; `None` if the run has reached its end and only its job did not
-    /// hear of it.
-    async fn open(&self, system: &System, job: JobId) -> Result<Option<SyncLog>> {
+    /// Begins the log, or takes up that of an earlier attempt; an outcome instead if the run has reached its end and only its job did
+    /// not hear of it, or if it is read in parts.
+    async fn open(&self, system: &System, job: JobId) -> Result<std::result::Result<SyncLog, Outcome>> {
         let mut tx = self.db.begin().await?;
+        if let Some(outcome) = self.in_parts(&mut tx, system, job).await? {
+            return Ok(Err(outcome));
+        }
         logs::close_others(&mut tx, system, job).await?;
         let mut log = logs::open(&mut tx, system, job).await?;
         if matches!(log.status, RunStatus::Success | RunStatus::Partial) {
-            return Ok(None);
+            return Ok(Err(Outcome::Done));
         }
         log.resume();
         // Also where nothing changed: from here on an attempt that lost its lease can store nothing.
         logs::save(&mut tx, &mut log).await?;
+        // Parts that nobody will sum up any more: what they stored is there, and this run goes on from the mark before them.
+        parts::drop_all(&mut tx, system).await?;
         tx.commit().await?;
-        Ok(Some(log))
+        Ok(Ok(log))
     }
 
     async fn attempt(&self, system: &System, log: &mut SyncLog, run: &Run) -> Result<Reached, Stop> {
@@ -130,13 +147,17 @@ impl WorkOrders {
         let connection = self.connect(system)?;
         let until = self.clock.now() + ATTEMPT;
         adapter.authenticate(&connection).await?;
-        let mut walk = Walk::new(adapter, &connection, log.position.mark);
+        let window = Window { since: log.position.mark, until: log.part.and_then(|part| part.until) };
+        let mut walk = Walk::new(adapter, &connection, window);
         while let Some(page) = walk.next_page().await? {
-            let last = page.next.is_none();
+            let (last, ahead) = (page.next.is_none(), page.ahead);
             self.store(system, log, page).await?;
             tell(run, log);
             if !last && (run.cancelled.is_cancelled() || self.clock.now() >= until) {
                 return Ok(Reached::Break);
+            }
+            if !last && let Some(closing) = self.divide(system, log, (adapter, &connection), ahead).await? {
+                return Ok(Reached::Parts(closing));
             }
         }
         Ok(Reached::End)
@@ -181,7 +202,8 @@ impl WorkOrders {
         if !logs::save(&mut tx, &mut next).await? {
             return Err(Error::conflict("run_taken_over", "another worker goes on with this run"));
         }
-        systems::advance(&mut tx, system, next.position.mark).await?;
+        // Before a part there may be a gap that another one has not filled yet.
+        systems::advance(&mut tx, system, next.position.mark.filter(|_| log.part.is_none())).await?;
         tx.commit().await?;
         *log = next;
         Ok(())
@@ -236,10 +258,23 @@ impl WorkOrders {
 
     /// Ends the run: at the end of its list, or for a reason.
     async fn end(&self, system: &System, log: &mut SyncLog, failure: Option<String>) -> Result<()> {
-        let mut tx = self.db.begin().await?;
+        let tx = self.db.begin().await?;
+        self.end_within(tx, system, log, failure).await
+    }
+
+    /// Ends the run in a transaction, which it commits. The end of a part is no end of a run, and is told by whoever sums up.
+    pub(super) async fn end_within(
+        &self,
+        mut tx: Tx,
+        system: &System,
+        log: &mut SyncLog,
+        failure: Option<String>,
+    ) -> Result<()> {
         let reached_the_end = failure.is_none();
         let (status, message) = match failure {
             Some(message) => (RunStatus::Failed, Some(message)),
+            // How many of all tickets could not be read is judged when the parts are summed up.
+            None if log.part.is_some() => (RunStatus::Success, None),
             None => (
                 log.counts.verdict(),
                 log.row_errors.first().map(|row| format!("{}: {}", row.external_id, row.message)),
@@ -248,6 +283,9 @@ impl WorkOrders {
         log.end(status, message, tx.now());
         // A run that another worker took over is that worker's to end.
         if logs::save(&mut tx, log).await? {
+            if log.part.is_some() {
+                return tx.commit().await;
+            }
             let streak = systems::note_end(&mut tx, system.id, reached_the_end).await?;
             tx.commit().await?;
             figures::streak(system, streak);

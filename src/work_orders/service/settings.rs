@@ -12,7 +12,7 @@ use crate::base::{Actor, Error, FieldError, PageRequest, Paged, Result, TenantId
 use crate::db::Tx;
 use crate::work_orders::adapters;
 use crate::work_orders::model::{Draft, Position, Sealed, SecretChange, System, SystemId};
-use crate::work_orders::store::{logs, orders, systems};
+use crate::work_orders::store::{logs, orders, parts, systems};
 
 impl WorkOrders {
     /// Makes a system.
@@ -63,6 +63,10 @@ impl WorkOrders {
             // a run does it, or the two could wait for each other.
             let beginning = Position::start(None, system.first_window(tx.now()));
             logs::restart(&mut tx, &system, &beginning).await?;
+        }
+        if system.api_url != old.api_url || system.settings != old.settings || system.mapping != old.mapping {
+            // What reads a part of it now reads something else.
+            parts::drop_all(&mut tx, &system).await?;
         }
         self.save(tx, actor, &old, system).await
     }

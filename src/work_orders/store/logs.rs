@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use deskhand_jobs::JobId;
 use sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
 
-use super::json;
+use super::{json, parts};
 use crate::base::{PageRequest, Paged, Result, TenantId};
 use crate::db::{Text, Tx, read_page};
 use crate::on;
@@ -50,6 +50,7 @@ struct Stored {
 impl Stored {
     fn read(self) -> Result<SyncLog> {
         Ok(SyncLog {
+            part: None,
             position: json::read("work_order_sync_logs.position", &self.position)?,
             row_errors: json::read("work_order_sync_logs.row_errors", &self.row_errors)?,
             counts: Counts {
@@ -133,8 +134,12 @@ pub(crate) async fn restart(tx: &mut Tx, system: &System, from: &Position) -> Re
     Ok(())
 }
 
-/// Writes a record over the version that was read, and counts the version up; `false` if somebody was faster.
+/// Writes a record over the version that was read, and counts the version up; `false` if somebody was faster. That of a part has its
+/// own table.
 pub(crate) async fn save(tx: &mut Tx, log: &mut SyncLog) -> Result<bool> {
+    if let Some(part) = log.part {
+        return parts::save(tx, &part, log).await;
+    }
     let sql = "UPDATE work_order_sync_logs SET status = $3, fetched = $4, created = $5, updated = $6, unchanged = $7, \
                failed = $8, pages = $9, position = $10, row_errors = $11, error_message = $12, waits = $13, \
                waiting_since = $14, ended_at = $15, execution_time_ms = $16, deleted = $17, \
@@ -166,6 +171,13 @@ pub(crate) async fn save(tx: &mut Tx, log: &mut SyncLog) -> Result<bool> {
         .map(|done| done.rows_affected()))?;
     log.version += 1;
     Ok(changed == 1)
+}
+
+/// Reads one run by its id alone, for jobs; a caller from outside asks for [`get`].
+pub(crate) async fn find(tx: &mut Tx, id: SyncLogId) -> Result<Option<SyncLog>> {
+    let sql = "SELECT * FROM work_order_sync_logs WHERE id = $1";
+    let row: Option<Stored> = on!(tx, |c| sqlx::query_as(sql).bind(id).fetch_optional(c).await)?;
+    row.map(Stored::read).transpose()
 }
 
 /// Reads one run of a tenant.

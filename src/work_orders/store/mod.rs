@@ -4,4 +4,5 @@ mod json;
 pub(super) mod log_statistics;
 pub(super) mod logs;
 pub(super) mod orders;
+pub(super) mod parts;
 pub(super) mod systems;

@@ -32,6 +32,9 @@ pub(crate) enum Deployment {
 /// What users do between two searches, of which the number is given.
 type Edit = Box<dyn FnMut(usize, &mut Vec<Issue>) + Send>;
 
+/// Which searches fail.
+type Broken = Box<dyn Fn(&str) -> bool + Send>;
+
 pub(super) struct World {
     pub(super) deployment: Deployment,
     pub(super) issues: Vec<Issue>,
@@ -43,6 +46,7 @@ pub(super) struct World {
     requests: usize,
     traceparents: Vec<String>,
     during: Option<Edit>,
+    broken: Option<Broken>,
     held: watch::Sender<bool>,
 }
 
@@ -74,6 +78,7 @@ impl Jira {
             requests: 0,
             traceparents: Vec::new(),
             during: None,
+            broken: None,
             held: watch::Sender::new(false),
         }));
         let api = match deployment {
@@ -140,6 +145,11 @@ impl Jira {
         self.world().during = Some(Box::new(change));
     }
 
+    /// From now on searches fail whose JQL is one of these.
+    pub(crate) fn break_searches(&self, broken: impl Fn(&str) -> bool + Send + 'static) {
+        self.world().broken = Some(Box::new(broken));
+    }
+
     /// The JQL of all searches so far.
     pub(crate) fn searches(&self) -> Vec<String> {
         self.world().searches.clone()
@@ -202,7 +212,9 @@ async fn search(
         let mut world = world.lock().expect("no panic in the fake");
         world.searches.push(query.get("jql").cloned().unwrap_or_default());
         let count = world.searches.len();
-        (world.faults.get(&count).cloned(), is_known(world.deployment, &headers))
+        let is_broken = world.searches.last().zip(world.broken.as_ref()).is_some_and(|(jql, broken)| broken(jql));
+        let fault = if is_broken { Some(Fault::Status(500)) } else { world.faults.get(&count).cloned() };
+        (fault, is_known(world.deployment, &headers))
     };
     if let Some(fault) = &fault
         && let Some(answer) = fault.instead().await
@@ -250,6 +262,7 @@ impl World {
             requests: 0,
             traceparents: Vec::new(),
             during: None,
+            broken: None,
             held: watch::Sender::new(false),
         }
     }
