@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use deskhand::cli;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = cli::Args::parse();
     // One TLS stack: without a chosen provider the first TLS connection would panic.

@@ -1,5 +1,6 @@
 //! How an attempt is asked to stop.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
@@ -14,25 +15,25 @@ pub struct Cancellation(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    lost: Arc<CancellationToken>,
+    lost: Arc<Lost>,
     token: OnceLock<CancellationToken>,
     cause: OnceLock<Cause>,
 }
 
 impl Cancellation {
     /// Makes one that also fires when the lease is `lost`.
-    pub(crate) fn below(lost: &Arc<CancellationToken>) -> Self {
+    pub(crate) fn below(lost: &Arc<Lost>) -> Self {
         Self(Arc::new(Inner { lost: Arc::clone(lost), ..Inner::default() }))
     }
 
     /// Returns the token itself, for what wants one.
     pub fn token(&self) -> &CancellationToken {
-        self.0.token.get_or_init(|| self.0.lost.child_token())
+        self.0.token.get_or_init(|| self.0.lost.token.child_token())
     }
 
     /// Says whether the attempt is to stop.
     pub fn is_cancelled(&self) -> bool {
-        self.0.token.get().unwrap_or(&self.0.lost).is_cancelled()
+        self.0.token.get().map_or_else(|| self.0.lost.is_cancelled(), CancellationToken::is_cancelled)
     }
 
     /// Waits until the attempt is to stop.
@@ -55,13 +56,39 @@ impl Cancellation {
     }
 }
 
+/// Fires when a worker has lost its lease. Each of its jobs asks twice, so that the question is a look at a flag; a token would be
+/// locked for it.
+#[derive(Debug, Default)]
+pub(crate) struct Lost {
+    flag: AtomicBool,
+    token: CancellationToken,
+}
+
+impl Lost {
+    /// Says whether it has fired.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.flag.load(Ordering::Acquire)
+    }
+
+    /// Waits until it fires.
+    pub(crate) async fn cancelled(&self) {
+        self.token.cancelled().await;
+    }
+
+    pub(crate) fn cancel(&self) {
+        // The flag first: whoever is woken must find it set.
+        self.flag.store(true, Ordering::Release);
+        self.token.cancel();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_lost_lease_outweighs_every_other_cause() {
-        let lost = Arc::default();
+        let lost: Arc<Lost> = Arc::default();
         let cancellation = Cancellation::below(&lost);
         assert_eq!(cancellation.cause(), None);
         cancellation.ask(Cause::Asked);
@@ -73,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_token_that_is_made_late_has_fired_already() {
-        let lost = Arc::default();
+        let lost: Arc<Lost> = Arc::default();
         let (early, late) = (Cancellation::below(&lost), Cancellation::below(&lost));
         let token = early.token().clone();
         lost.cancel();

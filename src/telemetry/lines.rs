@@ -1,15 +1,17 @@
 //! The log: one line an event, for people or as a flat JSON object, with what the spans around it say.
 
+use std::borrow::Cow;
+use std::fmt::Write;
+
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::{Deserialize, Serializer};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::fields::{self, Fields, is_for_collectors};
+use super::fields::{self, Fields, Said, is_for_collectors};
 use super::sinks::Sinks;
 
 /// How a line is written.
@@ -26,7 +28,10 @@ pub enum Format {
 const SUFFIXES: [&str; 7] = ["request_id", "job_id", "kind", "queue", "attempt", "tenant", "trace_id"];
 
 /// What stands in every line; a field of the same name gives way.
-const OWN: [&str; 4] = ["ts", "level", "target", "message"];
+const OWN: [&str; 4] = ["ts", "level", "target", MESSAGE];
+
+/// The field under which an event tells its text.
+const MESSAGE: &str = "message";
 
 /// Writes events as lines.
 pub(super) struct Lines {
@@ -69,31 +74,35 @@ where
 }
 
 /// What an event and the spans around it say.
+#[derive(Default)]
 struct Told {
-    message: String,
     own: Fields,
-    around: Vec<(&'static str, Value)>,
+    around: Fields,
 }
 
 impl Told {
     fn of(event: &Event<'_>) -> Self {
-        let mut own = Fields::default();
-        event.record(&mut own);
-        Self { message: own.take_text("message").unwrap_or_default(), own, around: Vec::new() }
+        let mut told = Self::default();
+        event.record(&mut told.own);
+        told
     }
 
     fn around(&mut self, fields: &Fields) {
-        for (name, value) in fields.iter() {
-            let known = self.own.get(name).is_some() || self.around.iter().any(|(told, _)| *told == name);
+        for (name, said) in fields.iter() {
+            let known = self.own.get(name).is_some() || self.around.get(name).is_some();
             if !is_for_collectors(name) && !known {
-                self.around.push((name, value.clone()));
+                self.around.copy(name, said);
             }
         }
     }
 
-    /// Returns all fields, those of the event first.
-    fn fields(&self) -> impl Iterator<Item = (&'static str, &Value)> {
-        self.own.iter().chain(self.around.iter().map(|(name, value)| (*name, value)))
+    fn message(&self) -> &str {
+        self.own.text(MESSAGE).unwrap_or_default()
+    }
+
+    /// Returns the fields of the event.
+    fn own(&self) -> impl Iterator<Item = (&'static str, Said<'_>)> {
+        self.own.iter().filter(|(name, _)| *name != MESSAGE)
     }
 }
 
@@ -102,18 +111,18 @@ fn written(now: DateTime<Utc>) -> String {
 }
 
 fn json(told: &Told, metadata: &Metadata<'_>, now: DateTime<Utc>) -> String {
-    let mut line = serde_json::Map::new();
-    line.insert("ts".to_owned(), written(now).into());
-    line.insert("level".to_owned(), metadata.level().as_str().to_lowercase().into());
-    line.insert("target".to_owned(), metadata.target().into());
-    line.insert("message".to_owned(), told.message.as_str().into());
-    for (name, value) in told.fields() {
-        let name = if OWN.contains(&name) { format!("{name}_") } else { name.to_owned() };
-        line.insert(name, value.clone());
-    }
-    let mut text = Value::Object(line).to_string();
-    text.push('\n');
-    text
+    let (ts, level) = (written(now), metadata.level().as_str().to_lowercase());
+    let head = [("ts", ts.as_str()), ("level", &level), ("target", metadata.target()), (MESSAGE, told.message())]
+        .map(|(name, text)| (Cow::Borrowed(name), Said::Text(text)));
+    let fields = told.own().chain(told.around.iter()).map(|(name, said)| match name {
+        name if OWN.contains(&name) => (Cow::Owned(format!("{name}_")), said),
+        name => (Cow::Borrowed(name), said),
+    });
+    let mut line = Vec::new();
+    // Texts, numbers and flags have a JSON form, and memory takes every write.
+    let _ = serde_json::Serializer::new(&mut line).collect_map(head.into_iter().chain(fields));
+    line.push(b'\n');
+    String::from_utf8(line).unwrap_or_default()
 }
 
 fn text(told: &Told, metadata: &Metadata<'_>, now: DateTime<Utc>, colours: bool) -> String {
@@ -125,8 +134,8 @@ fn text(told: &Told, metadata: &Metadata<'_>, now: DateTime<Utc>, colours: bool)
         (true, _) => ("\x1b[2m", "\x1b[32m", "\x1b[0m"),
     };
     let mut line = format!("{dim}{}{end} {colour}{level:>5}{end} {dim}{target}{end}: ", written(now));
-    escape(&mut line, &told.message);
-    for (name, value) in told.own.iter() {
+    escape(&mut line, told.message());
+    for (name, value) in told.own() {
         pair(&mut line, name, value);
     }
     let around: Vec<_> = told.around.iter().filter(|(name, _)| SUFFIXES.contains(name)).collect();
@@ -141,19 +150,27 @@ fn text(told: &Told, metadata: &Metadata<'_>, now: DateTime<Utc>, colours: bool)
     line
 }
 
-fn pair(line: &mut String, name: &str, value: &Value) {
+fn pair(line: &mut String, name: &str, said: Said<'_>) {
     line.push(' ');
     line.push_str(name);
     line.push('=');
-    match value {
-        Value::String(text) if text.is_empty() || text.contains([' ', '"', '=']) => {
+    // Memory takes every write.
+    let _ = match said {
+        Said::Text(text) if text.is_empty() || text.contains([' ', '"', '=']) => {
             line.push('"');
             escape(line, &text.replace('"', "\\\""));
             line.push('"');
+            Ok(())
         }
-        Value::String(text) => escape(line, text),
-        other => line.push_str(&other.to_string()),
-    }
+        Said::Text(text) => {
+            escape(line, text);
+            Ok(())
+        }
+        Said::Whole(value) => write!(line, "{value}"),
+        Said::Natural(value) => write!(line, "{value}"),
+        Said::Float(value) => write!(line, "{value}"),
+        Said::Flag(value) => write!(line, "{value}"),
+    };
 }
 
 /// Writes a text so that it stays on its line and paints nothing: what others have sent must not look like a line of ours.
@@ -167,6 +184,7 @@ fn escape(line: &mut String, text: &str) {
 pub(super) mod tests {
     use std::sync::{Arc, Mutex};
 
+    use serde_json::Value;
     use tracing_subscriber::filter::EnvFilter;
     use tracing_subscriber::layer::SubscriberExt;
 

@@ -8,8 +8,8 @@ use opentelemetry::KeyValue;
 use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanExporter as _;
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::filter::{EnvFilter, Targets, filter_fn};
+use tracing_subscriber::layer::{Filter, SubscriberExt};
 use tracing_subscriber::{Layer, Registry};
 
 use super::export::{Batches, Export};
@@ -55,10 +55,7 @@ pub struct Telemetry {
 /// # Errors
 /// [`Error::Invalid`] names a setting that does not fit, [`Error::Internal`] if a log was started before.
 pub fn start(settings: Settings) -> Result<Telemetry> {
-    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| {
-        let cure = "give it a level such as info, or a list such as info,deskhand=debug";
-        Error::field("/log/filter", format!("log.filter is {:?}: {error}; {cure}", settings.filter))
-    })?;
+    let filter = filter(&settings.filter)?;
     let files = settings.files.iter().map(|(logger, path)| (logger.as_str(), path.clone()));
     let sinks = Sinks::to(Box::new(std::io::stderr())).and_files(files)?;
     let batches = settings.collector.map(batches).transpose()?;
@@ -99,6 +96,20 @@ impl Telemetry {
     }
 }
 
+/// Reads which lines are written. A list of levels for targets is asked for each place in the code once; one that names spans or
+/// fields is asked whenever a span begins, is entered or tells something.
+fn filter(text: &str) -> Result<Box<dyn Filter<Registry> + Send + Sync>> {
+    let of_spans = text.contains(['[', '{']);
+    if !of_spans && let Ok(targets) = text.parse::<Targets>() {
+        return Ok(Box::new(targets));
+    }
+    let filter = EnvFilter::try_new(text).map_err(|error| {
+        let cure = "give it a level such as info, or a list such as info,deskhand=debug";
+        Error::field("/log/filter", format!("log.filter is {text:?}: {error}; {cure}"))
+    })?;
+    Ok(Box::new(filter))
+}
+
 fn batches(collector: Collector) -> Result<Batches> {
     let failed = |error| Error::internal("cannot make the client of the collector", error);
     let client = super::export::Client::new().map_err(failed)?;
@@ -134,6 +145,15 @@ fn of_traces(endpoint: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_is_a_list_of_levels_or_names_spans_and_anything_else_is_refused_with_the_cure() {
+        for good in ["info", "info,deskhand=debug", "off", "info,deskhand[job]=debug", "[job{kind=a}]=trace"] {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        let refused = filter("deskhand=loud").err().expect("no level").to_string();
+        assert!(refused.contains("deskhand=loud") && refused.contains("info,deskhand=debug"), "{refused}");
+    }
 
     #[test]
     fn the_address_of_a_collector_is_taken_with_or_without_its_path() {

@@ -3,19 +3,21 @@
 use std::any::Any;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tracing::Instrument;
 use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::config::Pace;
 use super::delivery::{Delivery, Ticket};
 use super::figures;
 use super::health::HealthHandle;
 use crate::cancellation::Cancellation;
+use crate::id::{JobId, QueueName};
 use crate::job::{Envelope, Run};
 use crate::options::Options;
 use crate::outcome::{self, MAX_RESULT_BYTES, Outcome};
@@ -40,44 +42,52 @@ impl Attempts {
         let started = Instant::now();
         let decoded = Envelope::decode(id, queue.clone(), &payload);
         drop(payload);
-        let mut span = tracing::Span::none();
-        let (label, ending, cause) = match &decoded {
-            Err(error) => (figures::NO_KIND, Ending::Undecodable(outcome::chain(error)), None),
-            Ok(envelope) => {
-                let attempt = history.failures.saturating_add(1);
-                let parent = TraceContext::from_headers(&envelope.headers);
-                // A job without a context begins a trace, so that what its handler enqueues can be found by it.
-                let trace = parent.as_ref().map_or_else(TraceContext::root, TraceContext::child);
-                // Of the highest level: whatever lines a filter lets through, they say which attempt they are of.
-                span = tracing::error_span!(
-                    "job", job_id = %id, %queue, kind = %envelope.kind, attempt, tenant = envelope.tenant,
-                    trace_id = %trace.trace_id(), span_id = %trace.span_id(),
-                    parent_span_id = parent.map(|parent| tracing::field::display(parent.span_id())),
-                    otel.kind = "consumer", otel.sampled = trace.is_sampled(), outcome = Empty, error = Empty,
-                    otel.ended = Empty
-                );
-                let work = self.attempt(envelope, &history, &trace, (&cancellation, &teller)).instrument(span.clone());
-                let (ending, cause) = trace.clone().scope(work).await;
-                let known = !matches!(ending, Ending::Unknown(_));
-                (if known { envelope.kind.as_str() } else { figures::NO_KIND }, ending, cause)
+        let end = End { id, queue: &queue, history: &history, claimed_at_ms, started, teller: &teller };
+        let envelope = match &decoded {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                let (ending, options) = (Ending::Undecodable(outcome::chain(error)), Options::default());
+                return (ticket, self.end(&Span::none(), &end, &options, (figures::NO_KIND, ending, None)));
             }
         };
-        let defaults;
-        let options = if let Ok(envelope) = &decoded {
-            &envelope.options
-        } else {
-            defaults = Options::default();
-            &defaults
-        };
-        if let Ending::Returned(Ok(Outcome::DoneWith(result))) = &ending {
-            warn_of_large(id, label, result, &teller);
-        }
-        let facts = Facts { options, history: &history, claimed_at_ms };
-        let verdict = verdict(ending, cause, facts, rand::random());
-        self.health.figures().finished(&queue, label, &verdict, started.elapsed());
-        tell(&span, &verdict);
-        span.in_scope(|| log(id, label, &history, &verdict));
+        let parent = TraceContext::from_headers(&envelope.headers);
+        // A job without a context begins a trace, so that what its handler enqueues can be found by it.
+        let trace = parent.as_ref().map_or_else(TraceContext::root, TraceContext::child);
+        // Of the highest level: whatever lines a filter lets through, they say which attempt they are of.
+        let span = tracing::error_span!(
+            "job", job_id = %id, queue = queue.as_str(), kind = envelope.kind.as_str(),
+            attempt = history.failures.saturating_add(1), tenant = envelope.tenant,
+            trace_id = %trace.trace_id(), span_id = %trace.span_id(),
+            parent_span_id = parent.map(|parent| tracing::field::display(parent.span_id())),
+            otel.kind = "consumer", otel.sampled = trace.is_sampled(), outcome = Empty, error = Empty,
+            otel.ended = Empty
+        );
+        let work = self.attempt(envelope, &history, &trace, (&cancellation, &teller));
+        let mut work = pin!(trace.clone().scope(work).instrument(span));
+        let (ending, cause) = work.as_mut().await;
+        let known = !matches!(ending, Ending::Unknown(_));
+        let label = if known { envelope.kind.as_str() } else { figures::NO_KIND };
+        let verdict = self.end(work.span(), &end, &envelope.options, (label, ending, cause));
         (ticket, verdict)
+    }
+
+    /// Judges how an attempt ended, and tells of it.
+    fn end(
+        &self,
+        span: &Span,
+        end: &End<'_>,
+        options: &Options,
+        (label, ending, cause): (&str, Ending, Option<Cause>),
+    ) -> Verdict {
+        if let Ending::Returned(Ok(Outcome::DoneWith(result))) = &ending {
+            warn_of_large(end.id, label, result, end.teller);
+        }
+        let facts = Facts { options, history: end.history, claimed_at_ms: end.claimed_at_ms };
+        let verdict = verdict(ending, cause, facts, rand::random());
+        self.health.figures().finished(end.queue, label, &verdict, end.started.elapsed());
+        tell(span, &verdict);
+        span.in_scope(|| log(end.id, label, end.history, &verdict));
+        verdict
     }
 
     async fn attempt(
@@ -152,6 +162,16 @@ impl Attempts {
     }
 }
 
+/// What the end of an attempt is judged and told by.
+struct End<'a> {
+    id: JobId,
+    queue: &'a QueueName,
+    history: &'a History,
+    claimed_at_ms: i64,
+    started: Instant,
+    teller: &'a Teller,
+}
+
 fn returned(end: Result<outcome::Result, Box<dyn Any + Send>>) -> Ending {
     match end {
         Ok(Ok(outcome)) => Ending::Returned(Ok(outcome)),
@@ -178,7 +198,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
     panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "the panic carries no text".to_owned())
 }
 
-fn warn_of_large(id: crate::id::JobId, kind: &str, result: &serde_json::Value, teller: &Teller) {
+fn warn_of_large(id: JobId, kind: &str, result: &serde_json::Value, teller: &Teller) {
     let size_bytes = size_bytes(result);
     if size_bytes > MAX_RESULT_BYTES {
         let text = format!(
@@ -191,16 +211,15 @@ fn warn_of_large(id: crate::id::JobId, kind: &str, result: &serde_json::Value, t
 }
 
 /// Says in the span how the attempt ended.
-fn tell(span: &tracing::Span, verdict: &Verdict) {
+fn tell(span: &Span, verdict: &Verdict) {
     if let Verdict::Retry { error, .. } | Verdict::Dead { error, .. } = verdict {
         span.record("error", error);
     }
-    span.record("outcome", figures::outcome(verdict));
-    // What the handler has left behind may hold the span open.
-    span.record("otel.ended", true);
+    // What the handler has left behind may hold the span open: that the work has ended is said too.
+    tracing::record_all!(span, outcome = figures::outcome(verdict), otel.ended = true);
 }
 
-fn log(id: crate::id::JobId, kind: &str, history: &History, verdict: &Verdict) {
+fn log(id: JobId, kind: &str, history: &History, verdict: &Verdict) {
     let attempt = history.failures.saturating_add(1);
     match verdict {
         Verdict::Retry { delay_ms, error } => {

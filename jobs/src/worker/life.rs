@@ -21,6 +21,7 @@ use super::figures;
 use super::health::HealthHandle;
 use super::outage::{Call, Failure, Outage};
 use super::queue_leases::QueueLeases;
+use crate::cancellation::Lost;
 use crate::id::{JobId, QueueName};
 use crate::queue::{Beat, Queue, WorkerInfo};
 
@@ -36,7 +37,7 @@ pub(super) struct Life {
     pub number: LifeNumber,
     pub info: WorkerInfo,
     /// Fires when the lease is lost; every handler of this life sees it.
-    pub lost: Arc<CancellationToken>,
+    pub lost: Arc<Lost>,
     /// Whether jobs of this life are out.
     pub busy: AtomicBool,
     /// Fires when nothing of this life is out any more and it may leave.

@@ -6,9 +6,8 @@ use std::time::SystemTime;
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, Key, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
-use serde_json::Value;
 
-use crate::telemetry::fields::Fields;
+use crate::telemetry::fields::{Fields, Said};
 
 /// What the conventions call our fields. Any other is `deskhand.` and its name.
 const NAMES: [(&str, &str); 8] = [
@@ -27,7 +26,7 @@ const PLACE: [&str; 3] = ["trace_id", "span_id", "parent_span_id"];
 
 /// Makes what is sent of a span that has ended; `None` if it has no place in a trace, or its trace is not recorded.
 pub(super) fn exported(name: &'static str, fields: &Fields, from: SystemTime, to: SystemTime) -> Option<SpanData> {
-    if fields.get("otel.sampled") != Some(&Value::Bool(true)) {
+    if fields.get("otel.sampled") != Some(Said::Flag(true)) {
         return None;
     }
     let trace_id = TraceId::from_hex(fields.text("trace_id")?).ok()?;
@@ -43,7 +42,7 @@ pub(super) fn exported(name: &'static str, fields: &Fields, from: SystemTime, to
     let mut attributes: Vec<KeyValue> = fields
         .iter()
         .filter(|(name, _)| !PLACE.contains(name) && !name.starts_with("otel."))
-        .map(|(name, value)| KeyValue::new(named(name), of_json(value)))
+        .map(|(name, value)| KeyValue::new(named(name), of_said(value)))
         .collect();
     if let Some(operation) = operation {
         attributes.push(KeyValue::new("messaging.system", "deskhand"));
@@ -81,7 +80,10 @@ fn titled(name: &'static str, kind: &SpanKind, fields: &Fields) -> Cow<'static, 
 }
 
 fn status(fields: &Fields) -> Status {
-    let code = fields.get("status").and_then(Value::as_u64).unwrap_or_default();
+    let code = match fields.get("status") {
+        Some(Said::Natural(code)) => code,
+        _ => 0,
+    };
     match fields.text("error") {
         Some(error) => Status::error(error.to_owned()),
         None if code >= 500 => Status::error(code.to_string()),
@@ -97,14 +99,12 @@ fn named(name: &'static str) -> Key {
     }
 }
 
-fn of_json(value: &Value) -> opentelemetry::Value {
-    match value {
-        Value::Bool(flag) => (*flag).into(),
-        Value::Number(number) => match number.as_i64() {
-            Some(whole) => whole.into(),
-            None => number.as_f64().unwrap_or_default().into(),
-        },
-        Value::String(text) => text.clone().into(),
-        other => other.to_string().into(),
+fn of_said(said: Said<'_>) -> opentelemetry::Value {
+    match said {
+        Said::Text(text) => text.to_owned().into(),
+        Said::Whole(value) => value.into(),
+        Said::Natural(value) => i64::try_from(value).map_or_else(|_| (value as f64).into(), Into::into),
+        Said::Float(value) => value.into(),
+        Said::Flag(flag) => flag.into(),
     }
 }
