@@ -1,17 +1,5 @@
--- Which ready jobs a claim takes, if they differ in anything. Between what ends jobs and the claim.
-
--- The place of a job within its priority is a number drawn when it leaves its list: the claim and the position in it. What waits
--- with a place (in "back" and "limited") has left the list before what is still there, so it stands before that. A job that comes
--- straight from its list and is handed back is given the place of its claim; those of one claim then stand in the order of their ids.
-local epoch, drawn = nil, 0
-local function base()
-  epoch = epoch or redis.call('HINCRBY', Q .. 'stats', 'epoch', 1)
-  return epoch * 4096
-end
-
--- What a claim takes: the ids in their order, the options of each that has some, id and place of those that have had one, and whether
--- there may be more than was looked at.
-local ids, sides, placed, more = {}, {}, {}, false
+-- Which ready jobs a claim takes, if they differ in anything. Between what ends jobs and `claim.lua`, which goes on where
+-- `claim_plain.lua` has ended.
 
 -- Reads how many jobs each priority has let pass.
 local function read_turns()
