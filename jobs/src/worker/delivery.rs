@@ -15,6 +15,10 @@ use crate::id::{JobId, QueueName};
 use crate::queue::{History, Verdict};
 use crate::teller::Teller;
 
+/// How long a thread stays awake for deliveries that are about to come: somewhat longer than a store takes that is near. To wake it
+/// only when they are here would cost them as much again.
+const AWAKE: Duration = Duration::from_micros(300);
+
 /// Numbers the deliveries of one worker process; no two are the same, even if they are of the same job.
 pub(super) type Number = u64;
 
@@ -116,11 +120,13 @@ struct Waiting {
     deliveries: VecDeque<Delivery>,
     /// When the first of them came to be the first.
     since: Instant,
+    /// Until then some are expected every moment.
+    expected: Option<Instant>,
 }
 
 impl Inbox {
     pub(super) fn new(places: usize, health: HealthHandle) -> Self {
-        let waiting = Waiting { deliveries: VecDeque::new(), since: Instant::now() };
+        let waiting = Waiting { deliveries: VecDeque::new(), since: Instant::now(), expected: None };
         Self { places, health, waiting: Mutex::new(waiting), waker: AtomicWaker::new() }
     }
 
@@ -134,13 +140,33 @@ impl Inbox {
         self.waker.wake();
     }
 
+    /// Wakes a thread for deliveries that are about to come, if nothing else keeps one awake.
+    pub(super) fn expect(&self) {
+        if self.health.running() == 0 {
+            self.lock().expected = Some(Instant::now() + AWAKE);
+            self.waker.wake();
+        }
+    }
+
     pub(super) fn poll_take(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Taken> {
-        if let Some(taken) = self.take() {
-            return Poll::Ready(taken);
+        loop {
+            if let Some(taken) = self.take() {
+                return Poll::Ready(taken);
+            }
+            if !self.is_expecting() {
+                break;
+            }
+            std::thread::yield_now();
         }
         self.waker.register(cx.waker());
         // What was put between the look and the registration woke nobody.
         self.take().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn is_expecting(&self) -> bool {
+        let mut waiting = self.lock();
+        waiting.expected = waiting.expected.filter(|until| Instant::now() < *until);
+        waiting.expected.is_some()
     }
 
     fn take(self: &Arc<Self>) -> Option<Taken> {
@@ -150,6 +176,7 @@ impl Inbox {
             return None;
         }
         self.health.enter(count);
+        waiting.expected = None;
         waiting.since = Instant::now();
         let rest = waiting.deliveries.split_off(count);
         let deliveries = std::mem::replace(&mut waiting.deliveries, rest);

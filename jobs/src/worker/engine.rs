@@ -203,6 +203,9 @@ impl Engine {
                 self.outage.answered(Call::Claim);
                 self.health.contact();
                 self.feeding.waited(early);
+                if early {
+                    self.inbox.expect();
+                }
             }
             Fed::Waited { answer: Err(failure), .. } => self.claim_failed(&failure),
             Fed::Rested => {}
