@@ -25,14 +25,18 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts one on a database and a queue (`""` is a file beside the database) with these roles.
+    /// Starts one on a database and a queue, given as address and prefix (`""` is a file beside the database), with these roles.
     pub(crate) async fn start(database: &str, queue: (&str, &str), roles: &str) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let address = format!("127.0.0.1:{}", free_port()?);
         let start = Instant::now();
         // Another build may be named, to be compared with this one.
         let program = std::env::var("BENCH_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_deskhand").to_owned());
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        if !queue.0.is_empty() {
+            command.env("DESKHAND_QUEUE__URL", queue.0).env("DESKHAND_QUEUE__PREFIX", queue.1);
+        }
+        let child = command
             .args(["serve", "--roles", roles])
             .env("DESKHAND_DATA_DIR", directory.path())
             .env("DESKHAND_ADMIN_TOKEN", TOKEN)
@@ -41,8 +45,6 @@ impl Process {
             .env("DESKHAND_SERVER__REQUESTS_PER_SECOND", "0")
             .env("DESKHAND_SERVER__BODY_LIMIT_BYTES", "16777216")
             .env("DESKHAND_DATABASE__URL", database)
-            .env("DESKHAND_QUEUE__URL", queue.0)
-            .env("DESKHAND_QUEUE__PREFIX", queue.1)
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(directory.path().join("log"))?)
             .spawn()?;

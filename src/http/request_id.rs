@@ -1,5 +1,7 @@
 //! The outermost layer: every request has an id and a place in a trace, every answer bears the id, every refusal is a [`Problem`].
 
+use std::pin::pin;
+
 use axum::body::to_bytes;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -41,11 +43,12 @@ pub(super) async fn layer(mut request: Request, next: Next) -> Response {
         otel.kind = "server", otel.sampled = trace.is_sampled(), otel.ended = Empty
     );
     let served = Served::begin(request.method(), route);
-    let answer = trace.scope(next.run(request).instrument(span.clone())).await;
+    let mut work = pin!(trace.scope(next.run(request)).instrument(span));
+    let answer = work.as_mut().await;
     let called_by = answer.extensions().get::<CalledBy>().cloned();
     let response = finish(answer, &id).await;
-    span.record("status", response.status().as_u16());
-    span.record("otel.ended", true);
+    let span = work.span();
+    tracing::record_all!(span, status = response.status().as_u16(), otel.ended = true);
     span.in_scope(|| served.tell(response.status(), called_by.as_ref()));
     response
 }
