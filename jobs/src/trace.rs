@@ -63,7 +63,7 @@ pub struct TraceId(NonZeroU128);
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(digits(&mut [0; 32], u128::from(self.0.get())))
+        f.write_str(digits(&mut [0; 32], self.0.get()))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::on;
 
 /// How far a list is counted. Whoever reads a page of a million jobs wants to know that there are many, and not to wait until all
 /// of them are counted.
-pub const COUNTED: u64 = 10_000;
+const COUNTED: u64 = 10_000;
 
 /// Reads one page of the rows that a select matches, and counts them up to [`COUNTED`]; `shown` adds columns and order to the select.
 ///
@@ -27,8 +27,25 @@ pub async fn read_page<R>(
 where
     R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
+    read_page_counted(tx, matching, shown, page, COUNTED).await
+}
+
+/// Reads one page as [`read_page`] does, and counts up to `most`.
+///
+/// # Errors
+/// [`Error`](crate::base::Error) of the database.
+pub async fn read_page_counted<R>(
+    tx: &mut Tx,
+    matching: SelectStatement,
+    shown: impl FnOnce(&mut SelectStatement),
+    page: PageRequest,
+    most: u64,
+) -> Result<Paged<R>>
+where
+    R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
     let mut some = matching.clone();
-    some.expr(Expr::val(1)).limit(COUNTED + 1);
+    some.expr(Expr::val(1)).limit(most + 1);
     let mut count = Query::select();
     count.expr(Expr::col(Asterisk).count()).from_subquery(some, Alias::new("some"));
     let total: i64 = on!(tx, |c| {
@@ -43,5 +60,5 @@ where
         sqlx::query_as_with(sql, values).fetch_all(c).await
     })?;
     let total = total as u64;
-    Ok(if total > COUNTED { Paged::of_many(rows, COUNTED, page) } else { Paged::new(rows, total, page) })
+    Ok(if total > most { Paged::of_many(rows, most, page) } else { Paged::new(rows, total, page) })
 }

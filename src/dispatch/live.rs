@@ -13,8 +13,9 @@ use super::remote::{behind, is_open_to, shown};
 use super::service::{Seen, Service};
 use crate::base::{PageRequest, Paged, Result, TenantId};
 
-/// How many records one call asks the queue for.
+/// How many records one call asks the queue for at most, and at least: some may be another tenant's.
 const BATCH: usize = 500;
+const FEW: usize = 64;
 
 /// How many jobs of a state are looked at, of all tenants: a list is for reading, and nobody reads further.
 const MOST: usize = 10_000;
@@ -99,8 +100,11 @@ impl Service {
         };
         let shown = page.offset()..page.offset() + page.size();
         let (mut total, mut wanted, mut more) = (0, Vec::new(), false);
+        // One more than is shown tells whether there are more.
+        let batch = usize::try_from(shown.end + 1).unwrap_or(BATCH).clamp(FEW, BATCH);
+        let begin = |queue| Walk { queue, page: Page::first(batch), looked_at: 0 };
         let mut places = queues.into_iter();
-        let mut place = places.next().map(Walk::begin);
+        let mut place = places.next().map(begin);
         while let Some(walk) = place.take() {
             if total > shown.end {
                 more = true;
@@ -116,10 +120,10 @@ impl Service {
                 }
                 total += 1;
             }
-            let goes_on = next.filter(|_| walk.looked_at + BATCH < MOST);
-            place = match goes_on {
-                Some(next) => Some(Walk { looked_at: walk.looked_at + BATCH, page: Page::after(next, BATCH), ..walk }),
-                None => places.next().map(Walk::begin),
+            let looked_at = walk.looked_at + batch;
+            place = match next.filter(|_| looked_at < MOST) {
+                Some(next) => Some(Walk { looked_at, page: Page::after(next, batch), ..walk }),
+                None => places.next().map(begin),
             };
         }
         let ids: Vec<JobId> = wanted.iter().map(|record| record.id).collect();
@@ -190,12 +194,6 @@ struct Walk {
     queue: QueueName,
     page: Page,
     looked_at: usize,
-}
-
-impl Walk {
-    fn begin(queue: QueueName) -> Self {
-        Self { queue, page: Page::first(BATCH), looked_at: 0 }
-    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 
 use sea_query::{Alias, Asterisk, Expr, ExprTrait, Query};
 
-use super::ledger::{Filter, meant};
+use super::ledger::{COUNTED, Filter, meant};
 use crate::base::{Result, TenantId};
-use crate::db::{Backend, Build, COUNTED, Tx};
+use crate::db::{Backend, Build, Tx};
 use crate::on;
 
 /// A way through the ledger; the default leaves everything to the database.

@@ -32,7 +32,7 @@ pub struct Accepted<T>(pub T);
 pub struct List<T> {
     /// The items of the page.
     data: Vec<T>,
-    /// How many there are in the whole list, counted up to 10,000.
+    /// How many there are in the whole list, counted up to 10,000, jobs up to 1,000.
     total: u64,
     /// True if there are more than `total`, because a long list is counted up to a bound only; else it is left out.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
