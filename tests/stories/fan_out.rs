@@ -101,9 +101,9 @@ impl Site {
     }
 }
 
-async fn of_jira(site: &Site, jira: &Jira) -> String {
+async fn of_jira(site: &Site, jira: &Jira, deployment: &str) -> String {
     site.system(json!({
-        "name": "big jira", "system_type": "jira", "deployment": "server", "api_url": jira.url, "username": USER,
+        "name": "big jira", "system_type": "jira", "deployment": deployment, "api_url": jira.url, "username": USER,
         "password": PASSWORD, "sync_interval": 86400,
     }))
     .await
@@ -129,7 +129,7 @@ async fn a_large_system_is_read_in_parts_and_has_one_log() {
             touched.updated_ms = latest + 1_000;
         });
         let redmine = redmine::start(TICKETS, false).await;
-        let of_jira = of_jira(&site, &jira).await;
+        let of_jira = of_jira(&site, &jira, "server").await;
         let api_url = redmine.server.url.as_str();
         let of_redmine = json!({"name": "big redmine", "system_type": "redmine", "api_url": api_url, "api_key": redmine::KEY,
                                 "sync_interval": 86400});
@@ -169,7 +169,7 @@ async fn a_part_that_fails_leaves_the_rest_stored_and_the_next_run_fills_the_gap
                 jql.strip_prefix("updated >= ").and_then(|rest| rest.split(' ').next()).and_then(|ms| ms.parse().ok());
             jql.contains(" AND ") && since.is_some_and(|since: i64| (from..until_ms).contains(&since))
         });
-        let system = of_jira(&site, &jira).await;
+        let system = of_jira(&site, &jira, "server").await;
         let log = site.run(&system, 1).await;
         assert_eq!(log["status"], "failed", "{log}");
         let why = log["error_message"].as_str().expect("a reason");
@@ -195,8 +195,8 @@ async fn nobody_begins_another_run_while_one_is_read_in_parts() {
     on_every_pair(async |pair| {
         let files = tempfile::tempdir().expect("a temporary directory");
         let site = Site::start(&pair, &files).await;
-        let jira = Jira::start(Deployment::Server, TICKETS).await;
-        let system = of_jira(&site, &jira).await;
+        let jira = Jira::start(Deployment::Cloud, TICKETS).await;
+        let system = of_jira(&site, &jira, "cloud").await;
         let first = site.ask(&system).await;
         until("it goes on in parts", async || {
             let parts = site.parts().await;

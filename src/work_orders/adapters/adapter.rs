@@ -42,8 +42,8 @@ pub trait Adapter: Send + Sync {
         page: Option<&PageToken>,
     ) -> Result<Page, Error>;
 
-    /// Finds the changes at which the list from `since` on is cut into about equal parts, each of which can be read by itself: no more
-    /// requests than parts. `ahead` is what the list said of its length ([`Page::ahead`]). Nothing, if lists of this system have no end
+    /// Finds the changes at which the list from `since` on is cut into about equal parts, each of which can be read by itself: with a
+    /// few small requests for each part. `ahead` is what the list said of its length ([`Page::ahead`]). Nothing, if lists of this system have no end
     /// that can be asked for.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use base64::Engine;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -84,6 +84,7 @@ impl Jira {
         let api = match deployment {
             Deployment::Cloud => Router::new()
                 .route("/rest/api/3/search/jql", get(search))
+                .route("/rest/api/3/search/approximate-count", post(count_issues))
                 .route("/rest/api/3/search", get(|| async { StatusCode::GONE }))
                 .route("/rest/api/2/search", get(|| async { StatusCode::GONE }))
                 .route("/rest/api/3/myself", get(myself)),
@@ -268,11 +269,35 @@ impl World {
     }
 }
 
+async fn count_issues(
+    State(world): State<Shared>,
+    headers: HeaderMap,
+    axum::Json(body): axum::Json<Value>,
+) -> Response {
+    let world = world.lock().expect("no panic in the fake");
+    if is_known(world.deployment, &headers) != Some(true) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    match bounds(&format!("{} ORDER BY {EARLIEST}", body["jql"].as_str().unwrap_or_default()), world.deployment) {
+        Ok(wanted) => {
+            let count = world.issues.iter().filter(|issue| wanted.contains(&issue.updated_ms)).count();
+            axum::Json(json!({"count": count})).into_response()
+        }
+        Err(message) => (StatusCode::BAD_REQUEST, axum::Json(json!({"errorMessages": [message]}))).into_response(),
+    }
+}
+
+const EARLIEST: &str = "updated ASC, key ASC";
+const LATEST: &str = "updated DESC, key ASC";
+
 fn found(world: &World, query: &HashMap<String, String>) -> Result<Value, String> {
     let jql = query.get("jql").map_or("", String::as_str);
     let wanted = bounds(jql, world.deployment)?;
     let mut issues: Vec<_> = world.issues.iter().filter(|issue| wanted.contains(&issue.updated_ms)).collect();
     issues.sort_by_key(|issue| (issue.updated_ms, issue.key.clone()));
+    if jql.ends_with(LATEST) {
+        issues.reverse();
+    }
     let asked: usize = query.get("maxResults").map_or(Ok(50), |text| text.parse()).map_err(|_| "bad maxResults")?;
     let size = asked.min(world.max_results);
     let fields: Vec<&str> = match (query.get("fields"), world.deployment) {
@@ -302,10 +327,10 @@ fn found(world: &World, query: &HashMap<String, String>) -> Result<Value, String
     }
 }
 
-/// Understands exactly one search, with or without an end, and refuses all else as the real parser would.
+/// Understands exactly one search, with or without an end and in two orders, and refuses all else as the real parser would.
 fn bounds(jql: &str, deployment: Deployment) -> Result<Range<i64>, String> {
     let (clause, order) = jql.split_once(" ORDER BY ").ok_or_else(|| format!("Error in the JQL Query: {jql:?}"))?;
-    if order != "updated ASC, key ASC" {
+    if order != EARLIEST && order != LATEST {
         return Err(format!("Error in the JQL Query: order {order:?}"));
     }
     if clause.is_empty() {

@@ -6,7 +6,7 @@ use reqwest::RequestBuilder;
 use serde::Deserialize;
 use url::Url;
 
-use super::{search, update};
+use super::{counts, search, update};
 use crate::base::{FieldError, Secret};
 use crate::work_orders::adapters::judge::fetch;
 use crate::work_orders::adapters::{
@@ -134,7 +134,7 @@ impl Adapter for Jira {
         parts: u64,
     ) -> Result<Vec<DateTime<Utc>>, Error> {
         match Deployment::of(connection) {
-            Deployment::Cloud => Ok(Vec::new()),
+            Deployment::Cloud => counts::cuts(connection, since, ahead, parts).await,
             Deployment::Server => search::server_cuts(connection, since, ahead, parts).await,
         }
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::adapter::{Deployment, get};
-use super::issue;
+use super::{counts, issue};
 use crate::work_orders::adapters::anchor::Anchor;
 use crate::work_orders::adapters::cuts::{borders, in_order};
 use crate::work_orders::adapters::judge::fetch;
@@ -44,8 +44,14 @@ pub(super) async fn cloud(connection: &Connection, window: Window, page: Option<
     };
     let answer: CloudAnswer = fetch(connection, request).await?;
     let next = answer.next_page_token.filter(|_| !answer.is_last).map(PageToken);
-    let tickets = answer.issues.iter().map(|issue| issue::read(connection, issue)).collect();
-    Ok(Page { tickets, deleted: Vec::new(), next, ahead: None })
+    let tickets: Vec<_> = answer.issues.iter().map(|issue| issue::read(connection, issue)).collect();
+    // Asked once in a list, and only of one that goes on.
+    let total = match (page, &next) {
+        (None, Some(_)) => counts::all(connection, window).await,
+        _ => None,
+    };
+    let ahead = total.map(|total| total.saturating_sub(tickets.len() as u64));
+    Ok(Page { tickets, deleted: Vec::new(), next, ahead })
 }
 
 #[derive(Deserialize)]
@@ -92,8 +98,13 @@ async fn ask(
 }
 
 fn jql(from_ms: i64, until: Option<DateTime<Utc>>) -> String {
+    format!("{} ORDER BY updated ASC, key ASC", changes(from_ms, until))
+}
+
+/// Writes which changes are wanted.
+pub(super) fn changes(from_ms: i64, until: Option<DateTime<Utc>>) -> String {
     let until = until.map(|until| format!(" AND updated < {}", until.timestamp_millis())).unwrap_or_default();
-    format!("updated >= {from_ms}{until} ORDER BY updated ASC, key ASC")
+    format!("updated >= {from_ms}{until}")
 }
 
 #[cfg(test)]
