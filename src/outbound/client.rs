@@ -14,11 +14,11 @@ use tracing::field::{Empty, display};
 use url::{Host, Url};
 
 use super::circuit::{Heard, Saw};
-use super::error::Error;
+use super::error::{Error, Hindrance};
 use super::figures::{self, Labels};
 use super::hosts::{Closed, Credential, Hosts, Place};
 use super::policy::{Policy, Refusal, Trust};
-use super::resolver::{Judging, Lookup, OfProxy, System, judge_name};
+use super::resolver::{Judging, Lookup, OfProxy, System, Unknown, judge_name};
 use super::retry_after::retry_after;
 use super::settings::Settings;
 use crate::base::{self, Clock};
@@ -287,7 +287,7 @@ impl Shared {
         } else if source.is_builder() {
             Error::Request { host, source }
         } else {
-            Error::Unreachable { host, source }
+            Error::Unreachable { host, hindrance: hindrance(&source), source }
         }
     }
 }
@@ -344,14 +344,26 @@ fn refused(host: &str, refusal: Refusal) -> Error {
 }
 
 fn refusal(error: &reqwest::Error) -> Option<Refusal> {
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        if let Some(refusal) = inner.downcast_ref::<Refusal>() {
-            return Some(*refusal);
+    causes(error).find_map(|cause| cause.downcast_ref::<Refusal>().copied())
+}
+
+/// Says what hindered a connection, by the types of the errors below.
+fn hindrance(error: &reqwest::Error) -> Hindrance {
+    let of = |cause: &(dyn std::error::Error + 'static)| {
+        if cause.is::<Unknown>() {
+            return Some(Hindrance::Name);
         }
-        cause = inner.source();
-    }
-    None
+        cause.is::<rustls::Error>().then_some(Hindrance::Tls)
+    };
+    causes(error).find_map(of).unwrap_or(Hindrance::Other)
+}
+
+/// Returns the errors behind one, the nearest first; what an error of I/O wraps is one of them.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(error), |cause| {
+        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| cause.source())
+    })
 }
 
 fn credential(request: &Request) -> Credential {

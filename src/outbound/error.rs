@@ -6,6 +6,17 @@ use chrono::{DateTime, Utc};
 
 use super::policy::Refusal;
 
+/// What hindered a connection, as far as the parts below say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hindrance {
+    /// The name of the host is not known.
+    Name,
+    /// The certificate is not trusted, or the other side does not speak TLS.
+    Tls,
+    /// Nobody listens there, or something in between.
+    Other,
+}
+
 /// Why there is no whole answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -14,6 +25,8 @@ pub enum Error {
     Unreachable {
         /// Scheme, host and port.
         host: String,
+        /// What hindered it.
+        hindrance: Hindrance,
         /// What the client said.
         #[source]
         source: reqwest::Error,

@@ -21,7 +21,7 @@ mod retry_after;
 mod settings;
 
 pub use client::{Answer, Http};
-pub use error::Error;
+pub use error::{Error, Hindrance};
 pub use policy::{Allowed, Private, Refusal, Trust};
 pub use resolver::Lookup;
 pub use retry_after::retry_after;

@@ -9,6 +9,11 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::policy::{Policy, Refusal, Trust};
 
+/// Says that a name is not known, so that this can be told from a host that does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the name of the host is not known")]
+pub(super) struct Unknown(#[source] io::Error);
+
 /// Finds the addresses of a name.
 #[async_trait]
 pub trait Lookup: Send + Sync {
@@ -40,7 +45,7 @@ impl Resolve for Judging {
     fn resolve(&self, name: Name) -> Resolving {
         let (lookup, policy, trust) = (Arc::clone(&self.lookup), Arc::clone(&self.policy), self.trust);
         Box::pin(async move {
-            let found = lookup.lookup(name.as_str()).await?;
+            let found = lookup.lookup(name.as_str()).await.map_err(Unknown)?;
             Ok(sockets(permitted(&policy, trust, name.as_str(), &found)?))
         })
     }
@@ -52,7 +57,7 @@ pub(super) struct OfProxy(pub(super) Arc<dyn Lookup>);
 impl Resolve for OfProxy {
     fn resolve(&self, name: Name) -> Resolving {
         let lookup = Arc::clone(&self.0);
-        Box::pin(async move { Ok(sockets(lookup.lookup(name.as_str()).await?)) })
+        Box::pin(async move { Ok(sockets(lookup.lookup(name.as_str()).await.map_err(Unknown)?)) })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::fakes::desk::Desk;
+use crate::fakes::fault::Fault;
 use crate::fakes::jira::{Deployment, Jira, PASSWORD, USER};
 use crate::fixtures::TestApp;
 
@@ -21,6 +23,15 @@ async fn each_fault_of_a_connection_is_named_with_its_cure() {
     let jira = Jira::start(Deployment::Server, 1).await;
     let good = probe(&test, "good", jira.url.as_str(), PASSWORD).await;
     assert_eq!((&good["success"], &good["problem"]), (&json!(true), &json!(null)), "{good}");
+    jira.fault_next(Fault::Status(403));
+    let known = probe(&test, "known", jira.url.as_str(), PASSWORD).await;
+    assert_eq!(known["problem"], "forbidden", "{known}");
+    jira.fault_next(Fault::LoginPage);
+    let page = probe(&test, "page", jira.url.as_str(), PASSWORD).await;
+    assert_eq!(page["problem"], "wrong_path", "{page}");
+    jira.fault_next(Fault::Status(500));
+    let ill = probe(&test, "ill", jira.url.as_str(), PASSWORD).await;
+    assert_eq!(ill["problem"], "server_error", "{ill}");
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let port = jira.url.port().expect("a port");
     for (name, url, password, problem, word) in [

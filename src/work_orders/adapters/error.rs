@@ -6,6 +6,28 @@ use std::time::Duration;
 use super::Connection;
 use crate::base::error::BoxError;
 
+/// What was seen of a system when a call brought nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing that would tell one failure from another.
+    #[default]
+    Nothing,
+    /// The name of its host is not known.
+    UnknownName,
+    /// No trusted connection.
+    NoTls,
+    /// No connection.
+    NoConnection,
+    /// No answer in time.
+    Silence,
+    /// It points to another host.
+    Redirect,
+    /// An answer that is not what the API gives.
+    OtherAnswer,
+    /// An answer with this status.
+    Status(u16),
+}
+
 /// Why a call to a ticket system brought nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -16,6 +38,8 @@ pub enum Error {
         at: String,
         /// Status and reason.
         detail: String,
+        /// What was seen.
+        seen: Seen,
     },
     /// It wants to be left alone for a while.
     #[error("{at} asks to wait ({detail}); the synchronisation goes on by itself")]
@@ -47,6 +71,8 @@ pub enum Error {
         /// The cause, if there is one behind it.
         #[source]
         source: Option<BoxError>,
+        /// What was seen.
+        seen: Seen,
     },
     /// It does not understand us; the same call will never succeed.
     #[error("{at} does not accept the request ({detail})")]
@@ -55,6 +81,8 @@ pub enum Error {
         at: String,
         /// What it said and the cure.
         detail: String,
+        /// What was seen.
+        seen: Seen,
     },
     /// It does not want this change of this ticket; a person must act, other tickets are fine.
     #[error("{at} refuses the change: {}{}", .messages.join("; "), offered(.allowed))]
@@ -87,7 +115,7 @@ pub enum Error {
 impl Error {
     /// Says that the credentials were refused.
     pub fn auth(connection: &Connection, detail: impl Into<String>) -> Self {
-        Self::Auth { at: at(connection), detail: detail.into() }
+        Self::Auth { at: at(connection), detail: detail.into(), seen: Seen::default() }
     }
 
     /// Says that the system asks to wait.
@@ -102,12 +130,12 @@ impl Error {
 
     /// Says that there was no usable answer.
     pub fn transient(connection: &Connection, detail: impl Into<String>, source: Option<BoxError>) -> Self {
-        Self::Transient { at: at(connection), detail: detail.into(), source }
+        Self::Transient { at: at(connection), detail: detail.into(), source, seen: Seen::default() }
     }
 
     /// Says that the request will never succeed.
     pub fn permanent(connection: &Connection, detail: impl Into<String>) -> Self {
-        Self::Permanent { at: at(connection), detail: detail.into() }
+        Self::Permanent { at: at(connection), detail: detail.into(), seen: Seen::default() }
     }
 
     /// Says that the system does not want a change.
@@ -118,6 +146,23 @@ impl Error {
     /// Says that somebody was faster.
     pub fn conflict(connection: &Connection, detail: impl Into<String>) -> Self {
         Self::Conflict { at: at(connection), detail: detail.into() }
+    }
+
+    /// Adds what was seen.
+    #[must_use]
+    pub fn having(mut self, what: Seen) -> Self {
+        if let Self::Auth { seen, .. } | Self::Transient { seen, .. } | Self::Permanent { seen, .. } = &mut self {
+            *seen = what;
+        }
+        self
+    }
+
+    /// Returns what was seen.
+    pub fn seen(&self) -> Seen {
+        match self {
+            Self::Auth { seen, .. } | Self::Transient { seen, .. } | Self::Permanent { seen, .. } => *seen,
+            _ => Seen::Nothing,
+        }
     }
 
     /// Says that a ticket is not there any more.

@@ -6,8 +6,8 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::said::messages;
-use super::{Connection, Error};
-use crate::outbound::{self, Answer, Trust, retry_after};
+use super::{Connection, Error, Seen};
+use crate::outbound::{self, Answer, Hindrance, Trust, retry_after};
 
 const MAX_EXCERPT_CHARS: usize = 200;
 
@@ -83,11 +83,23 @@ pub(super) fn read<T: DeserializeOwned>(connection: &Connection, answer: &Answer
 fn no_answer(connection: &Connection, error: outbound::Error) -> Error {
     match error {
         outbound::Error::Redirected { .. } | outbound::Error::Refused { .. } | outbound::Error::Request { .. } => {
-            Error::permanent(connection, format!("{error}; change the api_url of this system"))
+            let seen =
+                if matches!(error, outbound::Error::Redirected { .. }) { Seen::Redirect } else { Seen::Nothing };
+            Error::permanent(connection, format!("{error}; change the api_url of this system")).having(seen)
         }
         outbound::Error::Resting { wait, .. } => Error::resting(connection, error.to_string(), wait),
         outbound::Error::Asked { wait, .. } => Error::rate_limited(connection, error.to_string(), Some(wait)),
-        other => Error::transient(connection, other.to_string(), std::error::Error::source(&other).map(chain)),
+        other => {
+            let seen = match &other {
+                outbound::Error::Unreachable { hindrance: Hindrance::Name, .. } => Seen::UnknownName,
+                outbound::Error::Unreachable { hindrance: Hindrance::Tls, .. } => Seen::NoTls,
+                outbound::Error::Unreachable { .. } => Seen::NoConnection,
+                outbound::Error::TimedOut { .. } => Seen::Silence,
+                _ => Seen::Nothing,
+            };
+            let source = std::error::Error::source(&other).map(chain);
+            Error::transient(connection, other.to_string(), source).having(seen)
+        }
     }
 }
 
@@ -102,7 +114,7 @@ fn refusal(connection: &Connection, answer: &Answer) -> Option<Error> {
     }
     let detail = format!("{status}{}", excerpt(answer));
     let asked = retry_after(&answer.headers, connection.clock.now());
-    Some(match status {
+    let error = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::auth(connection, detail),
         StatusCode::TOO_MANY_REQUESTS => {
             Error::rate_limited(connection, detail, asked.or_else(|| reset(connection, answer)))
@@ -114,14 +126,15 @@ fn refusal(connection: &Connection, answer: &Answer) -> Option<Error> {
             Error::permanent(connection, format!("{detail}: check api_url and the other settings of this system"))
         }
         _ => Error::permanent(connection, detail),
-    })
+    };
+    Some(error.having(Seen::Status(status.as_u16())))
 }
 
 fn unreadable(connection: &Connection, answer: &Answer, source: serde_json::Error) -> Error {
     let kind = answer.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("no content type");
     // A login page with status 200 looks like this, and so does an answer that a proxy cut.
     let detail = format!("{} with {} bytes of {kind} that is not the JSON expected", answer.status, answer.body.len());
-    Error::transient(connection, detail, Some(source.into()))
+    Error::transient(connection, detail, Some(source.into())).having(Seen::OtherAnswer)
 }
 
 /// Reads `X-RateLimit-Reset`, an instant with minutes such as `2026-11-22T10:15Z`.

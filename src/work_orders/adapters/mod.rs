@@ -24,6 +24,6 @@ mod wanted;
 mod zendesk;
 
 pub use adapter::{About, Account, Adapter, Connection, Deleted, Field, FieldKind, Page, PageToken, Window};
-pub use error::Error;
+pub use error::{Error, Seen};
 pub use rack::{all, find};
 pub use walk::Walk;

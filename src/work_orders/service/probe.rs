@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::WorkOrders;
 use super::context::adapter_of;
 use crate::base::{Result, TenantId};
-use crate::work_orders::adapters::{Account, Error};
+use crate::work_orders::adapters::{Account, Error, Seen};
 use crate::work_orders::model::SystemId;
 
 /// What is wrong with a connection.
@@ -39,21 +39,19 @@ pub enum Problem {
 impl Problem {
     /// Finds out from what a call said.
     fn of(error: &Error) -> Self {
-        let text = chain(error).to_lowercase();
-        let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        match error {
-            Error::Auth { detail, .. } if detail.starts_with("403") => Self::Forbidden,
-            Error::Auth { .. } => Self::Unauthorized,
-            Error::RateLimited { .. } | Error::Resting { .. } => Self::Busy,
-            Error::Permanent { .. } if says(&["404", "405", "410", "redirects"]) => Self::WrongPath,
-            Error::Gone { .. } => Self::WrongPath,
-            Error::Transient { .. } if says(&["not the json expected"]) => Self::WrongPath,
-            Error::Transient { .. } if says(&["dns error", "failed to lookup", "no address"]) => Self::Dns,
-            Error::Transient { .. } if says(&["certificate", "tls", "handshake", "corrupt message"]) => Self::Tls,
-            Error::Transient { .. } if says(&["in time", "timed out"]) => Self::Timeout,
-            Error::Transient { .. } if says(&["cannot reach"]) => Self::Unreachable,
-            Error::Transient { .. } => Self::ServerError,
-            Error::Permanent { .. } | Error::Refused { .. } | Error::Conflict { .. } => Self::NotAccepted,
+        match (error, error.seen()) {
+            (Error::Auth { .. }, Seen::Status(403)) => Self::Forbidden,
+            (Error::Auth { .. }, _) => Self::Unauthorized,
+            (Error::RateLimited { .. } | Error::Resting { .. }, _) => Self::Busy,
+            (Error::Gone { .. }, _)
+            | (Error::Permanent { .. }, Seen::Status(404 | 405 | 410) | Seen::Redirect)
+            | (Error::Transient { .. }, Seen::OtherAnswer) => Self::WrongPath,
+            (Error::Transient { .. }, Seen::UnknownName) => Self::Dns,
+            (Error::Transient { .. }, Seen::NoTls) => Self::Tls,
+            (Error::Transient { .. }, Seen::Silence) => Self::Timeout,
+            (Error::Transient { .. }, Seen::NoConnection) => Self::Unreachable,
+            (Error::Transient { .. }, _) => Self::ServerError,
+            (Error::Permanent { .. } | Error::Refused { .. } | Error::Conflict { .. }, _) => Self::NotAccepted,
         }
     }
 
