@@ -8,6 +8,7 @@ const TICKETS: &str = "deskhand_sync_tickets_total";
 const UNMAPPED: &str = "deskhand_sync_unmapped_total";
 const STREAK: &str = "deskhand_sync_failures_in_a_row";
 const LAST_SUCCESS: &str = "deskhand_sync_last_success_timestamp_seconds";
+const FAILING: &str = "deskhand_sync_failed_tickets";
 const UPDATES: &str = "deskhand_external_updates_total";
 
 const MS_PER_S: f64 = 1_000.0;
@@ -23,6 +24,7 @@ pub fn describe() {
     metrics::describe_counter!(TICKETS, "Tickets that runs read, by what became of them");
     metrics::describe_counter!(UPDATES, "Updates of tickets in their systems that ended, by system and result");
     metrics::describe_counter!(UNMAPPED, "Words for status or priority that no rule of the system knew");
+    metrics::describe_gauge!(FAILING, "Tickets that could not be taken: they are asked for later, or are given up");
     metrics::describe_gauge!(STREAK, "Runs that failed since the last good one");
     metrics::describe_gauge!(
         LAST_SUCCESS,
@@ -68,6 +70,11 @@ pub(super) fn ended(system: &System, log: &SyncLog) {
 /// Tells how many runs of a system in a row have failed.
 pub(super) fn streak(system: &System, runs: i64) {
     metrics::gauge!(STREAK, &labels(system)).set(runs as f64);
+}
+
+/// Tells how many tickets of a system could not be taken.
+pub(super) fn failing(system: &System, tickets: i64) {
+    metrics::gauge!(FAILING, &labels(system)).set(tickets as f64);
 }
 
 /// Tells what is known of a system, so that one that never gets a run shows as well.

@@ -9,6 +9,7 @@ use deskhand::base::{Clock, Secret};
 use deskhand::work_orders::adapters::Connection;
 use deskhand::work_orders::model::{Change, Mapping};
 
+use super::deeds::{Act, Truth};
 use super::fault::Fault;
 use super::jira::{Deployment, Jira};
 use super::rest::Paging;
@@ -32,8 +33,16 @@ pub(crate) trait Desk: Send + Sync {
     fn lists(&self) -> usize;
     /// Somebody changes the title of the n-th ticket.
     fn touch(&self, n: u64);
-    /// From now on somebody changes three tickets after each list, the earliest first. Answers whether its pages can bear that.
-    fn touch_while_paging(&self) -> bool;
+    /// From now on somebody changes three tickets after each list, the earliest first.
+    fn touch_while_paging(&self);
+    /// Somebody does something now.
+    fn act(&self, act: &Act);
+    /// Somebody does this after each of the next lists.
+    fn act_while_paging(&self, acts: Vec<Vec<Act>>);
+    /// Nothing goes wrong any more, and nobody does anything.
+    fn calm(&self);
+    /// How every ticket stands that there ever was, by number.
+    fn truth(&self) -> Vec<Truth>;
     /// Somebody removes the n-th ticket.
     fn remove(&self, n: u64);
     /// A change of the third ticket that the system refuses, and a part of what it says.
@@ -52,6 +61,7 @@ pub(crate) trait Desk: Send + Sync {
 pub(crate) struct Hosted {
     pub(crate) server: Server,
     pub(crate) takes_text: bool,
+    pub(crate) has_labels: bool,
     pub(crate) tells_deletions: bool,
     pub(crate) connection: Connection,
     pub(crate) refused: (Change, &'static str),
@@ -80,7 +90,7 @@ impl Hosted {
             http: http(),
             clock: Clock::manual(DateTime::UNIX_EPOCH),
         };
-        Self { server, takes_text: true, tells_deletions: false, connection, refused }
+        Self { server, takes_text: true, has_labels: false, tells_deletions: false, connection, refused }
     }
 }
 
@@ -114,9 +124,26 @@ impl Desk for Hosted {
         self.server.touch(n);
     }
 
-    fn touch_while_paging(&self) -> bool {
+    fn touch_while_paging(&self) {
         self.server.touch_while_paging();
-        true
+    }
+
+    fn act(&self, act: &Act) {
+        self.server.world().act(act);
+    }
+
+    fn act_while_paging(&self, acts: Vec<Vec<Act>>) {
+        self.server.world().act_while_paging(acts);
+    }
+
+    fn calm(&self) {
+        self.server.world().calm();
+    }
+
+    fn truth(&self) -> Vec<Truth> {
+        let has_labels = self.has_labels;
+        let truths = self.server.world().truth();
+        truths.into_iter().map(|truth| Truth { labels: truth.labels.filter(|_| has_labels), ..truth }).collect()
     }
 
     fn remove(&self, n: u64) {

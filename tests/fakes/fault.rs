@@ -1,11 +1,13 @@
 //! What goes wrong with an answer of a ticket system, the same for every fake.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::Value;
+use tokio::sync::Notify;
 
 /// What goes wrong with one request.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub(crate) enum Fault {
     BrokenIssue,
     /// The page token of this very request again, or of the one before.
     SameToken,
+    /// It never comes; whoever waits for the request is told that it is there.
+    Never(Arc<Notify>),
 }
 
 impl Fault {
@@ -41,8 +45,17 @@ impl Fault {
                 tokio::time::sleep(*delay).await;
                 None
             }
+            Self::Never(asked) => {
+                asked.notify_one();
+                std::future::pending().await
+            }
             _ => None,
         }
+    }
+
+    /// Says whether it can befall a request of any kind: it comes instead of an answer.
+    pub(crate) fn fits_any_request(&self) -> bool {
+        matches!(self, Self::RateLimited(_) | Self::Status(_) | Self::LoginPage | Self::Never(_))
     }
 
     /// Sends an answer, or what a fault leaves of it.

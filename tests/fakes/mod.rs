@@ -1,6 +1,7 @@
 //! Small servers that speak the real protocols of outside systems.
 
 pub(crate) mod collector;
+pub(crate) mod deeds;
 pub(crate) mod desk;
 pub(crate) mod fault;
 pub(crate) mod jira;

@@ -64,6 +64,9 @@ fn word(name: &str) -> Value {
 }
 
 fn shown(issue: &Ticket) -> Value {
+    if issue.spoilt {
+        return json!({"id": issue.id, "error": "cannot be shown"});
+    }
     let priority = WORDS.1.iter().position(|known| *known == issue.priority).expect("a priority");
     json!({
         "id": issue.id, "project": {"id": 1, "name": "Service Desk"}, "tracker": {"id": 3, "name": "Support"},
@@ -135,6 +138,7 @@ fn tell(world: &Shared, file: &str, allowed: bool) -> Response {
 
 async fn change(State(world): State<Shared>, Path(file): Path<String>, Json(body): Json<Value>) -> Response {
     let mut world = lock(&world);
+    let latest = world.latest_s();
     let Some(issue) = file.strip_suffix(".json").and_then(|id| world.find(id)) else {
         return StatusCode::NOT_FOUND.into_response();
     };
@@ -146,7 +150,7 @@ async fn change(State(world): State<Shared>, Path(file): Path<String>, Json(body
     if !errors.is_empty() {
         return (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({"errors": errors}))).into_response();
     }
-    changed.updated_s += 60;
+    changed.updated_s = latest + 60;
     *issue = changed;
     StatusCode::NO_CONTENT.into_response()
 }

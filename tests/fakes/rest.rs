@@ -114,6 +114,9 @@ fn known(headers: &HeaderMap) -> bool {
 }
 
 fn shown(site: &str, ticket: &Ticket) -> Value {
+    if ticket.spoilt {
+        return json!({"id": ticket.id, "error": "cannot be shown"});
+    }
     json!({
         "id": ticket.id, "ref": format!("T-{}", ticket.id - 10_000), "subject": ticket.title, "body": ticket.description,
         "state": {"name": ticket.status}, "prio": ticket.priority, "asker": "Li Wei",
@@ -181,6 +184,7 @@ async fn show(State(world): State<Shared>, Path(id): Path<String>) -> Response {
 
 async fn change(State(world): State<Shared>, Path(id): Path<String>, Json(body): Json<Value>) -> Response {
     let mut world = lock(&world);
+    let latest = world.latest_s();
     let Some(ticket) = world.find(&id) else { return StatusCode::NOT_FOUND.into_response() };
     let mut changed = ticket.clone();
     for (name, value) in body["ticket"].as_object().into_iter().flatten() {
@@ -188,7 +192,7 @@ async fn change(State(world): State<Shared>, Path(id): Path<String>, Json(body):
             return (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({"errors": {name: [message]}}))).into_response();
         }
     }
-    changed.updated_s += 60;
+    changed.updated_s = latest + 60;
     *ticket = changed;
     StatusCode::NO_CONTENT.into_response()
 }

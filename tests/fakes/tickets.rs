@@ -12,6 +12,7 @@ use chrono::DateTime;
 use serde_json::Value;
 use url::Url;
 
+use super::deeds::{Act, Deed, Truth, day, labels};
 use super::fault::Fault;
 
 /// 2024-01-01T00:00:00Z.
@@ -46,10 +47,17 @@ pub(crate) struct Ticket {
     /// What sort of ticket it is, where there are sorts.
     pub(crate) kind: &'static str,
     pub(crate) updated_s: i64,
+    pub(crate) labels: Vec<String>,
     pub(crate) deleted: bool,
+    /// Its body cannot be read.
+    pub(crate) spoilt: bool,
 }
 
+/// What people do after the n-th list.
+type During = Box<dyn FnMut(usize, &mut World) + Send>;
+
 /// The words of a system for pending, processing and closed, and for urgent, high, medium and low.
+#[derive(Clone, Copy)]
 pub(crate) struct Words(pub(crate) [&'static str; 3], pub(crate) [&'static str; 4]);
 
 impl Ticket {
@@ -64,7 +72,9 @@ impl Ticket {
             due: Some("2026-12-01".to_owned()),
             kind: "task",
             updated_s: EPOCH_S + (n / 3) as i64 * 180,
+            labels: vec!["printer".to_owned()],
             deleted: false,
+            spoilt: false,
         }
     }
 }
@@ -90,7 +100,8 @@ pub(crate) struct World {
     pub(crate) lists: Vec<HashMap<String, String>>,
     faults: HashMap<usize, Fault>,
     next_fault: Option<Fault>,
-    touched: Option<usize>,
+    words: Words,
+    during: Option<During>,
     touch_before_change: Option<u64>,
     known: fn(&HeaderMap) -> bool,
     /// The end of the path that strangers may call; empty if there is none.
@@ -112,12 +123,80 @@ impl World {
         self.tickets.iter_mut().find(|ticket| !ticket.deleted && ticket.id.to_string() == id)
     }
 
+    /// When any ticket changed last.
+    pub(crate) fn latest_s(&self) -> i64 {
+        self.tickets.iter().map(|ticket| ticket.updated_s).max().unwrap_or(EPOCH_S)
+    }
+
     /// Somebody changes a ticket: it becomes the latest of all.
     pub(crate) fn touch(&mut self, id: u64) {
-        let latest = self.tickets.iter().map(|ticket| ticket.updated_s).max().expect("a ticket");
+        let latest = self.latest_s();
         let ticket = self.tickets.iter_mut().find(|ticket| ticket.id == id).expect("it is there");
         ticket.title = format!("touched {}", id - 10_000);
         ticket.updated_s = latest + 60;
+    }
+}
+
+impl World {
+    /// Somebody does something now; to a ticket that is not there nothing can be done but to bring it back.
+    pub(crate) fn act(&mut self, act: &Act) {
+        let at = (self.latest_s() + act.after_s).max(EPOCH_S);
+        let count = self.tickets.len() as u64;
+        if matches!(act.deed, Deed::Make) {
+            self.tickets.push(Ticket { updated_s: at, ..Ticket::numbered(count + 1, &self.words) });
+            return;
+        }
+        let words = self.words;
+        let ticket = &mut self.tickets[(act.n % count) as usize];
+        if ticket.deleted != matches!(act.deed, Deed::Restore) {
+            return;
+        }
+        match &act.deed {
+            Deed::Make => {}
+            Deed::Title(word) => ticket.title = format!("title {word}"),
+            Deed::Text(word) => ticket.description = format!("text {word}"),
+            Deed::Status(word) => words.0[usize::from(*word) % 3].clone_into(&mut ticket.status),
+            Deed::Priority(word) => words.1[usize::from(*word) % 4].clone_into(&mut ticket.priority),
+            Deed::Give(who) => ticket.assignee = who.map(|who| &AGENTS[usize::from(who) % 3]),
+            Deed::Due(due) => ticket.due = due.map(day),
+            Deed::Label(count) => ticket.labels = labels(*count),
+            Deed::Remove => ticket.deleted = true,
+            Deed::Restore => ticket.deleted = false,
+            Deed::Spoil => ticket.spoilt = true,
+            Deed::Mend => ticket.spoilt = false,
+        }
+        if !act.deed.is_silent() {
+            ticket.updated_s = ticket.updated_s.max(at);
+        }
+    }
+
+    /// Somebody does this after each of the next lists.
+    pub(crate) fn act_while_paging(&mut self, acts: Vec<Vec<Act>>) {
+        let mut acts = acts.into_iter();
+        self.during = Some(Box::new(move |_, world| acts.next().into_iter().flatten().for_each(|act| world.act(&act))));
+    }
+
+    /// Nothing goes wrong any more, and nobody does anything.
+    pub(crate) fn calm(&mut self) {
+        (self.during, self.next_fault) = (None, None);
+        self.faults.clear();
+    }
+
+    /// How every ticket stands.
+    pub(crate) fn truth(&self) -> Vec<Truth> {
+        let told = |ticket: &Ticket| Truth {
+            id: ticket.id.to_string(),
+            title: ticket.title.clone(),
+            text: ticket.description.clone(),
+            status: ticket.status.clone(),
+            priority: ticket.priority.clone(),
+            assignee: ticket.assignee.map(|agent| agent.name.to_owned()),
+            due: ticket.due.clone(),
+            labels: Some(ticket.labels.clone()),
+            is_gone: ticket.deleted,
+            is_spoilt: ticket.spoilt,
+        };
+        self.tickets.iter().map(told).collect()
     }
 }
 
@@ -148,13 +227,10 @@ pub(crate) async fn list(
     {
         ticket.remove("id");
     }
-    if let Some(touched) = world.touched {
-        for n in touched * 3..touched * 3 + 3 {
-            if let Some(id) = world.tickets.get(n).map(|ticket| ticket.id) {
-                world.touch(id);
-            }
-        }
-        world.touched = Some(touched + 1);
+    let count = world.lists.len();
+    if let Some(mut during) = world.during.take() {
+        during(count, &mut world);
+        world.during = Some(during);
     }
     Fault::deliver(fault.as_ref(), &answer)
 }
@@ -188,7 +264,8 @@ impl Server {
             lists: Vec::new(),
             faults: HashMap::new(),
             next_fault: None,
-            touched: None,
+            words: *words,
+            during: None,
             touch_before_change: None,
             known,
             open,
@@ -219,7 +296,15 @@ impl Server {
     }
 
     pub(crate) fn touch_while_paging(&self) {
-        self.world().touched = Some(0);
+        let mut touched = 0;
+        self.world().during = Some(Box::new(move |_, world| {
+            for n in touched * 3..touched * 3 + 3 {
+                if let Some(id) = world.tickets.get(n).map(|ticket| ticket.id) {
+                    world.touch(id);
+                }
+            }
+            touched += 1;
+        }));
     }
 
     /// Somebody changes a ticket just before the next change arrives.

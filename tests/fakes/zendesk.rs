@@ -37,7 +37,7 @@ pub(crate) async fn start(count: u64) -> Hosted {
     let server = Server::start(routes, (count, &WORDS), known, "/me.json").await;
     let refused = (Change { status: Some(Status::Cancelled), ..Change::default() }, "solved (resolved)");
     let settings = Connected { name: "ops zendesk", username: Some(USER), api_key: TOKEN, settings: &[] };
-    Hosted { takes_text: false, tells_deletions: true, ..Hosted::new(server, &settings, refused) }
+    Hosted { takes_text: false, has_labels: true, tells_deletions: true, ..Hosted::new(server, &settings, refused) }
 }
 
 fn known(headers: &HeaderMap) -> bool {
@@ -65,11 +65,14 @@ async fn users(Query(query): Query<HashMap<String, String>>) -> Json<Value> {
 }
 
 fn shown(ticket: &Ticket) -> Value {
+    if ticket.spoilt {
+        return json!({"id": ticket.id, "error": "cannot be shown"});
+    }
     let status = if ticket.deleted { "deleted" } else { &ticket.status };
     json!({
         "id": ticket.id, "subject": ticket.title, "description": ticket.description, "status": status,
         "priority": ticket.priority, "requester_id": 77, "assignee_id": ticket.assignee.map(|agent| agent.id),
-        "created_at": date(1_704_067_200), "updated_at": date(ticket.updated_s), "type": ticket.kind, "tags": ["printer"],
+        "created_at": date(1_704_067_200), "updated_at": date(ticket.updated_s), "type": ticket.kind, "tags": ticket.labels,
         "due_at": ticket.due.as_ref().map(|day| format!("{day}T23:59:59Z")), "generated_timestamp": ticket.updated_s,
     })
 }
@@ -87,28 +90,28 @@ async fn export(State(world): State<Shared>, Query(query): Query<HashMap<String,
 
 fn found(world: &World, query: &HashMap<String, String>, same: bool) -> Result<Value, Unlisted> {
     let wrong = |message: &str| (StatusCode::BAD_REQUEST, json!({"error": "InvalidValue", "description": message}));
-    // A cursor is a time and how many tickets of that time were given; the last one is given again.
-    let (from, mut skip): (i64, usize) = match (query.get("cursor"), query.get("start_time")) {
+    // A cursor names the last ticket that was given, by its change and its id; that one is given again.
+    let (from, after): (i64, u64) = match (query.get("cursor"), query.get("start_time")) {
         (Some(cursor), None) => {
             let parts = cursor.strip_prefix("cursor-").and_then(|parts| parts.split_once('-'));
-            let read = parts.and_then(|(from, skip)| Some((from.parse().ok()?, skip.parse().ok()?)));
+            let read = parts.and_then(|(from, id)| Some((from.parse().ok()?, id.parse().ok()?)));
             read.ok_or_else(|| wrong("Invalid cursor"))?
         }
         (None, Some(start)) => (start.parse().map_err(|_| wrong("Invalid start_time"))?, 0),
         _ => return Err(wrong("either start_time or cursor")),
     };
+    // The page has room for what is new beside the one that is repeated.
     let asked: usize = query.get("per_page").map_or(Ok(1_000), |text| text.parse()).map_err(|_| wrong("per_page"))?;
-    let mut sorted: Vec<_> = world.tickets.iter().filter(|ticket| ticket.updated_s >= from).collect();
+    let size = asked.min(world.page_size).max(2);
+    let mut sorted: Vec<_> =
+        world.tickets.iter().filter(|ticket| (ticket.updated_s, ticket.id) >= (from, after)).collect();
     sorted.sort_by_key(|ticket| (ticket.updated_s, ticket.id));
-    skip = skip.saturating_sub(1).min(sorted.len());
-    let page: Vec<_> = sorted.iter().skip(skip).take(asked.min(world.page_size)).collect();
-    let end = skip + page.len() >= sorted.len();
-    let last = page.last().map_or(from, |ticket| ticket.updated_s);
-    let given = page.iter().filter(|ticket| ticket.updated_s == last).count();
-    let before = sorted.iter().take(skip).filter(|ticket| ticket.updated_s == last).count();
+    let page: Vec<_> = sorted.iter().take(size).collect();
+    let end = page.len() == sorted.len();
+    let last = page.last().map_or((from, after), |ticket| (ticket.updated_s, ticket.id));
     let cursor = match query.get("cursor") {
         Some(cursor) if same => cursor.clone(),
-        _ => format!("cursor-{last}-{}", before + given),
+        _ => format!("cursor-{}-{}", last.0, last.1),
     };
     let tickets: Vec<_> = page.into_iter().map(|ticket| shown(ticket)).collect();
     let users = if query.get("include").is_some_and(|what| what == "users") { side_loaded() } else { json!([]) };
@@ -129,6 +132,7 @@ async fn show(State(world): State<Shared>, Path(file): Path<String>) -> Response
 
 async fn change(State(world): State<Shared>, Path(file): Path<String>, Json(body): Json<Value>) -> Response {
     let mut world = lock(&world);
+    let latest = world.latest_s();
     let Some(ticket) = file.strip_suffix(".json").and_then(|id| world.find(id)) else { return gone() };
     let fields = &body["ticket"];
     if fields["safe_update"] == true && fields["updated_stamp"] != date(ticket.updated_s) {
@@ -144,7 +148,7 @@ async fn change(State(world): State<Shared>, Path(file): Path<String>, Json(body
             return (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response();
         }
     }
-    changed.updated_s += 60;
+    changed.updated_s = latest + 60;
     *ticket = changed;
     Json(json!({"ticket": shown(ticket)})).into_response()
 }

@@ -1,6 +1,7 @@
 //! What people live through, from the first request to the last log line; on both databases and both queues.
 
 mod batches;
+mod convergence;
 mod fan_out;
 mod keys;
 mod leaks;

@@ -83,8 +83,7 @@ pub(super) fn read<T: DeserializeOwned>(connection: &Connection, answer: &Answer
 fn no_answer(connection: &Connection, error: outbound::Error) -> Error {
     match error {
         outbound::Error::Redirected { .. } | outbound::Error::Refused { .. } | outbound::Error::Request { .. } => {
-            let seen =
-                if matches!(error, outbound::Error::Redirected { .. }) { Seen::Redirect } else { Seen::Nothing };
+            let seen = if matches!(error, outbound::Error::Redirected { .. }) { Seen::Redirect } else { Seen::Nothing };
             Error::permanent(connection, format!("{error}; change the api_url of this system")).having(seen)
         }
         outbound::Error::Resting { wait, .. } => Error::resting(connection, error.to_string(), wait),

@@ -3,7 +3,7 @@
 use axum::extract::FromRef;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{logs, orders, systems};
+use super::{failures, logs, orders, systems};
 use crate::app::App;
 use crate::work_orders::WorkOrders;
 
@@ -15,5 +15,9 @@ impl FromRef<App> for WorkOrders {
 
 /// Returns the routes, without what stands in front of them.
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(systems::router()).merge(orders::router()).merge(logs::router())
+    OpenApiRouter::new()
+        .merge(systems::router())
+        .merge(failures::router())
+        .merge(orders::router())
+        .merge(logs::router())
 }

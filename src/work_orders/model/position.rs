@@ -3,18 +3,18 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// How far a new run reaches back before the mark: searches lag behind writes, and clocks differ.
+/// How far a run, and every further attempt of it, reaches back before the mark: searches lag behind writes, and clocks differ.
 pub const OVERLAP: TimeDelta = TimeDelta::minutes(5);
 
 /// The most tickets remembered beside the mark. Beyond it a resumed run sees some twice, which the content hash absorbs.
-const MAX_SEEN: usize = 5_000;
+const MAX_SEEN: usize = 2_000;
 
 /// A place in the list of tickets ordered by their last change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// Everything that changed before this instant has been seen; `None` before the first ticket.
     pub mark: Option<DateTime<Utc>>,
-    /// The tickets seen that changed at the mark or later: asking again from the mark brings them again.
+    /// The tickets seen that changed shortly before the mark or later: asking again brings them again.
     #[serde(default)]
     pub seen: Vec<(String, DateTime<Utc>)>,
 }
@@ -23,6 +23,12 @@ impl Position {
     /// Returns where a new run begins: behind the mark of the last one, or at `first` if there is none.
     pub fn start(mark: Option<DateTime<Utc>>, first: Option<DateTime<Utc>>) -> Self {
         Self { mark: mark.map_or(first, |mark| Some(mark - OVERLAP)), seen: Vec::new() }
+    }
+
+    /// Returns from where an attempt asks. One that goes on reaches back as a new run does: the run may have waited for an hour, and
+    /// what the search did not show yet when it began to wait would lie too far back for the next run.
+    pub fn from(&self) -> Option<DateTime<Utc>> {
+        if self.seen.is_empty() { self.mark } else { self.mark.map(|mark| mark - OVERLAP) }
     }
 
     /// Says whether this run has had exactly this state of the ticket.
@@ -36,7 +42,7 @@ impl Position {
         let reached = if last { dates.clone().max() } else { page_mark(dates.clone()) };
         self.mark = self.mark.max(reached);
         self.seen.extend(page.iter().filter_map(|(id, at)| Some((id.clone(), (*at)?))));
-        let mark = self.mark;
+        let mark = self.mark.map(|mark| mark - OVERLAP);
         self.seen.retain(|(_, at)| Some(*at) >= mark);
         let surplus = self.seen.len().saturating_sub(MAX_SEEN);
         self.seen.drain(..surplus);
@@ -77,6 +83,15 @@ mod tests {
     }
 
     #[test]
+    fn an_attempt_that_goes_on_looks_back_and_has_the_same_only_once() {
+        let mut position = Position::start(Some(at(5_000)), None);
+        assert_eq!(position.from(), Some(at(4_700)), "a new run looks back once");
+        position.advance(&rows(&[(1, 5_100), (2, 5_300), (3, 5_500), (4, 5_600)]), true);
+        assert_eq!(position.from(), Some(at(5_300)));
+        assert!(!position.covers("1", Some(at(5_100))) && position.covers("2", Some(at(5_300))));
+    }
+
+    #[test]
     fn tickets_at_the_mark_are_told_apart() {
         let mut position = Position::default();
         position.advance(&rows(&[(1, 10), (2, 20), (3, 20)]), false);
@@ -84,7 +99,7 @@ mod tests {
         assert!(position.covers("2", Some(at(20))) && position.covers("3", Some(at(20))));
         assert!(!position.covers("4", Some(at(20))), "another ticket of that instant");
         assert!(!position.covers("2", Some(at(21))), "the ticket has changed again");
-        assert!(!position.covers("1", None));
+        assert!(!position.covers("3", None));
     }
 
     #[test]

@@ -19,7 +19,7 @@ words!(
         Success = "success",
         /// It reached the end, and some tickets could not be stored.
         Partial = "partial",
-        /// It did not reach the end, or could store nothing.
+        /// It did not reach the end.
         Failed = "failed",
     }
 );
@@ -65,13 +65,9 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Returns what a run that reached the end came to.
+    /// Returns what a run that reached the end came to: what could not be taken is kept, and asked for later.
     pub fn verdict(&self) -> RunStatus {
-        match (self.failed, self.fetched - self.failed) {
-            (0, _) => RunStatus::Success,
-            (_, 0) => RunStatus::Failed,
-            _ => RunStatus::Partial,
-        }
+        if self.failed == 0 { RunStatus::Success } else { RunStatus::Partial }
     }
 }
 
@@ -90,6 +86,27 @@ pub struct RowError {
     pub external_id: String,
     /// Why.
     pub message: String,
+    /// Whether its system can be asked for it by that.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub can_be_asked_for: bool,
+}
+
+impl RowError {
+    /// Says why a ticket could not be taken.
+    pub fn of(external_id: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { external_id: external_id.into(), message: message.into(), can_be_asked_for: true }
+    }
+
+    /// Says why a ticket could not be taken that does not say what names it; `known_as` is what it says beside that.
+    pub fn nameless(known_as: Option<String>, message: impl Into<String>) -> Self {
+        let known_as: String = known_as.unwrap_or_default().chars().take(Self::MAX_NAME_CHARS).collect();
+        let external_id = if known_as.is_empty() { "unknown".to_owned() } else { known_as };
+        Self { external_id, message: message.into(), can_be_asked_for: false }
+    }
+
+    /// How much of what a ticket is known as is kept.
+    pub const MAX_NAME_CHARS: usize = 200;
 }
 
 /// The record of one run.
@@ -232,7 +249,7 @@ mod tests {
             (0, 0, RunStatus::Success),
             (5, 0, RunStatus::Success),
             (5, 2, RunStatus::Partial),
-            (5, 5, RunStatus::Failed),
+            (5, 5, RunStatus::Partial),
         ] {
             assert_eq!(Counts { fetched, failed, ..Counts::default() }.verdict(), expected, "{failed} of {fetched}");
         }

@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::words::words;
-use super::{Category, Exchange, Mapping, Priority, Status, SystemId, WorkOrderId};
+use super::{Category, Exchange, Mapping, Priority, RowError, Status, SystemId, WorkOrderId};
 use crate::base::TenantId;
 
 const MAX_TITLE_CHARS: usize = 200;
+/// Longer ones do not fit into an index.
+const MAX_ID_BYTES: usize = 500;
 
 words!(
     /// How the last exchange of one work order with its system went.
@@ -132,6 +134,19 @@ impl Content {
         }
     }
 
+    /// Refuses what no database could keep.
+    ///
+    /// # Errors
+    /// [`RowError`] says why.
+    pub fn checked(self) -> Result<Self, RowError> {
+        let bytes = self.external_id.len();
+        if bytes > MAX_ID_BYTES {
+            let message = format!("its id has {bytes} bytes, at most {MAX_ID_BYTES} can be kept");
+            return Err(RowError::nameless(Some(self.external_id), message));
+        }
+        Ok(self)
+    }
+
     /// Returns the hash by which an unchanged ticket is recognised, as 64 hexadecimal digits. When it last changed there does not
     /// count: a ticket that was only commented on is the same to us.
     ///
@@ -225,5 +240,8 @@ pub(super) mod tests {
         let content = Content::of(wild, &Mapping::default());
         assert_eq!(content.title.chars().count(), 200);
         assert_eq!(content.description, "ab");
+        let endless = Remote { external_id: "9".repeat(501), ..remote() };
+        let error = Content::of(endless, &Mapping::default()).checked().expect_err("it fits into no index");
+        assert_eq!((error.external_id.len(), error.can_be_asked_for), (200, false));
     }
 }

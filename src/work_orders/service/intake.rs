@@ -1,33 +1,63 @@
-//! Taking in what a system says of one ticket.
+//! Taking in what a system says of tickets.
 
 use crate::base::Result;
 use crate::db::Tx;
-use crate::work_orders::model::{Content, SyncStatus, System, WorkOrder, is_stale, merge};
-use crate::work_orders::store::orders::{self, Known, Stored};
+use crate::work_orders::model::{Content, Counts, Remote, RowError, SyncStatus, System, WorkOrder, is_stale, merge};
+use crate::work_orders::store::orders::{self, Stored};
 
-/// Stores a ticket. `known` is what the page's look at the database found of it.
+/// A ticket, cleaned and mapped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fresh {
+    /// What we keep of it.
+    pub(super) content: Content,
+    /// By which it is recognised.
+    pub(super) hash: String,
+}
+
+impl Fresh {
+    /// Cleans and maps a ticket.
+    pub(super) fn of(remote: Remote, system: &System) -> std::result::Result<Self, RowError> {
+        let content = Content::of(remote, &system.mapping).checked()?;
+        Ok(Self { hash: content.hash(), content })
+    }
+}
+
+/// Stores tickets, each of them once, and counts what became of them.
 ///
-/// What is as it was costs no statement at all; what nobody has touched here is written over in one; only where something stands
-/// between the two sides are they laid over each other.
-pub(super) async fn take(tx: &mut Tx, system: &System, content: &Content, known: Option<&Known>) -> Result<Stored> {
-    let hash = content.hash();
-    if let Some(known) = known {
-        if known.is(content, &hash) {
-            return Ok(Stored::Unchanged);
-        }
-        if known.has(&hash) {
-            orders::touch(tx, system, content).await?;
-            return Ok(Stored::Unchanged);
+/// What is as it was costs no statement at all; what nobody has touched here is written over, all in a few; only where something stands
+/// between the two sides are they laid over each other, one by one.
+pub(super) async fn take(tx: &mut Tx, system: &System, fresh: Vec<Fresh>, counts: &mut Counts) -> Result<()> {
+    let ids: Vec<&str> = fresh.iter().map(|fresh| fresh.content.external_id.as_str()).collect();
+    let known = orders::known(tx, system, &ids).await?;
+    counts.fetched += fresh.len() as i64;
+    let mut news = Vec::with_capacity(fresh.len());
+    for Fresh { content, hash } in fresh {
+        match known.get(&content.external_id) {
+            Some(known) if known.is(&content, &hash) => counts.unchanged += 1,
+            Some(known) if known.has(&hash) => {
+                orders::touch(tx, system, &content).await?;
+                counts.unchanged += 1;
+            }
+            _ => news.push((content, hash)),
         }
     }
-    if let Some(stored) = orders::insert(tx, system, content, &hash).await? {
-        return Ok(stored);
+    let stored = orders::insert(tx, system, &news).await?;
+    for (content, hash) in news {
+        let what = match stored.get(&content.external_id) {
+            Some(what) => *what,
+            // Somebody may have removed the system meanwhile.
+            None => match orders::hold_external(tx, system, &content.external_id).await? {
+                Some(order) => overlay(tx, order, &content, hash).await?,
+                None => Stored::Unchanged,
+            },
+        };
+        match what {
+            Stored::Created => counts.created += 1,
+            Stored::Updated => counts.updated += 1,
+            Stored::Unchanged => counts.unchanged += 1,
+        }
     }
-    // Somebody may have removed the system meanwhile.
-    let Some(order) = orders::hold_external(tx, system, &content.external_id).await? else {
-        return Ok(Stored::Unchanged);
-    };
-    overlay(tx, order, content, hash).await
+    Ok(())
 }
 
 /// Lays what a system says over a ticket that is held.

@@ -6,7 +6,7 @@ use crate::base::{Error, PageRequest, Paged, Result, TenantId};
 use crate::work_orders::model::{
     LogStatistics, OrderStatistics, Performance, RunStatus, Sort, SyncLog, SyncLogId, WorkOrder, WorkOrderId,
 };
-use crate::work_orders::store::{log_statistics, logs, orders};
+use crate::work_orders::store::{failures, log_statistics, logs, orders};
 
 /// How many records one transaction removes, so that others get in between.
 const BITE: i64 = 1_000;
@@ -108,13 +108,17 @@ impl WorkOrders {
         log_statistics::performance(&mut tx, tenant, days_before(self.clock.now(), days), days).await
     }
 
-    /// Removes the runs that ended more than so many days ago, of all tenants; answers how many.
+    /// Removes the runs that ended more than so many days ago, of all tenants, and forgets tickets that were given up before; answers
+    /// how many runs.
     ///
     /// # Errors
     /// [`Error`] if the database does not answer; what went until then is gone.
     pub async fn clean_sync_logs(&self, days: u32) -> Result<u64> {
         let before = days_before(self.clock.now(), days);
         let mut removed = 0;
+        let mut tx = self.db.begin().await?;
+        failures::prune(&mut tx, before).await?;
+        tx.commit().await?;
         loop {
             let mut tx = self.db.begin().await?;
             let count = logs::prune(&mut tx, before, BITE).await?;

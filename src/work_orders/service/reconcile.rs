@@ -1,4 +1,5 @@
-//! Finding tickets that a system no longer has: most systems do not tell.
+//! Finding tickets that a system no longer has: most systems do not tell. The list of everything that this takes also brings what a
+//! run has missed.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,12 +10,13 @@ use deskhand_jobs::{Envelope, Priority, Run};
 
 use super::WorkOrders;
 use super::context::adapter_of;
+use super::intake::{Fresh, take};
 use crate::base::{Error, Result};
 use crate::dispatch::Enqueue;
 use crate::work_orders::adapters::{self, Walk};
-use crate::work_orders::model::{Counts, ReconcileSystem, SyncType, System, SystemId, too_many};
+use crate::work_orders::model::{Counts, ReconcileSystem, Remote, RowError, SyncType, System, SystemId, too_many};
 use crate::work_orders::store::orders::Living;
-use crate::work_orders::store::{logs, orders, systems};
+use crate::work_orders::store::{failures, logs, orders, systems};
 
 /// The most that one night removes: each is asked for once more by itself.
 const MOST_AT_ONCE: usize = 200;
@@ -88,13 +90,15 @@ impl WorkOrders {
         let connection = self.connect(system)?;
         adapter.authenticate(&connection).await?;
         let mut seen = HashSet::new();
+        let mut counts = Counts::default();
         let mut walk = Walk::new(adapter, &connection, None);
         while let Some(page) = walk.next_page().await? {
             // One that cannot be read is there all the same.
-            seen.extend(page.tickets.into_iter().map(|ticket| match ticket {
-                Ok(remote) => remote.external_id,
-                Err(unreadable) => unreadable.external_id,
+            seen.extend(page.tickets.iter().map(|ticket| match ticket {
+                Ok(remote) => remote.external_id.clone(),
+                Err(unreadable) => unreadable.external_id.clone(),
             }));
+            self.bring_back(system, page.tickets, &mut counts).await?;
             run.progress(seen.len() as u64, None);
             if run.cancelled.is_cancelled() {
                 return Err(Stop::Cancelled);
@@ -107,7 +111,6 @@ impl WorkOrders {
         if let Some(why) = too_many(missing.len(), all) {
             return Err(Stop::TooMany(why));
         }
-        let mut counts = Counts { fetched: seen.len() as i64, unchanged: seen.len() as i64, ..Counts::default() };
         for order in missing.iter().take(MOST_AT_ONCE) {
             // A list may miss what its detail still shows: an archive, an index that lags behind.
             if adapter.detail(&connection, &order.external_id).await?.is_some() {
@@ -118,6 +121,37 @@ impl WorkOrders {
             tx.commit().await?;
         }
         Ok(counts)
+    }
+
+    /// Takes what a list of everything brings and nobody knows here: a ticket that came back with the date it had, one that a run has
+    /// missed. What a run took meanwhile is newer.
+    async fn bring_back(
+        &self,
+        system: &System,
+        tickets: Vec<std::result::Result<Remote, RowError>>,
+        counts: &mut Counts,
+    ) -> Result<()> {
+        let (mut fresh, mut failed) = (Vec::with_capacity(tickets.len()), Vec::new());
+        for ticket in tickets {
+            match ticket.and_then(|remote| Fresh::of(remote, system)) {
+                Ok(one) => fresh.push(one),
+                Err(error) => failed.push(error),
+            }
+        }
+        let mut names = HashSet::new();
+        fresh.retain(|one| names.insert(one.content.external_id.clone()));
+        let ids: Vec<&str> = fresh.iter().map(|one| one.content.external_id.as_str()).collect();
+        let mut tx = self.db.begin().await?;
+        let known = orders::known(&mut tx, system, &ids).await?;
+        failures::settle(&mut tx, system, &ids).await?;
+        fresh.retain(|one| known.get(&one.content.external_id).is_none_or(|known| !known.is_newer_than(&one.content)));
+        counts.failed += failed.len() as i64;
+        counts.fetched += failed.len() as i64;
+        for error in failed {
+            failures::note(&mut tx, system, &error).await?;
+        }
+        take(&mut tx, system, fresh, counts).await?;
+        tx.commit().await
     }
 
     async fn not_listed(

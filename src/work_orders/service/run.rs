@@ -9,15 +9,13 @@ use deskhand_jobs::{JobId, Run};
 use super::WorkOrders;
 use super::context::adapter_of;
 use super::fan_out::goes_on_as;
-use super::intake::take;
 use crate::base::clock::later;
 use crate::base::{Error, Result};
 use crate::db::Tx;
-use crate::work_orders::adapters::{self, Page, Walk, Window};
+use crate::work_orders::adapters::{self, Walk, Window};
 use crate::work_orders::figures;
-use crate::work_orders::model::{Content, Counts, RunStatus, SyncLog, System, SystemId};
-use crate::work_orders::store::orders::Stored;
-use crate::work_orders::store::{logs, orders, parts, systems};
+use crate::work_orders::model::{Counts, RunStatus, SyncLog, System, SystemId};
+use crate::work_orders::store::{failures, logs, parts, systems};
 
 /// How long one attempt goes on before it lets others have the worker; the rest follows at once, from where it stopped.
 const ATTEMPT: TimeDelta = TimeDelta::minutes(5);
@@ -34,7 +32,7 @@ pub(super) enum Stop {
 }
 
 /// How an attempt came to its end.
-enum Reached {
+pub(super) enum Reached {
     /// All pages are stored.
     End,
     /// There are more.
@@ -147,66 +145,33 @@ impl WorkOrders {
         let connection = self.connect(system)?;
         let until = self.clock.now() + ATTEMPT;
         adapter.authenticate(&connection).await?;
-        let window = Window { since: log.position.mark, until: log.part.and_then(|part| part.until) };
+        // A part does not look back: what lies before it is read by another one.
+        let since = if log.part.is_some() { log.position.mark } else { log.position.from() };
+        let window = Window { since, until: log.part.and_then(|part| part.until) };
         let mut walk = Walk::new(adapter, &connection, window);
-        while let Some(page) = walk.next_page().await? {
-            let (last, ahead) = (page.next.is_none(), page.ahead);
-            self.store(system, log, page).await?;
+        let mut next = walk.next_page().await?;
+        while let Some(page) = next {
+            let goes_on = page.next.is_some() && !run.cancelled.is_cancelled() && self.clock.now() < until;
+            let (is_last, ahead) = (page.next.is_none(), page.ahead);
+            // The next page is on its way while this one is stored.
+            let (stored, fetched) = tokio::join!(self.store(system, log, page), async {
+                if goes_on { walk.next_page().await } else { Ok(None) }
+            });
+            stored?;
             tell(run, log);
-            if !last && (run.cancelled.is_cancelled() || self.clock.now() >= until) {
+            if !goes_on && !is_last {
                 return Ok(Reached::Break);
             }
-            if !last && let Some(closing) = self.divide(system, log, (adapter, &connection), ahead).await? {
+            if !is_last && let Some(closing) = self.divide(system, log, (adapter, &connection), ahead).await? {
                 return Ok(Reached::Parts(closing));
             }
+            next = fetched?;
         }
-        Ok(Reached::End)
-    }
-
-    /// Stores a page and how far it reaches, at once or not at all.
-    async fn store(&self, system: &System, log: &mut SyncLog, page: Page) -> Result<()> {
-        let mut next = log.clone();
-        let mut rows = Vec::with_capacity(page.tickets.len());
-        let ids: Vec<&str> = page.tickets.iter().flatten().map(|remote| remote.external_id.as_str()).collect();
-        let mut tx = self.db.begin().await?;
-        let known = orders::known(&mut tx, system, &ids).await?;
-        // First, so that how far the page reaches is read off its tickets, if it has any.
-        for gone in page.deleted {
-            next.counts.deleted += i64::from(orders::bury(&mut tx, system, &gone.external_id).await?);
-            rows.push((gone.external_id, gone.at));
+        // What fails is asked for by whole runs: parts of one would ask for the same.
+        if log.part.is_some() {
+            return Ok(Reached::End);
         }
-        for ticket in page.tickets {
-            let remote = match ticket {
-                Ok(remote) => remote,
-                Err(error) => {
-                    next.note_row_error(error);
-                    continue;
-                }
-            };
-            rows.push((remote.external_id.clone(), remote.updated_at));
-            if log.position.covers(&remote.external_id, remote.updated_at) {
-                continue;
-            }
-            let counts = &mut next.counts;
-            counts.fetched += 1;
-            counts.unmapped += system.mapping.unknown_words(&remote);
-            let content = Content::of(remote, &system.mapping);
-            match take(&mut tx, system, &content, known.get(&content.external_id)).await? {
-                Stored::Created => counts.created += 1,
-                Stored::Updated => counts.updated += 1,
-                Stored::Unchanged => counts.unchanged += 1,
-            }
-        }
-        next.position.advance(&rows, page.next.is_none());
-        next.note_page();
-        if !logs::save(&mut tx, &mut next).await? {
-            return Err(Error::conflict("run_taken_over", "another worker goes on with this run"));
-        }
-        // Before a part there may be a gap that another one has not filled yet.
-        systems::advance(&mut tx, system, next.position.mark.filter(|_| log.part.is_none())).await?;
-        tx.commit().await?;
-        *log = next;
-        Ok(())
+        self.retry(system, log, run, (adapter, &connection)).await
     }
 
     /// Decides what a refusal of the system means for the run and its job.
@@ -287,8 +252,10 @@ impl WorkOrders {
                 return tx.commit().await;
             }
             let streak = systems::note_end(&mut tx, system.id, reached_the_end).await?;
+            let failing = failures::count(&mut tx, system).await?;
             tx.commit().await?;
             figures::streak(system, streak);
+            figures::failing(system, failing);
             tell_end(system, log);
         }
         Ok(())

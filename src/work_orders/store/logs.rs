@@ -236,10 +236,11 @@ pub(crate) struct Noted<'a> {
 /// Notes the end of such a run. A job that is given another chance writes over what it noted before.
 pub(crate) async fn note(tx: &mut Tx, system: &System, noted: &Noted<'_>) -> Result<()> {
     let sql = "INSERT INTO work_order_sync_logs (id, tenant_id, system_id, job_id, sync_type, status, fetched, updated, \
-               unchanged, failed, deleted, position, row_errors, error_message, started_at, ended_at, execution_time_ms) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '[]', $13, $14, $15, $16) \
+               unchanged, failed, deleted, position, row_errors, error_message, started_at, ended_at, execution_time_ms, \
+               created) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '[]', $13, $14, $15, $16, $17) \
                ON CONFLICT (tenant_id, job_id) DO UPDATE SET status = excluded.status, fetched = excluded.fetched, \
-               updated = excluded.updated, unchanged = excluded.unchanged, failed = excluded.failed, \
+               created = excluded.created, updated = excluded.updated, unchanged = excluded.unchanged, failed = excluded.failed, \
                deleted = excluded.deleted, error_message = excluded.error_message, ended_at = excluded.ended_at, \
                execution_time_ms = excluded.execution_time_ms";
     let now = tx.now();
@@ -263,6 +264,7 @@ pub(crate) async fn note(tx: &mut Tx, system: &System, noted: &Noted<'_>) -> Res
         .bind(noted.started_at)
         .bind(now)
         .bind(execution_time_ms)
+        .bind(noted.counts.created)
         .execute(c)
         .await
         .map(|_| ()))?;

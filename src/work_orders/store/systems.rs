@@ -226,6 +226,7 @@ pub(crate) async fn note_end(tx: &mut Tx, id: SystemId, reached_the_end: bool) -
 pub(crate) async fn delete(tx: &mut Tx, id: SystemId) -> Result<()> {
     for sql in [
         "DELETE FROM work_order_sync_parts WHERE system_id = $1",
+        "DELETE FROM work_order_failures WHERE system_id = $1",
         "DELETE FROM work_order_sync_logs WHERE system_id = $1",
         "DELETE FROM work_orders WHERE system_id = $1",
         "DELETE FROM work_order_systems WHERE id = $1",

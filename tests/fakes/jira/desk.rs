@@ -6,6 +6,7 @@ use deskhand::work_orders::adapters::Connection;
 use deskhand::work_orders::model::{Change, Mapping, Status};
 
 use super::{Deployment, Fault, Issue, Jira, PASSWORD, USER};
+use crate::fakes::deeds::{Act, Truth};
 use crate::fakes::desk::Desk;
 use crate::fixtures::outbound::http;
 
@@ -37,7 +38,7 @@ impl Desk for Jira {
         self.searches().len()
     }
 
-    fn touch_while_paging(&self) -> bool {
+    fn touch_while_paging(&self) {
         let mut touched = 0;
         self.edit_while_paging(move |_, issues| {
             for issue in issues.iter_mut().skip(touched * 3).take(3) {
@@ -45,8 +46,22 @@ impl Desk for Jira {
             }
             touched += 1;
         });
-        // The page tokens of this fake are offsets, those of Cloud are not.
-        self.deployment() == Deployment::Server
+    }
+
+    fn act(&self, act: &Act) {
+        self.world().act(act);
+    }
+
+    fn act_while_paging(&self, acts: Vec<Vec<Act>>) {
+        self.world().act_while_paging(acts);
+    }
+
+    fn calm(&self) {
+        self.world().calm();
+    }
+
+    fn truth(&self) -> Vec<Truth> {
+        self.world().truth()
     }
 
     fn fault(&self, list: usize, fault: Fault) {

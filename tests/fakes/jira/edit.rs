@@ -22,7 +22,7 @@ const WORKFLOW: [(&str, &str, &str, &str); 5] = [
     ("Closed", "51", "To Do", "new"),
 ];
 
-const PRIORITIES: [&str; 4] = ["Highest", "High", "Medium", "Low"];
+pub(super) const PRIORITIES: [&str; 4] = ["Highest", "High", "Medium", "Low"];
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
@@ -74,7 +74,7 @@ async fn change(
     Json(body): Json<Value>,
 ) -> Response {
     let mut world = lock(&world);
-    let deployment = world.deployment;
+    let (deployment, latest_ms) = (world.deployment, world.latest_ms());
     let issue = match issue(&mut world, &headers, &id) {
         Ok(issue) => issue,
         Err((status, message)) => return refusal(status, message),
@@ -86,7 +86,7 @@ async fn change(
             return (StatusCode::BAD_REQUEST, Json(refused)).into_response();
         }
     }
-    changed.updated_ms += 60_000;
+    changed.updated_ms = latest_ms + 60_000;
     *issue = changed;
     StatusCode::NO_CONTENT.into_response()
 }
@@ -143,6 +143,7 @@ async fn transit(
     Json(body): Json<Value>,
 ) -> Response {
     let mut world = lock(&world);
+    let latest_ms = world.latest_ms();
     let issue = match issue(&mut world, &headers, &id) {
         Ok(issue) => issue,
         Err((status, message)) => return refusal(status, message),
@@ -157,7 +158,7 @@ async fn transit(
         );
     };
     (issue.status, issue.category) = (to, category);
-    issue.updated_ms += 60_000;
+    issue.updated_ms = latest_ms + 60_000;
     StatusCode::NO_CONTENT.into_response()
 }
 

@@ -18,13 +18,16 @@ pub(crate) struct Issue {
     pub(crate) priority: &'static str,
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
+    pub(crate) labels: Vec<String>,
+    /// Its body cannot be read.
+    pub(crate) spoilt: bool,
 }
 
 /// Somebody to whom an issue may be given.
 #[derive(Debug)]
 pub(crate) struct User {
     pub(super) id: &'static str,
-    name: &'static str,
+    pub(super) name: &'static str,
     email: &'static str,
 }
 
@@ -69,11 +72,16 @@ impl Issue {
             priority: ["Highest", "High", "Medium", "Low"][n as usize % 4],
             created_ms: EPOCH_MS,
             updated_ms: EPOCH_MS + (n / 3) as i64 * 180_000,
+            labels: vec!["printer".to_owned()],
+            spoilt: false,
         }
     }
 
     /// Shows the issue as the REST API does, with the fields that were asked for.
     pub(super) fn json(&self, deployment: Deployment, fields: &[&str]) -> Value {
+        if self.spoilt {
+            return json!({"id": self.id.to_string(), "key": self.key});
+        }
         let description = match deployment {
             Deployment::Server => json!(self.description),
             Deployment::Cloud => json!({"type": "doc", "version": 1, "content": [
@@ -91,7 +99,7 @@ impl Issue {
             "updated": date(self.updated_ms),
             "duedate": self.due,
             "resolutiondate": null,
-            "labels": ["printer"],
+            "labels": self.labels,
             "components": [{"name": "hardware"}],
             "issuetype": {"name": "Incident"},
         });

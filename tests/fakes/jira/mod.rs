@@ -5,6 +5,7 @@
 //! has only its own search; dates carry an offset without a colon. JQL is checked, not guessed. Faults come on the search
 //! requests for which they are scripted, counted from 1. A status changes only by a transition that leads from the present one.
 
+mod deeds;
 mod desk;
 mod edit;
 mod issue;

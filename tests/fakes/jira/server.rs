@@ -30,7 +30,7 @@ pub(crate) enum Deployment {
 }
 
 /// What users do between two searches, of which the number is given.
-type Edit = Box<dyn FnMut(usize, &mut Vec<Issue>) + Send>;
+pub(super) type Edit = Box<dyn FnMut(usize, &mut World) + Send>;
 
 /// Which searches fail.
 type Broken = Box<dyn Fn(&str) -> bool + Send>;
@@ -38,14 +38,16 @@ type Broken = Box<dyn Fn(&str) -> bool + Send>;
 pub(super) struct World {
     pub(super) deployment: Deployment,
     pub(super) issues: Vec<Issue>,
+    /// What was removed.
+    pub(super) removed: Vec<Issue>,
     /// What goes wrong with the next request of whatever kind.
-    next_fault: Option<Fault>,
+    pub(super) next_fault: Option<Fault>,
     max_results: usize,
-    faults: HashMap<usize, Fault>,
+    pub(super) faults: HashMap<usize, Fault>,
     searches: Vec<String>,
     requests: usize,
     traceparents: Vec<String>,
-    during: Option<Edit>,
+    pub(super) during: Option<Edit>,
     broken: Option<Broken>,
     held: watch::Sender<bool>,
 }
@@ -71,6 +73,7 @@ impl Jira {
         let world = Arc::new(Mutex::new(World {
             deployment,
             issues: (1..=count).map(Issue::numbered).collect(),
+            removed: Vec::new(),
             next_fault: None,
             max_results: 200,
             faults: HashMap::new(),
@@ -103,7 +106,7 @@ impl Jira {
         Self { url: Url::parse(&format!("http://{address}/jira")).expect("a url"), world, task }
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().expect("no panic in the fake")
     }
 
@@ -142,8 +145,14 @@ impl Jira {
     }
 
     /// Changes issues after each search, as users do while one pages.
-    pub(crate) fn edit_while_paging(&self, change: impl FnMut(usize, &mut Vec<Issue>) + Send + 'static) {
-        self.world().during = Some(Box::new(change));
+    pub(crate) fn edit_while_paging(&self, mut change: impl FnMut(usize, &mut Vec<Issue>) + Send + 'static) {
+        self.world().during = Some(Box::new(move |search, world| change(search, &mut world.issues)));
+    }
+
+    /// Lets the request behind the next search go wrong.
+    pub(crate) fn fault_behind_search(&self, fault: Fault) {
+        let mut fault = Some(fault);
+        self.world().during = Some(Box::new(move |_, world| world.next_fault = fault.take()));
     }
 
     /// From now on searches fail whose JQL is one of these.
@@ -231,7 +240,7 @@ async fn search(
     };
     let count = world.searches.len();
     if let Some(mut during) = world.during.take() {
-        during(count, &mut world.issues);
+        during(count, &mut world);
         world.during = Some(during);
     }
     let mut answer = match answer {
@@ -242,7 +251,7 @@ async fn search(
     };
     match fault {
         Some(Fault::SameToken) => {
-            answer["nextPageToken"] = query.get("nextPageToken").map_or(json!("token+0"), |token| json!(token));
+            answer["nextPageToken"] = query.get("nextPageToken").map_or(json!("token+0+"), |token| json!(token));
             answer["isLast"] = json!(false);
         }
         Some(Fault::BrokenIssue) => answer["issues"][0] = json!({"key": "OPS-BROKEN"}),
@@ -256,6 +265,7 @@ impl World {
         World {
             deployment: self.deployment,
             issues: Vec::new(),
+            removed: Vec::new(),
             next_fault: None,
             max_results: self.max_results,
             faults: HashMap::new(),
@@ -305,24 +315,28 @@ fn found(world: &World, query: &HashMap<String, String>) -> Result<Value, String
         (None, Deployment::Cloud) => vec!["id"],
         (None, Deployment::Server) => vec!["*all"],
     };
-    let page = |offset: usize| -> Vec<Value> {
-        issues.iter().skip(offset).take(size).map(|issue| issue.json(world.deployment, &fields)).collect()
-    };
     match world.deployment {
         Deployment::Server => {
             let start: usize = query.get("startAt").map_or(Ok(0), |text| text.parse()).map_err(|_| "bad startAt")?;
-            let page = page(start);
+            let page = issues.iter().skip(start).take(size).map(|issue| issue.json(world.deployment, &fields));
+            let page: Vec<_> = page.collect();
             Ok(json!({"startAt": start, "maxResults": size, "total": issues.len(), "issues": page}))
         }
         Deployment::Cloud => {
-            let token = query.get("nextPageToken").map_or("token+0", String::as_str);
-            let start: usize = token.strip_prefix("token+").and_then(|n| n.parse().ok()).ok_or("bad nextPageToken")?;
-            let page = page(start);
-            let end = start + page.len();
-            if end >= issues.len() {
-                return Ok(json!({"issues": page, "isLast": true}));
+            // A token names the last issue of the page before by what the search sorts by, so nothing that others do moves it.
+            let token = query.get("nextPageToken").map_or("token+0+", String::as_str);
+            let after =
+                token.strip_prefix("token+").and_then(|after| after.split_once('+')).ok_or("bad nextPageToken")?;
+            let after = (after.0.parse::<i64>().map_err(|_| "bad nextPageToken")?, after.1);
+            issues.retain(|issue| (issue.updated_ms, issue.key.as_str()) > after);
+            let shown: Vec<_> = issues.iter().take(size).map(|issue| issue.json(world.deployment, &fields)).collect();
+            match issues.get(size.saturating_sub(1)) {
+                Some(last) if issues.len() > size => {
+                    let token = format!("token+{}+{}", last.updated_ms, last.key);
+                    Ok(json!({"issues": shown, "isLast": false, "nextPageToken": token}))
+                }
+                _ => Ok(json!({"issues": shown, "isLast": true})),
             }
-            Ok(json!({"issues": page, "isLast": false, "nextPageToken": format!("token+{end}")}))
         }
     }
 }

@@ -11,11 +11,12 @@ pub(super) fn read(connection: &Connection, issue: &Value) -> Result<Remote, Row
     let key = text(issue, "/key");
     // The key changes when an issue moves to another project; the id stays.
     let Some(external_id) = text(issue, "/id") else {
-        let external_id = key.unwrap_or_else(|| "unknown".to_owned());
-        return Err(RowError { external_id, message: "the issue has no id".to_owned() });
+        let message = "the issue has no id";
+        // By its key it can be asked for as well.
+        return Err(key.map_or_else(|| RowError::nameless(None, message), |key| RowError::of(key, message)));
     };
     let Some(fields) = issue.get("fields").filter(|fields| fields.is_object()) else {
-        return Err(RowError { external_id, message: "the issue came without its fields".to_owned() });
+        return Err(RowError::of(external_id, "the issue came without its fields"));
     };
     let key = key.unwrap_or_else(|| external_id.clone());
     let date = |pointer| text(fields, pointer).and_then(|text| parse_instant(&text));

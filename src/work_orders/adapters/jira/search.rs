@@ -62,7 +62,7 @@ struct ServerAnswer {
 
 pub(super) async fn server(connection: &Connection, window: Window, page: Option<&PageToken>) -> Result<Page, Error> {
     let at = Anchor::of(connection, window.since, page)?;
-    let answer = ask(connection, at, window.until, (FIELDS, PAGE_SIZE)).await?;
+    let answer = ask(connection, &at, window.until, (FIELDS, PAGE_SIZE)).await?;
     let tickets = answer.issues.iter().map(|issue| issue::read(connection, issue)).collect();
     Ok(at.page(tickets, answer.total))
 }
@@ -75,7 +75,7 @@ pub(super) async fn server_cuts(
 ) -> Result<Vec<DateTime<Utc>>, Error> {
     let mut cuts = Vec::new();
     for offset in borders(ahead, parts) {
-        let answer = ask(connection, Anchor::at(since, offset), None, ("updated", 1)).await?;
+        let answer = ask(connection, &Anchor::at(since, offset), None, ("updated", 1)).await?;
         cuts.extend(answer.issues.first().and_then(|issue| parse_instant(issue["fields"]["updated"].as_str()?)));
     }
     Ok(in_order(cuts))
@@ -83,7 +83,7 @@ pub(super) async fn server_cuts(
 
 async fn ask(
     connection: &Connection,
-    at: Anchor,
+    at: &Anchor,
     until: Option<DateTime<Utc>>,
     (fields, limit): (&str, usize),
 ) -> Result<ServerAnswer, Error> {
@@ -91,7 +91,7 @@ async fn ask(
     let request = get(connection, url).query(&[
         ("jql", jql(at.from_ms, until).as_str()),
         ("fields", fields),
-        ("startAt", &at.offset.to_string()),
+        ("startAt", &at.skip().to_string()),
         ("maxResults", &limit.to_string()),
     ]);
     fetch(connection, request).await

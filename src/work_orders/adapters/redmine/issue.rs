@@ -8,9 +8,11 @@ use crate::work_orders::model::{Category, Remote, RowError, end_of_day, parse_in
 
 pub(super) fn read(connection: &Connection, issue: &Value) -> Result<Remote, RowError> {
     let Some(external_id) = text(issue, "/id") else {
-        let external_id = text(issue, "/subject").unwrap_or_else(|| "unknown".to_owned());
-        return Err(RowError { external_id, message: "the issue has no id".to_owned() });
+        return Err(RowError::nameless(text(issue, "/subject"), "the issue has no id"));
     };
+    if text(issue, "/subject").is_none() && text(issue, "/status/name").is_none() {
+        return Err(RowError::of(external_id, "the issue came without subject and status"));
+    }
     let date = |pointer| text(issue, pointer).and_then(|text| parse_instant(&text));
     let status = text(issue, "/status/name").unwrap_or_default();
     Ok(Remote {

@@ -23,7 +23,7 @@ struct Answer {
 
 pub(super) async fn changed(connection: &Connection, window: Window, page: Option<&PageToken>) -> Result<Page, Error> {
     let at = Anchor::of(connection, window.since, page)?;
-    let answer = ask(connection, at, window.until, PAGE_SIZE).await?;
+    let answer = ask(connection, &at, window.until, PAGE_SIZE).await?;
     let tickets = answer.issues.iter().map(|value| issue::read(connection, value)).collect();
     Ok(at.page(tickets, answer.total_count))
 }
@@ -36,18 +36,18 @@ pub(super) async fn cuts(
 ) -> Result<Vec<DateTime<Utc>>, Error> {
     let mut cuts = Vec::new();
     for offset in borders(ahead, parts) {
-        let answer = ask(connection, Anchor::at(since, offset), None, 1).await?;
+        let answer = ask(connection, &Anchor::at(since, offset), None, 1).await?;
         cuts.extend(answer.issues.first().and_then(|issue| parse_instant(issue["updated_on"].as_str()?)));
     }
     Ok(in_order(cuts))
 }
 
-async fn ask(connection: &Connection, at: Anchor, until: Option<DateTime<Utc>>, limit: usize) -> Result<Answer, Error> {
+async fn ask(connection: &Connection, at: &Anchor, until: Option<DateTime<Utc>>, limit: usize) -> Result<Answer, Error> {
     let request = get(connection, connection.url(&["issues.json"])).query(&[
         ("status_id", "*"),
         ("updated_on", &changes(at.from(), until)),
         ("sort", "updated_on,id"),
-        ("offset", &at.offset.to_string()),
+        ("offset", &at.skip().to_string()),
         ("limit", &limit.to_string()),
     ]);
     fetch(connection, request).await

@@ -10,7 +10,7 @@ use super::plan::{Paging, Plan};
 use super::template::Slot;
 use super::ticket::{self, Found};
 use crate::outbound::Answer;
-use crate::work_orders::adapters::anchor::Anchor;
+use crate::work_orders::adapters::anchor::{Anchor, Ends};
 use crate::work_orders::adapters::cuts::{borders, in_order};
 use crate::work_orders::adapters::fields::text;
 use crate::work_orders::adapters::judge::{ask, read};
@@ -27,20 +27,30 @@ pub(super) async fn changed(
     let at = Anchor::of(connection, window.since, page.filter(|_| plan.counts()))?;
     let url = match (&plan.paging, page) {
         (Paging::Link(_), Some(token)) => next_url(connection, &token.0)?,
-        _ => plan.list.fill(connection, |slot| plan.value(slot, window, at, page)),
+        _ => plan.list.fill(connection, |slot| plan.value(slot, window, &at, page)),
     };
     let answer = ask(connection, get(connection, plan, url.clone())).await?;
     let body: Value = read(connection, &answer)?;
     let mut found = parse(connection, plan, &body)?;
+    found.ahead = plan.ahead(&at, &found, &body);
     found.next = match &plan.paging {
         Paging::None => None,
         Paging::Cursor(place) => text(&body, place).map(PageToken),
         Paging::Link(place) => {
             link(place.as_deref(), &body, &answer).and_then(|next| Some(url.join(&next).ok()?.into())).map(PageToken)
         }
-        Paging::Page(_) | Paging::Offset => plan.beyond(at, window.since, &found, &body).map(Anchor::token),
+        Paging::Page(_) | Paging::Offset => {
+            let ends = plan.ends(&body);
+            let border = match plan.paging {
+                Paging::Offset => ends.first.clone(),
+                _ => border(connection, plan, window, &at).await?,
+            };
+            if at.has_moved(border.as_deref(), page_mark(dates(&found)), plan.since.step()) {
+                return Ok(at.anew());
+            }
+            plan.beyond(at, window.since, &found, &body, ends.last).map(Anchor::token)
+        }
     };
-    found.ahead = plan.ahead(at, &found, &body);
     Ok(found)
 }
 
@@ -69,6 +79,20 @@ pub(super) async fn cuts(
         cuts.extend(first.map(|at| plan.since.floor(at)));
     }
     Ok(in_order(cuts))
+}
+
+/// Returns what the page before ends with by now, where pages are counted: they cannot begin with a ticket of the page before.
+async fn border(
+    connection: &Connection,
+    plan: &Plan,
+    window: Window,
+    at: &Anchor,
+) -> Result<Option<String>, Error> {
+    let Some(before) = at.before() else { return Ok(None) };
+    let token = before.clone().token();
+    let url = plan.list.fill(connection, |slot| plan.value(slot, window, &before, Some(&token)));
+    let body: Value = read(connection, &ask(connection, get(connection, plan, url)).await?)?;
+    Ok(plan.ends(&body).last)
 }
 
 /// Finds the tickets of a page. A wrong place would look like an empty system.
@@ -137,12 +161,12 @@ impl Plan {
     }
 
     /// Returns how many tickets follow a page, if that is to be known.
-    fn ahead(&self, at: Anchor, page: &Page, body: &Value) -> Option<u64> {
+    fn ahead(&self, at: &Anchor, page: &Page, body: &Value) -> Option<u64> {
         if !self.is_cut() {
             return None;
         }
         let got = page.len();
-        let passed = if matches!(self.paging, Paging::Page(_)) { at.offset * got.max(1) } else { at.offset };
+        let passed = if matches!(self.paging, Paging::Page(_)) { at.offset * got.max(1) } else { at.skip() };
         Some(body.pointer(self.total.as_ref()?)?.as_u64()?.saturating_sub((passed + got) as u64))
     }
 
@@ -151,12 +175,20 @@ impl Plan {
         matches!(self.paging, Paging::Page(_) | Paging::Offset)
     }
 
-    fn value(&self, slot: Slot, window: Window, at: Anchor, page: Option<&PageToken>) -> Option<String> {
+    /// Returns the first and the last ticket of a page, whatever can be read of them.
+    fn ends(&self, body: &Value) -> Ends {
+        let items = body.pointer(&self.items).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        // Without {since} each run reads the whole list: what this one passes over comes with the next.
+        let id = |item: &Value| text(item, &self.places.id).filter(|_| self.list.has(Slot::Since));
+        Ends { first: items.first().and_then(id), last: items.last().and_then(id) }
+    }
+
+    fn value(&self, slot: Slot, window: Window, at: &Anchor, page: Option<&PageToken>) -> Option<String> {
         let Window { since, until } = window;
         match (slot, &self.paging) {
             (Slot::Limit, _) => Some(self.page_size.to_string()),
             (Slot::Page, Paging::Page(first)) => Some((first + at.offset).to_string()),
-            (Slot::Offset, _) => Some(at.offset.to_string()),
+            (Slot::Offset, _) => Some(at.skip().to_string()),
             (Slot::Cursor, _) => page.map(|token| token.0.clone()),
             // The mark of a page: some systems take "since" as "later than", so it is asked a step earlier.
             (Slot::Since, _) if self.counts() && page.is_some() && at.from_ms > 0 => {
@@ -170,11 +202,18 @@ impl Plan {
 
     /// Returns where the next page begins. A system may give less than it was asked for, so only an empty page is the end where it
     /// does not say how many there are.
-    fn beyond(&self, at: Anchor, since: Option<DateTime<Utc>>, page: &Page, body: &Value) -> Option<Anchor> {
+    fn beyond(
+        &self,
+        at: Anchor,
+        since: Option<DateTime<Utc>>,
+        page: &Page,
+        body: &Value,
+        last: Option<String>,
+    ) -> Option<Anchor> {
+        let by_page = matches!(self.paging, Paging::Page(_));
         let got = page.tickets.len() + page.deleted.len();
-        let step = if matches!(self.paging, Paging::Page(_)) { 1 } else { got };
         let total = self.total.as_ref().and_then(|place| body.pointer(place)?.as_u64());
-        let passed = if matches!(self.paging, Paging::Page(_)) { at.offset * got.max(1) } else { at.offset };
+        let passed = if by_page { at.offset * got.max(1) } else { at.skip() };
         if got == 0 || total.is_some_and(|total| (passed + got) as u64 >= total) {
             return None;
         }
@@ -182,7 +221,10 @@ impl Plan {
         let mark = page_mark(dates(page)).filter(|_| self.list.has(Slot::Since)).map(|mark| self.since.floor(mark));
         let floor = since.map_or(0, |since| self.since.floor(since).timestamp_millis());
         let mark_ms = mark.map(|mark| mark.timestamp_millis()).filter(|mark| *mark > floor);
-        Some(at.beyond(step, mark_ms))
+        let offset = if by_page { at.offset + 1 } else { at.skip() + got };
+        let last = last.filter(|_| offset > at.offset);
+        let offset = offset.max(at.offset);
+        Some(at.beyond(offset, mark_ms, last))
     }
 }
 

@@ -21,13 +21,16 @@ pub(super) enum Found {
 pub(super) fn read(places: &Places, item: &Value) -> Result<Found, RowError> {
     let optional = |place: &Option<String>| place.as_ref().and_then(|place| text(item, place));
     let Some(external_id) = text(item, &places.id) else {
-        let external_id = optional(&places.key).or_else(|| text(item, &places.title));
-        let message = format!("the ticket has no id at {}", places.id);
-        return Err(RowError { external_id: external_id.unwrap_or_else(|| "unknown".to_owned()), message });
+        let known_as = optional(&places.key).or_else(|| text(item, &places.title));
+        return Err(RowError::nameless(known_as, format!("the ticket has no id at {}", places.id)));
     };
     let updated_at = instant(item, &places.updated);
     if places.deleted.as_ref().is_some_and(|place| is_set(item.pointer(place))) {
         return Ok(Found::Deleted(Deleted { external_id, at: updated_at }));
+    }
+    if text(item, &places.title).is_none() && text(item, &places.status).is_none() {
+        let message = format!("the ticket came without title and status, at {} and {}", places.title, places.status);
+        return Err(RowError::of(external_id, message));
     }
     let due = places.due.as_ref().and_then(|place| {
         instant(item, place).and_then(|at| match item.pointer(place) {
@@ -128,7 +131,8 @@ mod tests {
 
     #[test]
     fn what_is_deleted_says_so_in_its_own_way() {
-        let places = Places { id: "/id".into(), deleted: Some("/gone".into()), ..Places::default() };
+        let places =
+            Places { id: "/id".into(), status: "/id".into(), deleted: Some("/gone".into()), ..Places::default() };
         for (gone, expected) in [
             (json!(true), true),
             (json!("2026-01-01T00:00:00Z"), true),

@@ -32,13 +32,11 @@ impl<'a> People<'a> {
 
 pub(super) fn read(connection: &Connection, ticket: &Value, people: &People<'_>) -> Result<Found, RowError> {
     let Some(external_id) = text(ticket, "/id") else {
-        let message = "the ticket has no id".to_owned();
-        return Err(RowError {
-            external_id: text(ticket, "/subject").unwrap_or_else(|| "unknown".to_owned()),
-            message,
-        });
+        return Err(RowError::nameless(text(ticket, "/subject"), "the ticket has no id"));
     };
-    let status = text(ticket, "/status").unwrap_or_default();
+    let Some(status) = text(ticket, "/status") else {
+        return Err(RowError::of(external_id, "the ticket came without its status"));
+    };
     let date = |pointer| text(ticket, pointer).and_then(|text| parse_instant(&text));
     if status == "deleted" {
         return Ok(Found::Deleted(Deleted { external_id, at: date("/updated_at") }));

@@ -10,7 +10,6 @@ use crate::base::{Result, TenantId};
 use crate::db::{Build, Tx};
 use crate::on;
 use crate::work_orders::model::{Content, System, WorkOrder, WorkOrderId};
-use crate::work_orders::store::json;
 
 /// What became of a stored ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +37,11 @@ impl Known {
         self.has(hash) && self.external_updated_at == content.external_updated_at
     }
 
+    /// Says whether what a system told us by now is newer than this content.
+    pub(crate) fn is_newer_than(&self, content: &Content) -> bool {
+        self.external_updated_at.zip(content.external_updated_at).is_some_and(|(known, told)| known > told)
+    }
+
     /// Says whether a system told us this before, whatever the stamp.
     pub(crate) fn has(&self, hash: &str) -> bool {
         self.content_hash == hash && self.deleted_at.is_none()
@@ -61,63 +65,6 @@ pub(crate) async fn known(tx: &mut Tx, system: &System, external_ids: &[&str]) -
         sqlx::query_as_with(sql, values).fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(|row| (row.external_id.clone(), row)).collect())
-}
-
-/// Stores what a system told us of one ticket that nobody has changed here: a new row, or over the one there is. `None` if the row
-/// is the same already, or is one that has to be looked at first, because something was changed here or it was gone.
-pub(crate) async fn insert(tx: &mut Tx, system: &System, content: &Content, hash: &str) -> Result<Option<Stored>> {
-    let sql = "INSERT INTO work_orders (id, tenant_id, system_id, external_id, external_key, title, description, status, \
-               priority, external_status, external_priority, reporter, reporter_email, assignee, assignee_email, reported_at, \
-               due_date, resolved_at, category, tags, url, external_updated_at, content_hash, last_sync_at, sync_status, \
-               version, created_at, updated_at) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
-               $23, $24, 'success', 1, $24, $24) \
-               ON CONFLICT (tenant_id, system_id, external_id) DO UPDATE SET external_key = excluded.external_key, \
-               title = excluded.title, description = excluded.description, status = excluded.status, \
-               priority = excluded.priority, external_status = excluded.external_status, \
-               external_priority = excluded.external_priority, reporter = excluded.reporter, \
-               reporter_email = excluded.reporter_email, assignee = excluded.assignee, \
-               assignee_email = excluded.assignee_email, \
-               reported_at = CASE WHEN $25 THEN excluded.reported_at ELSE work_orders.reported_at END, \
-               due_date = excluded.due_date, resolved_at = excluded.resolved_at, category = excluded.category, \
-               tags = excluded.tags, url = excluded.url, external_updated_at = excluded.external_updated_at, \
-               content_hash = excluded.content_hash, last_sync_at = excluded.last_sync_at, sync_status = 'success', \
-               sync_error = NULL, version = work_orders.version + 1, updated_at = excluded.updated_at \
-               WHERE work_orders.content_hash <> excluded.content_hash AND work_orders.exchange IS NULL \
-               AND work_orders.deleted_at IS NULL \
-               RETURNING version";
-    let now = tx.now();
-    let tags = json::write("tags", &content.tags)?;
-    // No row comes back where the WHERE kept the old one.
-    let version: Option<i64> = on!(tx, |c| sqlx::query_scalar(sql)
-        .bind(WorkOrderId::new())
-        .bind(&system.tenant)
-        .bind(system.id)
-        .bind(&content.external_id)
-        .bind(&content.external_key)
-        .bind(&content.title)
-        .bind(&content.description)
-        .bind(content.status)
-        .bind(content.priority)
-        .bind(&content.external_status)
-        .bind(&content.external_priority)
-        .bind(&content.reporter)
-        .bind(&content.reporter_email)
-        .bind(&content.assignee)
-        .bind(&content.assignee_email)
-        .bind(content.reported_at.unwrap_or(now))
-        .bind(content.due_date)
-        .bind(content.resolved_at)
-        .bind(&content.category)
-        .bind(&tags)
-        .bind(&content.url)
-        .bind(content.external_updated_at)
-        .bind(hash)
-        .bind(now)
-        .bind(content.reported_at.is_some())
-        .fetch_optional(c)
-        .await)?;
-    Ok(version.map(|version| if version == 1 { Stored::Created } else { Stored::Updated }))
 }
 
 /// Notes that a ticket changed there in a way that does not concern us.
