@@ -6,6 +6,7 @@ mod blocking;
 mod calendar;
 mod cli;
 mod cli_access;
+mod cli_sync;
 mod connections;
 mod doctor;
 mod document;

@@ -70,9 +70,9 @@ async fn what_was_changed_here_arrives_there_and_comes_back_as_no_change() {
     assert_eq!((there.0.as_str(), there.1.as_str(), there.2.as_str()), ("printer off fire", "Done", "Low"));
     assert_eq!((&order["status"], &order["external_status"]), (&json!("resolved"), &json!("Done")));
     assert_eq!((&order["external_update"]["state"], &order["sync_status"]), (&json!("done"), &json!("success")));
-    assert_eq!(order["external_update"]["fields"], json!(["title", "status", "priority"]));
-    let waiting: Vec<_> = order["pending"].as_array().expect("a list").iter().map(|change| &change["field"]).collect();
-    assert_eq!(waiting, ["tags"], "these are ours alone");
+    assert_eq!(order["external_update"]["fields"], json!(["title", "status", "priority", "tags"]));
+    assert_eq!((&order["pending"], &order["tags"]), (&json!([]), &json!(["ours"])));
+    desk.jira.edit(|issues| assert_eq!(issues[0].labels, ["ours"]));
     desk.sync().await;
     assert_eq!(desk.order("OPS-1").await, order, "what comes back is no change");
     let log = desk.test.get("/api/sync-logs?sync_type=update").await.json()["data"][0].take();

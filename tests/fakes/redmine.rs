@@ -21,6 +21,9 @@ pub(crate) const KEY: &str = "0123456789abcdef0123456789abcdef01234567";
 
 const WORDS: Words = Words(["New", "In Progress", "Closed"], ["Immediate", "High", "Normal", "Low"]);
 
+/// Of the one project; by number, from 1.
+const CATEGORIES: [&str; 2] = ["task", "incident"];
+
 /// By number, from 1; whether it is closed.
 const STATUSES: [(&str, bool); 5] =
     [("New", false), ("In Progress", false), ("Resolved", false), ("Closed", true), ("Rejected", true)];
@@ -34,6 +37,7 @@ pub(crate) async fn start(count: u64, old: bool) -> Hosted {
         .route("/issues/{file}", show.put(change))
         .route("/issue_statuses.json", get(statuses))
         .route("/enumerations/issue_priorities.json", get(priorities))
+        .route("/projects/1/issue_categories.json", get(categories))
         .route("/projects/1/memberships.json", get(members));
     let server = Server::start(routes, (count, &WORDS), known, "").await;
     // From "New" the workflow leads to "In Progress" and to "Rejected".
@@ -67,13 +71,15 @@ fn shown(issue: &Ticket) -> Value {
     if issue.spoilt {
         return json!({"id": issue.id, "error": "cannot be shown"});
     }
+    let category = CATEGORIES.iter().position(|known| Some(*known) == issue.kind.as_deref());
+    let category = category.map(|place| json!({"id": place + 1, "name": CATEGORIES[place]}));
     let priority = WORDS.1.iter().position(|known| *known == issue.priority).expect("a priority");
     json!({
         "id": issue.id, "project": {"id": 1, "name": "Service Desk"}, "tracker": {"id": 3, "name": "Support"},
         "status": word(&issue.status), "priority": {"id": priority + 1, "name": issue.priority},
         "author": {"id": 5, "name": "Li Wei"},
         "assigned_to": issue.assignee.map(|agent| json!({"id": agent.id, "name": agent.name})),
-        "subject": issue.title, "description": issue.description, "due_date": issue.due,
+        "subject": issue.title, "description": issue.description, "due_date": issue.due, "category": category,
         "created_on": date(1_704_067_200), "updated_on": date(issue.updated_s), "closed_on": null,
     })
 }
@@ -162,12 +168,13 @@ fn set(issue: &mut Ticket, name: &str, value: &Value) -> Result<(), String> {
         ("subject", Value::String(text)) if text.is_empty() => return Err("Subject cannot be blank".to_owned()),
         ("subject", Value::String(text)) => issue.title.clone_from(text),
         ("description", Value::String(text)) => issue.description.clone_from(text),
-        ("due_date" | "assigned_to_id", Value::String(text)) if text.is_empty() => {
-            if name == "due_date" {
-                issue.due = None;
-            } else {
-                issue.assignee = None;
-            }
+        ("due_date" | "assigned_to_id" | "category_id", Value::String(text)) if text.is_empty() => match name {
+            "due_date" => issue.due = None,
+            "category_id" => issue.kind = None,
+            _ => issue.assignee = None,
+        },
+        ("category_id", _) => {
+            issue.kind = Some(CATEGORIES[place(2).ok_or("Category is invalid")? - 1].to_owned());
         }
         ("due_date", Value::String(day)) if day.len() == 10 => issue.due = Some(day.clone()),
         ("assigned_to_id", _) => {
@@ -198,6 +205,11 @@ async fn priorities() -> Json<Value> {
         .map(|(place, name)| json!({"id": place + 1, "name": name, "active": true}))
         .collect();
     Json(json!({"issue_priorities": shown}))
+}
+
+async fn categories() -> Json<Value> {
+    let shown = CATEGORIES.iter().enumerate().map(|(place, name)| json!({"id": place + 1, "name": name}));
+    Json(json!({"issue_categories": shown.collect::<Vec<_>>()}))
 }
 
 async fn members() -> Json<Value> {

@@ -13,7 +13,7 @@ use deskhand::work_orders::model::{Change, Status};
 use serde_json::{Value, json};
 
 use super::desk::{Connected, Hosted};
-use super::tickets::{AGENTS, Server, Shared, Ticket, Unlisted, Words, World, date, list, lock};
+use super::tickets::{AGENTS, Server, Shared, Ticket, Unlisted, Words, World, date, list, lock, words};
 
 /// The key.
 pub(crate) const KEY: &str = "a-key-of-their-own";
@@ -31,7 +31,7 @@ pub(crate) enum Paging {
 }
 
 /// What is the same for all of them.
-pub(crate) const SETTINGS: [(&str, &str); 23] = [
+pub(crate) const SETTINGS: [(&str, &str); 25] = [
     ("account_url", "me"),
     ("account_path", "/user/name"),
     ("items_path", "/data"),
@@ -53,6 +53,8 @@ pub(crate) const SETTINGS: [(&str, &str); 23] = [
     ("reporter_path", "/asker"),
     ("created_path", "/created"),
     ("updated_path", "/changed"),
+    ("category_path", "/about"),
+    ("tags_path", "/labels"),
     ("url_path", "/web"),
     ("deleted_path", "/gone"),
 ];
@@ -102,7 +104,7 @@ pub(crate) async fn start(count: u64, paging: Paging) -> Hosted {
     let refused = (Change { status: Some(Status::Cancelled), ..Change::default() }, "Done (resolved)");
     let username = matches!(paging, Paging::Cursor).then_some("sync");
     let connected = Connected { name: "ops rest", username, api_key: KEY, settings: &settings(paging) };
-    Hosted { tells_deletions: true, ..Hosted::new(server, &connected, refused) }
+    Hosted { tells_deletions: true, has_labels: true, ..Hosted::new(server, &connected, refused) }
 }
 
 fn known(headers: &HeaderMap) -> bool {
@@ -122,6 +124,7 @@ fn shown(site: &str, ticket: &Ticket) -> Value {
         "state": {"name": ticket.status}, "prio": ticket.priority, "asker": "Li Wei",
         "owner": ticket.assignee.map(|agent| json!({"name": agent.name, "mail": agent.email})),
         "created": date(1_704_067_200), "changed": ticket.updated_s, "due": ticket.due,
+        "about": ticket.kind, "labels": ticket.labels,
         "web": format!("{site}/show/{}", ticket.id), "gone": ticket.deleted,
     })
 }
@@ -204,6 +207,9 @@ fn set(ticket: &mut Ticket, name: &str, value: &Value) -> Result<(), String> {
         ("body", Value::String(text)) => ticket.description.clone_from(text),
         ("due", Value::Null) => ticket.due = None,
         ("due", Value::String(day)) if day.len() == 10 => ticket.due = Some(day.clone()),
+        ("about", Value::Null) => ticket.kind = None,
+        ("about", Value::String(word)) => ticket.kind = Some(word.clone()),
+        ("labels", Value::Array(labels)) => ticket.labels = words(labels),
         ("prio", Value::String(word)) if WORDS.1.contains(&word.as_str()) => ticket.priority.clone_from(word),
         ("state", Value::Object(state)) => {
             let word = state.get("name").and_then(Value::as_str).filter(|word| STATES.contains(word));

@@ -45,7 +45,7 @@ pub(crate) struct Ticket {
     /// A day.
     pub(crate) due: Option<String>,
     /// What sort of ticket it is, where there are sorts.
-    pub(crate) kind: &'static str,
+    pub(crate) kind: Option<String>,
     pub(crate) updated_s: i64,
     pub(crate) labels: Vec<String>,
     pub(crate) deleted: bool,
@@ -70,7 +70,7 @@ impl Ticket {
             priority: words.1[n as usize % 4].to_owned(),
             assignee: None,
             due: Some("2026-12-01".to_owned()),
-            kind: "task",
+            kind: Some("task".to_owned()),
             updated_s: EPOCH_S + (n / 3) as i64 * 180,
             labels: vec!["printer".to_owned()],
             deleted: false,
@@ -82,6 +82,11 @@ impl Ticket {
 /// What names the n-th ticket.
 pub(crate) fn id_of(n: u64) -> String {
     (10_000 + n).to_string()
+}
+
+/// Reads a list of texts.
+pub(crate) fn words(list: &[Value]) -> Vec<String> {
+    list.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()
 }
 
 /// Why there is no list: a status and what is said.

@@ -16,7 +16,7 @@ use deskhand::work_orders::model::{Change, Status};
 use serde_json::{Value, json};
 
 use super::desk::{Connected, Hosted};
-use super::tickets::{AGENTS, Server, Shared, Ticket, Unlisted, Words, World, date, list, lock};
+use super::tickets::{AGENTS, Server, Shared, Ticket, Unlisted, Words, World, date, list, lock, words};
 
 /// Whose token it is.
 pub(crate) const USER: &str = "agent@example.com";
@@ -168,6 +168,11 @@ fn set(ticket: &mut Ticket, name: &str, value: &Value) -> Result<(), String> {
         }
         ("due_at", Value::Null) => ticket.due = None,
         ("due_at", Value::String(date)) => ticket.due = date.split_once('T').map(|(day, _)| day.to_owned()),
+        ("type", Value::Null) => ticket.kind = None,
+        ("type", Value::String(kind)) if ["problem", "incident", "question", "task"].contains(&kind.as_str()) => {
+            ticket.kind = Some(kind.clone());
+        }
+        ("tags", Value::Array(tags)) => ticket.labels = words(tags),
         ("safe_update" | "updated_stamp", _) => {}
         _ => return Err(format!("{name}: is invalid")),
     }

@@ -10,13 +10,16 @@ use url::Url;
 use super::Error;
 use crate::base::{Clock, FieldError, Secret};
 use crate::outbound::Http;
-use crate::work_orders::model::{Change, Mapping, Remote, RowError};
+use crate::work_orders::model::{self, Change, Mapping, Remote, RowError};
 
 /// Speaks with one kind of ticket system. It holds no state: whatever a call needs comes with the [`Connection`].
 #[async_trait]
 pub trait Adapter: Send + Sync {
     /// Describes the adapter and its settings.
     fn about(&self) -> &'static About;
+
+    /// Returns the fields of tickets that a system with these settings does not have: what is changed of them here stays here.
+    fn lacks(&self, settings: &BTreeMap<String, String>) -> Vec<model::Field>;
 
     /// Returns what is wrong with the settings beyond what [`About::check`] finds.
     fn check(&self, connection: &Connection) -> Vec<FieldError>;

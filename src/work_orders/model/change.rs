@@ -47,6 +47,10 @@ pub struct Change {
     pub assignee: Edit<Person>,
     /// When it is due.
     pub due_date: Edit<DateTime<Utc>>,
+    /// What it is about.
+    pub category: Edit<String>,
+    /// Its labels, all of them.
+    pub tags: Option<Vec<String>>,
 }
 
 impl Change {

@@ -22,6 +22,16 @@ pub struct Pending {
     pub by: String,
     /// When.
     pub since: DateTime<Utc>,
+    /// Whether an update takes it to the system. What does not travel is ours alone. Changes of before this was noted do not say.
+    #[serde(default)]
+    pub travels: Option<bool>,
+}
+
+impl Pending {
+    /// Says whether an update takes the change of a field to the system.
+    pub fn travels(&self, field: Field) -> bool {
+        self.travels.unwrap_or(!matches!(field, Field::Category | Field::Tags))
+    }
 }
 
 /// A field that both sides changed.
@@ -101,7 +111,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Changes a ticket here. Answers all that is wrong, and then nothing is changed.
+    /// Changes a ticket here, of whose fields the system does not take `lacking`. Answers all that is wrong, and then nothing is changed.
     ///
     /// # Errors
     /// What is wrong with the edits, each with its place.
@@ -110,6 +120,7 @@ impl Exchange {
         content: &mut Content,
         edits: &Edits,
         by: &str,
+        lacking: &[Field],
         now: DateTime<Utc>,
     ) -> Result<(), Vec<FieldError>> {
         let mut next = content.clone();
@@ -126,7 +137,8 @@ impl Exchange {
             }
             let base = self.pending.remove(&field).map_or(old, |change| change.base);
             if new != base {
-                self.pending.insert(field, Pending { base, by: by.to_owned(), since: now });
+                let travels = Some(!lacking.contains(&field));
+                self.pending.insert(field, Pending { base, by: by.to_owned(), since: now, travels });
             }
         }
         *content = next;
@@ -135,13 +147,13 @@ impl Exchange {
 
     /// Says whether something was changed here that the system ought to have.
     pub fn has_changes(&self) -> bool {
-        self.pending.keys().any(|field| field.travels())
+        self.pending.iter().any(|(field, change)| change.travels(*field))
     }
 
     /// Returns the fields that an update takes along: all that changed here, but for those that are left alone for a while.
     pub fn to_push(&self, now: DateTime<Utc>) -> Vec<Field> {
-        let free = |field: &Field| field.travels() && self.swings.held(*field, now).is_none();
-        self.pending.keys().copied().filter(free).collect()
+        let free = |field: Field, change: &Pending| change.travels(field) && self.swings.held(field, now).is_none();
+        self.pending.iter().filter(|(field, change)| free(**field, change)).map(|(field, _)| *field).collect()
     }
 
     /// Says whether nothing is remembered, so that nothing has to be kept.

@@ -51,11 +51,6 @@ impl Field {
         }
     }
 
-    /// Says whether an update takes the field to the system. What does not travel is ours alone, once it was changed here.
-    pub fn travels(self) -> bool {
-        !matches!(self, Self::Category | Self::Tags)
-    }
-
     /// Reads the field of a ticket, as it is shown.
     pub fn of(self, content: &Content) -> Value {
         match self {

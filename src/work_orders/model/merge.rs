@@ -99,7 +99,7 @@ mod tests {
 
     fn edited(base: &Content, edits: &Edits) -> (Content, Exchange) {
         let (mut local, mut exchange) = (base.clone(), Exchange::default());
-        exchange.edit(&mut local, edits, "dana", now()).expect("they make sense");
+        exchange.edit(&mut local, edits, "dana", &[], now()).expect("they make sense");
         (local, exchange)
     }
 
@@ -140,15 +140,30 @@ mod tests {
         assert_eq!((clash.here.as_str(), clash.there.as_str()), (Some("closed"), Some("processing")));
         let (mut local, mut exchange) = (merged, exchange);
         let again = Edits { status: Some(Status::Closed), ..Edits::default() };
-        exchange.edit(&mut local, &again, "dana", now()).expect("makes sense");
+        exchange.edit(&mut local, &again, "dana", &[], now()).expect("makes sense");
         assert!(exchange.clashes.is_empty() && exchange.pending.contains_key(&Field::Status), "somebody decided");
+    }
+
+    #[test]
+    fn what_the_system_does_not_take_stays_here() {
+        let (mut local, mut exchange) = (content(), Exchange::default());
+        let edits = Edits { tags: Some(vec!["a".into()]), category: Some(Some("b".into())), ..Edits::default() };
+        exchange.edit(&mut local, &edits, "dana", &[Field::Tags], now()).expect("they make sense");
+        assert_eq!(exchange.to_push(now()), [Field::Category]);
+        exchange.pending.remove(&Field::Category);
+        assert!(!exchange.has_changes(), "there is nothing to take there");
+        let (merged, _) = merge(&local, exchange, &Content { tags: vec!["theirs".into()], ..content() }, now());
+        assert_eq!(merged.tags, ["a"]);
+        let old: Pending =
+            serde_json::from_value(serde_json::json!({"base": [], "by": "dana", "since": now()})).expect("old");
+        assert!(!old.travels(Field::Tags) && old.travels(Field::Title), "as it was before that was noted");
     }
 
     #[test]
     fn taking_a_change_back_leaves_nothing_behind() {
         let (mut local, mut exchange) = edited(&titled("base"), &Edits { title: Some("x".into()), ..Edits::default() });
         let back = Edits { title: Some("base".into()), ..Edits::default() };
-        exchange.edit(&mut local, &back, "dana", now()).expect("makes sense");
+        exchange.edit(&mut local, &back, "dana", &[], now()).expect("makes sense");
         assert!(exchange.is_empty() && local == titled("base"));
     }
 
@@ -180,7 +195,7 @@ mod tests {
         let (sent, exchange) = edited(&titled("base"), &Edits { title: Some("first".into()), ..Edits::default() });
         let (mut local, mut exchange) = (sent.clone(), exchange);
         let second = Edits { title: Some("second".into()), ..Edits::default() };
-        exchange.edit(&mut local, &second, "dana", now()).expect("makes sense");
+        exchange.edit(&mut local, &second, "dana", &[], now()).expect("makes sense");
         let (merged, exchange, _) = confirm(&sent, &[Field::Title], &local, exchange, &titled("first"), now());
         assert_eq!(merged.title, "second");
         assert_eq!(exchange.pending[&Field::Title].base, "first");
@@ -230,7 +245,7 @@ mod tests {
                 match step {
                     Step::Here(field, value) => {
                         let edits = set(&mut local.clone(), field, value);
-                        exchange.edit(&mut local, &edits, "dana", now()).expect("makes sense");
+                        exchange.edit(&mut local, &edits, "dana", &[], now()).expect("makes sense");
                     }
                     Step::There(field, value) => { set(&mut remote, field, value); }
                     Step::Sync => {

@@ -37,6 +37,12 @@ pub fn change_of(content: &Content, fields: &[Field]) -> Change {
             None => Edit::Clear,
             Some(at) => Edit::To(at),
         },
+        category: match &content.category {
+            _ if !has(Field::Category) => Edit::Keep,
+            None => Edit::Clear,
+            Some(category) => Edit::To(category.clone()),
+        },
+        tags: has(Field::Tags).then(|| content.tags.clone()),
     }
 }
 
@@ -63,7 +69,8 @@ mod tests {
         let content = Content { assignee: dana(), assignee_email: None, due_date: None, ..content() };
         let only = |fields: &[Field]| change_of(&content, fields);
         assert!(only(&[]).is_empty());
-        assert!(only(&[Field::Tags, Field::Category]).is_empty(), "these do not travel");
+        assert_eq!(only(&[Field::Tags]).tags, Some(content.tags.clone()));
+        assert_eq!(only(&[Field::Category]).category, Edit::Clear);
         assert_eq!(only(&[Field::Title]), Change { title: Some(content.title.clone()), ..Change::default() });
         assert_eq!(only(&[Field::DueDate]).due_date, Edit::Clear);
         let named = Person { name: dana(), email: None };

@@ -58,7 +58,7 @@ impl WorkOrders {
             let wait = (until - self.clock.now()).to_std().unwrap_or_default();
             return Ok(Outcome::Snooze(wait.min(LONGEST_NAP)));
         }
-        match self.carry(order, &system).await {
+        match Box::pin(self.carry(order, &system)).await {
             Ok(arrived) => self.arrived(&system, arrived, run).await,
             Err(Stop::Remote(error)) => self.not_taken(&system, id, run, error).await,
             Err(Stop::Own(error @ (Error::Internal { .. } | Error::Invalid(_)))) => {

@@ -3,10 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::WorkOrders;
+use super::context::{adapter_of, load};
 use crate::audit::{Event, Record};
 use crate::base::{Actor, Error, Result};
 use crate::db::Tx;
-use crate::work_orders::model::{Content, Edits, Field, SyncStatus, WorkOrder, WorkOrderId};
+use crate::work_orders::model::{Content, Edits, Field, SyncStatus, System, WorkOrder, WorkOrderId};
 use crate::work_orders::store::orders;
 
 /// What the audit record calls a ticket.
@@ -29,7 +30,8 @@ impl WorkOrders {
         let mut tx = self.db.begin().await?;
         let order = held(&mut tx, actor, id).await?;
         is_at(&order, version)?;
-        let changed = edit(&mut tx, actor, order, edits).await?;
+        let system = load(&mut tx, &actor.tenant, order.system).await?;
+        let changed = edit(&mut tx, actor, order, edits, &system).await?;
         tx.commit().await?;
         Ok(changed)
     }
@@ -53,7 +55,13 @@ pub(super) fn is_at(order: &WorkOrder, version: Option<i64>) -> Result<()> {
 }
 
 /// Changes a work order that is held, and records it; what changes nothing is not recorded.
-pub(super) async fn edit(tx: &mut Tx, actor: &Actor, order: WorkOrder, edits: &Edits) -> Result<WorkOrder> {
+pub(super) async fn edit(
+    tx: &mut Tx,
+    actor: &Actor,
+    order: WorkOrder,
+    edits: &Edits,
+    system: &System,
+) -> Result<WorkOrder> {
     if order.deleted_at.is_some() {
         let message = "the ticket is gone from its system: it can be read, and no longer be changed";
         return Err(Error::conflict("work_order_gone", message));
@@ -61,7 +69,8 @@ pub(super) async fn edit(tx: &mut Tx, actor: &Actor, order: WorkOrder, edits: &E
     let now = tx.now();
     let mut next = order.clone();
     let by = actor.to_string();
-    next.exchange.edit(&mut next.content, edits, &by, now).map_err(Error::Invalid)?;
+    let lacking = adapter_of(&system.system_type).map(|adapter| adapter.lacks(&system.settings)).unwrap_or_default();
+    next.exchange.edit(&mut next.content, edits, &by, &lacking, now).map_err(Error::Invalid)?;
     if next == order {
         return Ok(order);
     }

@@ -81,7 +81,7 @@ impl WorkOrders {
 
     /// Runs one attempt of a run or of a part of it, and decides what comes of its job.
     pub(super) async fn conduct(&self, system: &System, log: &mut SyncLog, run: &Run) -> outcome::Result {
-        match self.attempt(system, log, run).await {
+        match Box::pin(self.attempt(system, log, run)).await {
             Ok(Reached::End) => {
                 self.end(system, log, None).await?;
                 Ok(Outcome::Done)

@@ -33,7 +33,7 @@ impl WorkOrders {
         if !system.is_active {
             return Err(Error::conflict("system_disabled", "the system is disabled: enable it first"));
         }
-        let mut order = edit(&mut tx, actor, order, edits).await?;
+        let mut order = edit(&mut tx, actor, order, edits, &system).await?;
         let now = tx.now();
         takes_something(&order, now)?;
         let joined = under_way(&mut tx, &order).await?;

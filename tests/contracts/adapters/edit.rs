@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deskhand::work_orders::adapters::{Adapter, Connection, Error, Walk, find};
-use deskhand::work_orders::model::{Change, Edit, Mapping, Person, Priority, Remote, Status, end_of_day};
+use deskhand::work_orders::model::{Change, Edit, Field, Mapping, Person, Priority, Remote, Status, end_of_day};
 
 use crate::fakes::desk::{Desk, all};
 use crate::fakes::fault::Fault;
@@ -73,6 +73,7 @@ async fn every_field_is_changed_and_nothing_else() {
             priority: Some(Priority::High),
             assignee: Edit::To(Person { name: Some("li wei".into()), email: Some("Li.Wei@example.com".into()) }),
             due_date: Edit::To(due.expect("a day")),
+            ..Change::default()
         };
         let after = update(&*desk, &change).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(detail(&*desk, 3).await, after, "{name}: the answer is the state afterwards");
@@ -97,8 +98,27 @@ async fn every_field_is_changed_and_nothing_else() {
 
         let clear = Change { assignee: Edit::Clear, due_date: Edit::Clear, ..Change::default() };
         let cleared = update(&*desk, &clear).await.unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!((cleared.assignee, cleared.due_date), (None, None), "{name}");
+        assert_eq!((&cleared.assignee, cleared.due_date), (&None, None), "{name}");
         assert_eq!(cleared.title, "printer is cold", "{name}");
+
+        let connection = desk.connection();
+        let lacking = adapter(&connection).lacks(&connection.settings);
+        let sorted = Change {
+            category: Edit::To("incident".into()),
+            tags: (!lacking.contains(&Field::Tags)).then(|| vec!["cold".into(), "second-floor".into()]),
+            ..Change::default()
+        };
+        let after = update(&*desk, &sorted).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let expected = Remote {
+            category: Some("incident".into()),
+            tags: sorted.tags.unwrap_or_else(|| cleared.tags.clone()),
+            updated_at: after.updated_at,
+            ..cleared
+        };
+        assert_eq!(after, expected, "{name}");
+        let clear = Change { category: Edit::Clear, ..Change::default() };
+        let cleared = update(&*desk, &clear).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_ne!(cleared.category, after.category, "{name}");
     }
 }
 

@@ -50,7 +50,7 @@ async fn what_zendesk_would_forget_or_never_does_is_refused() {
     let desk = start(3).await;
     let adapter = find("zendesk").expect("the rack has it");
     let connection = desk.connection();
-    desk.server.world().tickets[2].kind = "incident";
+    desk.server.world().tickets[2].kind = Some("incident".to_owned());
     for (change, says) in [
         (Change { description: Some("other".into()), ..Change::default() }, "first comment"),
         (Change { due_date: Edit::To(end_of_day("2027-01-01").expect("a day")), ..Change::default() }, "type task"),

@@ -11,6 +11,8 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::issue::{Issue, USERS};
+use crate::fakes::tickets::words;
+
 use super::server::{Deployment, Shared, World, is_known};
 
 /// From, id, to, category.
@@ -21,6 +23,8 @@ const WORKFLOW: [(&str, &str, &str, &str); 5] = [
     ("In Progress", "41", "Closed", "done"),
     ("Closed", "51", "To Do", "new"),
 ];
+
+const COMPONENTS: [&str; 3] = ["hardware", "incident", "network"];
 
 pub(super) const PRIORITIES: [&str; 4] = ["Highest", "High", "Medium", "Low"];
 
@@ -112,6 +116,15 @@ fn set(issue: &mut Issue, deployment: Deployment, name: &str, value: &Value) -> 
             let place = value["id"].as_str().and_then(|id| id.parse::<usize>().ok());
             let found = place.and_then(|place| PRIORITIES.get(place));
             issue.priority = found.ok_or_else(|| "The priority is invalid.".to_owned())?;
+        }
+        ("labels", Value::Array(labels)) => issue.labels = words(labels),
+        ("components", Value::Array(given)) => {
+            let names: Vec<_> = given.iter().map(|component| component["name"].clone()).collect();
+            let names = words(&names);
+            if let Some(unknown) = names.iter().find(|name| !COMPONENTS.contains(&name.as_str())) {
+                return Err(format!("Component name '{unknown}' is not valid"));
+            }
+            issue.components = names;
         }
         // The status among them.
         _ => return Err(format!("Field '{name}' cannot be set. It is not on the appropriate screen, or unknown.")),

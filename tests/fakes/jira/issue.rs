@@ -19,6 +19,7 @@ pub(crate) struct Issue {
     pub(crate) created_ms: i64,
     pub(crate) updated_ms: i64,
     pub(crate) labels: Vec<String>,
+    pub(crate) components: Vec<String>,
     /// Its body cannot be read.
     pub(crate) spoilt: bool,
 }
@@ -73,6 +74,7 @@ impl Issue {
             created_ms: EPOCH_MS,
             updated_ms: EPOCH_MS + (n / 3) as i64 * 180_000,
             labels: vec!["printer".to_owned()],
+            components: vec!["hardware".to_owned()],
             spoilt: false,
         }
     }
@@ -100,7 +102,7 @@ impl Issue {
             "duedate": self.due,
             "resolutiondate": null,
             "labels": self.labels,
-            "components": [{"name": "hardware"}],
+            "components": self.components.iter().map(|name| json!({"name": name})).collect::<Vec<_>>(),
             "issuetype": {"name": "Incident"},
         });
         let mut shown = json!({"id": self.id.to_string(), "key": self.key});

@@ -77,11 +77,11 @@ impl Harness {
                 self.desk.act_while_paging(acts);
             }
             Step::Wrong(list, wrong) => self.desk.fault(self.desk.lists() + list, wrong.fault(&self.crashed)),
-            Step::Sync { attempts, between } => self.sync(*attempts, between.as_ref()).await,
+            Step::Sync { attempts, between } => Box::pin(self.sync(*attempts, between.as_ref())).await,
             Step::Reconcile => {
                 let job = run(JobId::new());
                 // What it came to is seen at the end.
-                let _ = survive(&self.crashed, self.service.reconcile_system(self.system.id, &job)).await;
+                let _ = survive(&self.crashed, Box::pin(self.service.reconcile_system(self.system.id, &job))).await;
             }
             Step::Here(n, here) => self.change(*n, *here).await,
             Step::Push(n, wrong) => {
@@ -89,7 +89,7 @@ impl Harness {
                 if let Some(fault) = fault.filter(crate::fakes::fault::Fault::fits_any_request) {
                     self.desk.fault_next(fault);
                 }
-                self.push(*n).await;
+                Box::pin(self.push(*n)).await;
             }
             Step::Later(time) => self.clock.advance(*time),
         }
@@ -114,7 +114,7 @@ impl Harness {
                 self.desk.act(act);
             }
             job.attempt = u32::try_from(attempt).expect("few");
-            match survive(&self.crashed, self.service.sync_system(self.system.id, &job)).await {
+            match survive(&self.crashed, Box::pin(self.service.sync_system(self.system.id, &job))).await {
                 Some(Ok(Outcome::Snooze(wait))) => self.clock.advance(wait),
                 Some(Err(_)) | None => {}
                 Some(Ok(_)) => return,
@@ -164,7 +164,7 @@ impl Harness {
         let Ok(asked) = asked else { return };
         for attempt in 1..=2 {
             let job = Run { attempt, ..run(asked.job_id) };
-            match survive(&self.crashed, self.service.carry_out_update(order.id, &job)).await {
+            match survive(&self.crashed, Box::pin(self.service.carry_out_update(order.id, &job))).await {
                 Some(Ok(Outcome::Snooze(wait))) => self.clock.advance(wait),
                 Some(Err(_)) | None => {}
                 Some(Ok(_)) => break,

@@ -35,14 +35,14 @@ fn holds(cases: u32, live: impl Fn(Case) -> Result<(), String>) {
 async fn live(fresh: &TestDb, desk: impl Desk + 'static, case: Case) -> Result<(), String> {
     let mut harness = Harness::new(fresh, Box::new(desk), &case).await;
     for step in &case.steps {
-        harness.take(step).await?;
+        Box::pin(harness.take(step)).await?;
     }
-    harness.settle().await
+    Box::pin(harness.settle()).await
 }
 
 fn on_sqlite<D: Desk + 'static>(start: impl AsyncFn() -> D) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    holds(6, |case| runtime.block_on(async { live(&TestDb::sqlite().await, start().await, case).await }));
+    holds(6, |case| runtime.block_on(async { Box::pin(live(&TestDb::sqlite().await, start().await, case)).await }));
 }
 
 #[test]
@@ -92,7 +92,8 @@ fn on_postgres_too() {
         let mut verdict = Ok(());
         runtime.block_on(on_postgres(async |fresh| {
             fresh.db.migrate().await.expect("migrates");
-            verdict = live(&fresh, Jira::start(Deployment::Server, TICKETS).await, case).await;
+            let jira = Jira::start(Deployment::Server, TICKETS).await;
+            verdict = Box::pin(live(&fresh, jira, case)).await;
         }));
         verdict
     });

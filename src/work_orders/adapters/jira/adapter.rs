@@ -1,5 +1,7 @@
 //! The adapter: settings, credentials, and which API is spoken where.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use reqwest::RequestBuilder;
@@ -12,7 +14,7 @@ use crate::work_orders::adapters::judge::fetch;
 use crate::work_orders::adapters::{
     About, Account, Adapter, Connection, Error, Field, FieldKind, Page, PageToken, Window,
 };
-use crate::work_orders::model::{Change, Remote};
+use crate::work_orders::model::{self, Change, Remote};
 
 /// Speaks with Jira.
 pub(crate) struct Jira;
@@ -89,6 +91,10 @@ impl Deployment {
 impl Adapter for Jira {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn lacks(&self, _: &BTreeMap<String, String>) -> Vec<model::Field> {
+        Vec::new()
     }
 
     fn check(&self, connection: &Connection) -> Vec<FieldError> {

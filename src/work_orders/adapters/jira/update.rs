@@ -14,15 +14,21 @@ use super::{document, issue};
 use crate::work_orders::adapters::judge::{fetch, fetch_one, push, unmoved};
 use crate::work_orders::adapters::people::{self, Candidate};
 use crate::work_orders::adapters::{Connection, Error, wanted};
-use crate::work_orders::model::{Category, Change, Edit, Person, Remote, Status};
+use crate::work_orders::model::{Category, Change, Edit, Person, Remote, RowError, Status};
 
 pub(super) async fn read(connection: &Connection, external_id: &str) -> Result<Option<Remote>, Error> {
+    let Some(found) = show(connection, external_id).await? else { return Ok(None) };
+    readable(connection, external_id, &found).map(Some)
+}
+
+async fn show(connection: &Connection, external_id: &str) -> Result<Option<Value>, Error> {
     let request = get(connection, address(connection, &["issue", external_id])).query(&[("fields", FIELDS)]);
-    let Some(found) = fetch_one::<Value>(connection, request).await? else { return Ok(None) };
-    match issue::read(connection, &found) {
-        Ok(remote) => Ok(Some(remote)),
-        Err(error) => Err(Error::transient(connection, format!("issue {external_id}: {}", error.message), None)),
-    }
+    fetch_one(connection, request).await
+}
+
+fn readable(connection: &Connection, external_id: &str, found: &Value) -> Result<Remote, Error> {
+    let unreadable = |error: RowError| format!("issue {external_id}: {}", error.message);
+    issue::read(connection, found).map_err(|error| Error::transient(connection, unreadable(error), None))
 }
 
 pub(super) async fn write(
@@ -32,7 +38,8 @@ pub(super) async fn write(
     seen: Option<DateTime<Utc>>,
 ) -> Result<Remote, Error> {
     let gone = || Error::gone(connection, format!("issue {external_id}"));
-    let is = read(connection, external_id).await?.ok_or_else(gone)?;
+    let found = show(connection, external_id).await?.ok_or_else(gone)?;
+    let is = readable(connection, external_id, &found)?;
     unmoved(connection, is.updated_at, seen)?;
     // All that can be refused is asked before the first change.
     let transition = match change.status {
@@ -41,7 +48,10 @@ pub(super) async fn write(
         }
         _ => None,
     };
-    let fields = fields(connection, &is, change).await?;
+    let mut fields = fields(connection, &is, change).await?;
+    if let Some(components) = components(&found, &change.category) {
+        fields.insert("components".to_owned(), components);
+    }
     if !fields.is_empty() {
         let request = connection.http.put(address(connection, &["issue", external_id]));
         push(connection, signed(connection, request).json(&json!({"fields": fields}))).await?;
@@ -102,6 +112,19 @@ struct PriorityOf {
     name: String,
 }
 
+/// Returns the components with another one at the place of the first, which is the category here; `None` if they stay.
+fn components(issue: &Value, category: &Edit<String>) -> Option<Value> {
+    let first = match category {
+        Edit::Keep => return None,
+        Edit::Clear => None,
+        Edit::To(name) => Some(name.as_str()),
+    };
+    let names = issue.pointer("/fields/components").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let others =
+        names.iter().skip(1).filter_map(|component| component["name"].as_str()).filter(|name| first != Some(*name));
+    Some(first.into_iter().chain(others).map(|name| json!({"name": name})).collect())
+}
+
 async fn fields(connection: &Connection, is: &Remote, change: &Change) -> Result<Map<String, Value>, Error> {
     let deployment = Deployment::of(connection);
     let mut fields = Map::new();
@@ -121,6 +144,9 @@ async fn fields(connection: &Connection, is: &Remote, change: &Change) -> Result
         Edit::Keep => {}
         Edit::Clear => drop(set("duedate", Value::Null)),
         Edit::To(due) => drop(set("duedate", json!(due.date_naive().to_string()))),
+    }
+    if let Some(tags) = &change.tags {
+        set("labels", json!(tags));
     }
     if let Some(priority) = change.priority.filter(|wanted| connection.mapping.priority(&is.priority) != *wanted) {
         let known: Vec<PriorityOf> = fetch(connection, get(connection, address(connection, &["priority"]))).await?;

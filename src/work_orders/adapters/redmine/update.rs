@@ -73,6 +73,7 @@ fn ignored(fields: &Map<String, Value>, issue: &Value) -> Vec<String> {
         ("priority_id", "/priority/id"),
         ("assigned_to_id", "/assigned_to/id"),
         ("due_date", "/due_date"),
+        ("category_id", "/category/id"),
     ];
     let differs = |(name, place): &(&str, &str)| {
         let sent = fields.get(*name)?;
@@ -123,6 +124,14 @@ async fn fields(
         Edit::Clear => drop(set("due_date", json!(""))),
         Edit::To(due) => drop(set("due_date", json!(due.date_naive().to_string()))),
     }
+    if change.tags.is_some() {
+        return Err(Error::refused(connection, vec!["tags: redmine has none".to_owned()], Vec::new()));
+    }
+    match &change.category {
+        Edit::Keep => {}
+        Edit::Clear => drop(set("category_id", json!(""))),
+        Edit::To(name) => drop(set("category_id", json!(category(connection, issue, name).await?))),
+    }
     let mapping = &connection.mapping;
     if let Some(status) = change.status.filter(|wanted| mapping.status(&is.status, is.category_of_status) != *wanted) {
         // Redmine 5 says which steps the workflow has from here for this account; those before tell all there are.
@@ -150,6 +159,23 @@ async fn fields(
         Edit::To(person) => drop(set("assigned_to_id", json!(assignee(connection, issue, person).await?))),
     }
     Ok(fields)
+}
+
+#[derive(Deserialize)]
+struct Categories {
+    issue_categories: Vec<Word>,
+}
+
+/// Looks among the categories of the project: each has its own.
+async fn category(connection: &Connection, issue: &Value, name: &str) -> Result<u64, Error> {
+    let project = text(issue, "/project/id").unwrap_or_default();
+    let url = connection.url(&["projects", &project, "issue_categories.json"]);
+    let Categories { issue_categories } = fetch(connection, get(connection, url)).await?;
+    let same = |word: &&Word| word.name.to_lowercase() == name.trim().to_lowercase();
+    issue_categories.iter().find(same).map(|word| word.id).ok_or_else(|| {
+        let message = format!("category: the project has none called {name}");
+        Error::refused(connection, vec![message], issue_categories.iter().map(|word| word.name.clone()).collect())
+    })
 }
 
 #[derive(Deserialize)]

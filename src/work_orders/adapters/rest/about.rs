@@ -153,6 +153,8 @@ pub(super) static ABOUT: About = About {
             &["rfc3339", "date"],
             "how a due date is sent: rfc3339 (left out) or date",
         ),
+        field("category_path", "Category", false, "where it has the word for what it is about"),
+        field("tags_path", "Labels", false, "where it has the list of its labels"),
         field("url_path", "Address for people", false, "where it has the address at which a person reads it"),
         field("deleted_path", "Deleted", false, "where a deleted ticket has true, or when that was"),
     ],

@@ -1,5 +1,7 @@
 //! The adapter: it reads its settings anew for each call.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -12,7 +14,7 @@ use crate::base::FieldError;
 use crate::work_orders::adapters::fields::text;
 use crate::work_orders::adapters::judge::fetch;
 use crate::work_orders::adapters::{About, Account, Adapter, Connection, Error, Page, PageToken, Window};
-use crate::work_orders::model::{Change, Remote};
+use crate::work_orders::model::{self, Change, Remote};
 
 /// Speaks with whatever its settings describe.
 pub(crate) struct Rest;
@@ -21,6 +23,11 @@ pub(crate) struct Rest;
 impl Adapter for Rest {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn lacks(&self, settings: &BTreeMap<String, String>) -> Vec<model::Field> {
+        let places = [("category_path", model::Field::Category), ("tags_path", model::Field::Tags)];
+        places.into_iter().filter(|(key, _)| !settings.contains_key(*key)).map(|(_, field)| field).collect()
     }
 
     fn check(&self, connection: &Connection) -> Vec<FieldError> {

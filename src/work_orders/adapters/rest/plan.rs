@@ -96,6 +96,8 @@ pub(super) struct Places {
     pub(super) created: Option<String>,
     pub(super) updated: String,
     pub(super) due: Option<String>,
+    pub(super) category: Option<String>,
+    pub(super) tags: Option<String>,
     pub(super) url: Option<String>,
     pub(super) deleted: Option<String>,
 }
@@ -283,6 +285,8 @@ impl Plan {
                 created: of.place("created_path"),
                 updated: of.needed("updated_path"),
                 due: of.place("due_path"),
+                category: of.place("category_path"),
+                tags: of.place("tags_path"),
                 url: of.place("url_path"),
                 deleted: of.place("deleted_path"),
             },

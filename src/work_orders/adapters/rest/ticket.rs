@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::plan::Places;
 use crate::base::clock::cut;
 use crate::work_orders::adapters::Deleted;
-use crate::work_orders::adapters::fields::text;
+use crate::work_orders::adapters::fields::{text, texts};
 use crate::work_orders::model::{Remote, RowError, end_of_day, parse_instant};
 
 /// Numbers from here on are milliseconds since 1970, smaller ones seconds: 1973 against the year 5138.
@@ -50,6 +50,8 @@ pub(super) fn read(places: &Places, item: &Value) -> Result<Found, RowError> {
         assignee_email: optional(&places.assignee_email),
         reported_at: places.created.as_ref().and_then(|place| instant(item, place)),
         due_date: due,
+        category: optional(&places.category),
+        tags: places.tags.as_ref().map(|place| texts(item.pointer(place))).unwrap_or_default(),
         // Only web addresses: it becomes a link on our pages.
         url: optional(&places.url).filter(|url| url.starts_with("https://") || url.starts_with("http://")),
         updated_at,

@@ -73,6 +73,14 @@ fn body(connection: &Connection, plan: &Plan, is: &Remote, change: &Change) -> R
         Edit::Clear => set("due", places.due.as_ref(), Value::Null),
         Edit::To(due) => set("due", places.due.as_ref(), json!(plan.due.write(*due))),
     }
+    match &change.category {
+        Edit::Keep => {}
+        Edit::Clear => set("category", places.category.as_ref(), Value::Null),
+        Edit::To(category) => set("category", places.category.as_ref(), json!(category)),
+    }
+    if let Some(tags) = &change.tags {
+        set("tags", places.tags.as_ref(), json!(tags));
+    }
     let email = places.assignee_email.as_ref();
     match &change.assignee {
         Edit::Keep => {}

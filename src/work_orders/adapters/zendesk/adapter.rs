@@ -1,5 +1,7 @@
 //! The adapter: settings and credentials.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use reqwest::RequestBuilder;
@@ -12,7 +14,7 @@ use crate::work_orders::adapters::judge::fetch;
 use crate::work_orders::adapters::{
     About, Account, Adapter, Connection, Error, Field, FieldKind, Page, PageToken, Window,
 };
-use crate::work_orders::model::{Change, Remote};
+use crate::work_orders::model::{self, Change, Remote};
 
 /// Speaks with Zendesk.
 pub(crate) struct Zendesk;
@@ -49,6 +51,10 @@ static ABOUT: About = About {
 impl Adapter for Zendesk {
     fn about(&self) -> &'static About {
         &ABOUT
+    }
+
+    fn lacks(&self, _: &BTreeMap<String, String>) -> Vec<model::Field> {
+        Vec::new()
     }
 
     fn check(&self, connection: &Connection) -> Vec<FieldError> {

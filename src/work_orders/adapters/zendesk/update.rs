@@ -12,6 +12,7 @@ use crate::work_orders::adapters::{Connection, Error, wanted};
 use crate::work_orders::model::{Change, Edit, Person, Remote};
 
 const STATUSES: [&str; 6] = ["new", "open", "pending", "hold", "solved", "closed"];
+const TYPES: [&str; 4] = ["problem", "incident", "question", "task"];
 const PRIORITIES: [&str; 4] = ["low", "normal", "high", "urgent"];
 
 #[derive(Deserialize)]
@@ -60,6 +61,22 @@ async fn fields(connection: &Connection, is: &Remote, change: &Change) -> Result
     let mut fields = Map::new();
     let mut set = |name: &str, value: Value| fields.insert(name.to_owned(), value);
     let mut refused = Vec::new();
+    let kind = match &change.category {
+        Edit::Keep => is.category.as_deref(),
+        Edit::Clear => None,
+        Edit::To(kind) => Some(kind.as_str()),
+    };
+    match &change.category {
+        Edit::Keep => {}
+        Edit::To(kind) if !TYPES.contains(&kind.as_str()) => {
+            let message = format!("category: it is the type of a ticket, and zendesk has none called {kind}");
+            return Err(Error::refused(connection, vec![message], TYPES.map(str::to_owned).to_vec()));
+        }
+        Edit::Clear | Edit::To(_) => drop(set("type", json!(kind))),
+    }
+    if let Some(tags) = &change.tags {
+        set("tags", json!(tags));
+    }
     if let Some(title) = &change.title {
         set("subject", json!(title));
     }
@@ -68,7 +85,7 @@ async fn fields(connection: &Connection, is: &Remote, change: &Change) -> Result
             .push("description: it is the first comment of a ticket, and zendesk lets nobody change that".to_owned());
     }
     match &change.due_date {
-        Edit::To(due) if is.category.as_deref() == Some("task") => {
+        Edit::To(due) if kind == Some("task") => {
             set("due_at", json!(due.to_rfc3339_opts(SecondsFormat::Secs, true)));
         }
         // Zendesk would take it and forget it.

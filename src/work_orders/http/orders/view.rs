@@ -95,8 +95,8 @@ impl View {
         let pending = exchange.pending.into_iter().map(|(field, change)| Pending {
             field,
             here: field.of(&order.content),
+            travels: change.travels(field),
             there: change.base,
-            travels: field.travels(),
             by: change.by,
             since: change.since,
         });
