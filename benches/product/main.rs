@@ -1,6 +1,6 @@
-//! What the product costs around the engine: the outbox, the doors, the lists, a process that has nothing to do.
+//! What the product costs around the engine: the outbox, the doors, the lists, a process that has nothing to do, a large synchronisation.
 //!
-//! `cargo bench --bench product -- outbox enqueue bulk lists idle` runs those that are named, or all. `DESKHAND_TEST_POSTGRES_URL` and
+//! `cargo bench --bench product -- outbox enqueue bulk lists idle sync` runs those that are named, or all. `DESKHAND_TEST_POSTGRES_URL` and
 //! `DESKHAND_TEST_REDIS_URL` name the servers, as `make test` starts them; without them only the embedded storage is measured.
 //! Figures of one run are to be read against each other: machines differ, ratios less.
 
@@ -11,11 +11,12 @@ mod lists;
 mod load;
 mod outbox;
 mod process;
+mod sync;
 
 use std::time::Instant;
 
 /// The parts, in the order in which they run.
-const PARTS: [&str; 5] = ["outbox", "enqueue", "bulk", "lists", "idle"];
+const PARTS: [&str; 6] = ["outbox", "enqueue", "bulk", "lists", "idle", "sync"];
 
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -33,6 +34,7 @@ fn main() -> anyhow::Result<()> {
             "enqueue" => runtime.block_on(doors::measure_single())?,
             "bulk" => runtime.block_on(doors::measure_bulk())?,
             "lists" => runtime.block_on(lists::measure())?,
+            "sync" => runtime.block_on(sync::measure())?,
             _ => runtime.block_on(idle::measure())?,
         }
     }

@@ -73,8 +73,17 @@ impl Process {
 
     /// Returns what it has in memory.
     pub(crate) fn resident_mb(&self) -> anyhow::Result<f64> {
+        self.memory_mb("VmRSS:")
+    }
+
+    /// Returns the most that it ever had in memory.
+    pub(crate) fn peak_mb(&self) -> anyhow::Result<f64> {
+        self.memory_mb("VmHWM:")
+    }
+
+    fn memory_mb(&self, what: &str) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(what));
         let kib: f64 = line.and_then(|line| line.trim().strip_suffix(" kB")).unwrap_or_default().trim().parse()?;
         Ok(kib / 1024.0)
     }

@@ -106,7 +106,7 @@ mod tests {
             counts: Counts { fetched: 10, created: 7, failed: 3, ..Counts::default() },
             pages: 2,
             position: Position { mark: at(mark), seen: Vec::new() },
-            row_errors: vec![RowError { external_id: "1".into(), message: "no".into() }; 8],
+            row_errors: vec![RowError::of("1", "no"); 8],
             error_message: error_message.map(str::to_owned),
             ..SyncLog::begin(&system(), JobId::new(), DateTime::UNIX_EPOCH)
         }

@@ -86,9 +86,7 @@ async fn a_ticket_that_leaves_a_part_while_it_is_read_hides_no_other() {
         desk.page_size(10);
         let connection = desk.connection();
         let windows = windows(&connection, COUNT, PARTS).await;
-        if !desk.touch_while_paging() {
-            continue;
-        }
+        desk.touch_while_paging();
         let mut found = BTreeSet::new();
         // The last part is read last: what leaves another one comes in there.
         for window in windows {

@@ -42,7 +42,12 @@ pub(super) async fn cuts(
     Ok(in_order(cuts))
 }
 
-async fn ask(connection: &Connection, at: &Anchor, until: Option<DateTime<Utc>>, limit: usize) -> Result<Answer, Error> {
+async fn ask(
+    connection: &Connection,
+    at: &Anchor,
+    until: Option<DateTime<Utc>>,
+    limit: usize,
+) -> Result<Answer, Error> {
     let request = get(connection, connection.url(&["issues.json"])).query(&[
         ("status_id", "*"),
         ("updated_on", &changes(at.from(), until)),

@@ -82,12 +82,7 @@ pub(super) async fn cuts(
 }
 
 /// Returns what the page before ends with by now, where pages are counted: they cannot begin with a ticket of the page before.
-async fn border(
-    connection: &Connection,
-    plan: &Plan,
-    window: Window,
-    at: &Anchor,
-) -> Result<Option<String>, Error> {
+async fn border(connection: &Connection, plan: &Plan, window: Window, at: &Anchor) -> Result<Option<String>, Error> {
     let Some(before) = at.before() else { return Ok(None) };
     let token = before.clone().token();
     let url = plan.list.fill(connection, |slot| plan.value(slot, window, &before, Some(&token)));
