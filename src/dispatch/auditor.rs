@@ -78,7 +78,7 @@ impl Auditor {
 
     /// Audits and repairs every ten minutes until it is told to stop.
     pub async fn run(&self, stop: CancellationToken) {
-        let mut outage = Outage::new("the auditor");
+        let mut outage = Outage::new("the auditor").noting(&self.rounds, LOOP);
         // Not at once: a process that starts has other things to do, and many may start together.
         let mut wait = EVERY.mul_f64(rand::random_range(0.1..1.0));
         loop {
@@ -93,13 +93,9 @@ impl Auditor {
             wait = match audited {
                 Ok(_) => {
                     outage.over();
-                    self.rounds.done(LOOP);
                     EVERY
                 }
-                Err(error) => {
-                    self.rounds.failed(LOOP, &error);
-                    outage.failed(&error)
-                }
+                Err(error) => outage.failed(&error),
             };
         }
     }

@@ -79,21 +79,17 @@ impl Keeper {
 
     /// Writes endings until it is told to stop, then once more; `wake` says that there are some.
     pub async fn run(&self, stop: CancellationToken, wake: Arc<Notify>) {
-        let mut outage = Outage::new("the keeper of the ledger");
+        let mut outage = Outage::new("the keeper of the ledger").noting(&self.rounds, LOOP);
         loop {
             let wait = match self.write_endings().await {
                 Ok(count) => {
                     outage.over();
-                    self.rounds.done(LOOP);
                     if count == BATCH {
                         continue;
                     }
                     None
                 }
-                Err(error) => {
-                    self.rounds.failed(LOOP, &error);
-                    Some(outage.failed(&error))
-                }
+                Err(error) => Some(outage.failed(&error)),
             };
             if stop.is_cancelled() {
                 break;

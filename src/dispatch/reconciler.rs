@@ -171,19 +171,15 @@ impl Reconciler {
 
     /// Compares a round every minute until it is told to stop.
     pub async fn run(&self, stop: CancellationToken) {
-        let mut outage = Outage::new("the reconciler");
+        let mut outage = Outage::new("the reconciler").noting(&self.rounds, LOOP);
         let mut sweep = Sweep::default();
         loop {
             let wait = match self.recover_some(&mut sweep).await {
                 Ok(_) => {
                     outage.over();
-                    self.rounds.done(LOOP);
                     EVERY
                 }
-                Err(error) => {
-                    self.rounds.failed(LOOP, &error);
-                    outage.failed(&error)
-                }
+                Err(error) => outage.failed(&error),
             };
             tokio::select! {
                 () = stop.cancelled() => break,

@@ -150,17 +150,13 @@ impl Relay {
     pub async fn run(&self, stop: CancellationToken) {
         let mut enqueued = self.db.enqueued();
         let listener = Listener::start(&self.db, &stop);
-        let mut outage = Outage::new("the relay");
+        let mut outage = Outage::new("the relay").noting(&self.rounds, LOOP);
         let mut is_busy = false;
         loop {
             let round = tokio::select! {
                 () = stop.cancelled() => break,
                 round = self.round(&outage, is_busy) => round,
             };
-            match &round {
-                Ok(_) => self.rounds.done(LOOP),
-                Err(error) => self.rounds.failed(LOOP, error),
-            }
             is_busy = matches!(round, Ok(Next::Now));
             match round {
                 Ok(Next::Now) => outage.over(),

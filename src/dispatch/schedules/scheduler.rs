@@ -85,7 +85,7 @@ impl Scheduler {
 
     /// Fires until it is told to stop. Whatever fails, it goes on.
     pub async fn run(&self, stop: CancellationToken) {
-        let mut outage = Outage::new("the scheduler");
+        let mut outage = Outage::new("the scheduler").noting(&self.rounds, LOOP);
         loop {
             let round = tokio::select! {
                 () = stop.cancelled() => break,
@@ -94,11 +94,9 @@ impl Scheduler {
             let next = match round {
                 Ok(next) => {
                     outage.over();
-                    self.rounds.done(LOOP);
                     next
                 }
                 Err(error) => {
-                    self.rounds.failed(LOOP, &error);
                     let wait = outage.failed(&error);
                     tokio::select! {
                         () = stop.cancelled() => break,
