@@ -13,6 +13,9 @@ use crate::work_orders::adapters::{Deleted, Page};
 use crate::work_orders::model::{Remote, RowError, SyncLog, System};
 use crate::work_orders::store::{failures, logs, orders, systems};
 
+/// As many new tickets make a difference to whoever looks for one.
+const SURVEYED_FROM: i64 = 100;
+
 /// A page, cleaned and mapped before anybody holds the database.
 #[derive(Default)]
 struct Sifted {
@@ -52,9 +55,20 @@ impl WorkOrders {
         // Before a part there may be a gap that another one has not filled yet.
         systems::advance(&mut tx, system, next.position.mark.filter(|_| log.part.is_none())).await?;
         tx.commit().await?;
-        *log = next;
+        let before = std::mem::replace(log, next);
+        if has_grown(before.counts.created, log.counts.created) {
+            let mut tx = self.db.begin().await?;
+            orders::survey(&mut tx).await?;
+            tx.commit().await?;
+        }
         Ok(())
     }
+}
+
+/// Says whether a run has just brought so many new tickets that what a database knows of them is out of date: a hundred, a thousand, ten
+/// thousand and so on.
+fn has_grown(before: i64, now: i64) -> bool {
+    now >= SURVEYED_FROM && before.max(1).ilog10() < now.ilog10()
 }
 
 /// Takes note of tickets that the system says are deleted.
@@ -104,4 +118,26 @@ fn sift(tickets: Vec<std::result::Result<Remote, RowError>>, system: &System, lo
     let mut is_last = is_last.into_iter().rev();
     sifted.fresh.retain(|_| is_last.next().unwrap_or(true));
     sifted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_has_grown_at_each_power_of_ten() {
+        for (before, now, grown) in [
+            (0, 0, false),
+            (0, 99, false),
+            (0, 100, true),
+            (99, 100, true),
+            (100, 199, false),
+            (900, 999, false),
+            (950, 1_050, true),
+            (1_000, 9_999, false),
+            (99, 100_000, true),
+        ] {
+            assert_eq!(has_grown(before, now), grown, "{before} to {now}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use sea_query::{Expr, ExprTrait, Query};
 
 use super::row::Row;
 use crate::base::{Result, TenantId};
-use crate::db::{Build, Tx};
+use crate::db::{Build, Conn, Tx};
 use crate::on;
 use crate::work_orders::model::{Content, System, WorkOrder, WorkOrderId};
 
@@ -65,6 +65,15 @@ pub(crate) async fn known(tx: &mut Tx, system: &System, external_ids: &[&str]) -
         sqlx::query_as_with(sql, values).fetch_all(c).await
     })?;
     Ok(rows.into_iter().map(|row| (row.external_id.clone(), row)).collect())
+}
+
+/// Lets PostgreSQL count how tickets are spread over systems, which it would do by itself within a minute or so. Until then it holds
+/// a system that it has not met for one with hardly a ticket, and reads all of them to find one.
+pub(crate) async fn survey(tx: &mut Tx) -> Result<()> {
+    if let Conn::Postgres(c) = tx.conn() {
+        sqlx::query("ANALYZE work_orders (tenant_id, system_id, external_id)").execute(c).await?;
+    }
+    Ok(())
 }
 
 /// Notes that a ticket changed there in a way that does not concern us.
