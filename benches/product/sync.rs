@@ -143,13 +143,13 @@ struct Search {
     max_results: usize,
 }
 
-/// The n-th ticket changed n seconds after the first.
+/// The n-th ticket changed n seconds after the first. A large run is read in parts, each of a range.
 async fn search(Query(search): Query<Search>) -> impl IntoResponse {
-    let since = search.jql.split(' ').nth(2).and_then(|text| text.parse::<i64>().ok()).unwrap_or_default();
-    let from = usize::try_from((since - EPOCH_MS).max(0) / 1_000).unwrap_or_default();
-    let first = (from + search.start_at).min(TICKETS);
-    let last = (first + search.max_results).min(TICKETS);
-    let mut answer = format!(r#"{{"startAt":{},"total":{},"issues":["#, search.start_at, TICKETS - from.min(TICKETS));
+    let [from, until] = ["updated >= ", "updated < "].map(|bound| place(&search.jql, bound));
+    let (from, until) = (from.unwrap_or_default(), until.unwrap_or(TICKETS));
+    let first = (from + search.start_at).min(until);
+    let last = (first + search.max_results).min(until);
+    let mut answer = format!(r#"{{"startAt":{},"total":{},"issues":["#, search.start_at, until - from.min(until));
     for n in first..last {
         let comma = if n > first { "," } else { "" };
         let at = chrono::DateTime::from_timestamp_millis(EPOCH_MS + n as i64 * 1_000).unwrap_or_default();
@@ -167,4 +167,11 @@ async fn search(Query(search): Query<Search>) -> impl IntoResponse {
     }
     answer.push_str("]}");
     ([(CONTENT_TYPE, "application/json")], answer)
+}
+
+/// Reads which ticket is the first that a bound of a search does not leave before it.
+fn place(jql: &str, bound: &str) -> Option<usize> {
+    let at_ms: i64 = jql.split_once(bound)?.1.split(' ').next()?.parse().ok()?;
+    let place = (at_ms - EPOCH_MS).max(0).unsigned_abs().div_ceil(1_000) as usize;
+    Some(place.min(TICKETS))
 }
