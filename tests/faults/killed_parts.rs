@@ -31,7 +31,8 @@ async fn a_worker_that_is_killed_among_the_parts_of_a_run_costs_no_ticket_and_no
             ("DESKHAND_WORK_ORDERS__FAN_OUT__AT_ONCE", "6"),
         ];
         let test = TestApp::with(&settings).await;
-        let jira = Jira::start(Deployment::Server, TICKETS).await.max_results(50);
+        // Small pages: a part has to last until its progress is seen, which is told about once a second.
+        let jira = Jira::start(Deployment::Server, TICKETS).await.max_results(10);
         // Workers with three places each: neither can have all parts.
         let mut workers = [(); 2].map(|()| Process::start(&["worker", "--concurrency", "3"], &settings));
         let mut scheduler = Process::start(&["scheduler"], &settings);
