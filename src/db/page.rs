@@ -14,7 +14,7 @@ use crate::on;
 /// of them are counted.
 const COUNTED: u64 = 10_000;
 
-/// Reads one page of the rows that a select matches, and counts them up to [`COUNTED`]; `shown` adds columns and order to the select.
+/// Reads one page of the rows that a select matches, and counts them up to 10,000; `shown` adds columns and order to the select.
 ///
 /// # Errors
 /// [`Error`](crate::base::Error) of the database.
