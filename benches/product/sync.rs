@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::Query;
+use axum::extract::{Query, Request};
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use serde_json::{Value, json};
@@ -20,17 +21,21 @@ const TICKETS: usize = 100_000;
 /// The most that the process may ever have in memory.
 const MOST_MB: f64 = 150.0;
 const PATIENCE: Duration = Duration::from_mins(15);
+/// As long as a real system needs for a page.
+const USUAL: Duration = Duration::from_millis(100);
 /// 2024-01-01T00:00:00Z.
 const EPOCH_MS: i64 = 1_704_067_200_000;
 
 /// Measures a first synchronisation on each database, and a second one that finds nothing new.
 pub(crate) async fn measure() -> anyhow::Result<()> {
-    let desk = Desk::start()?;
-    println!("  the fake alone  {:>7.0} tickets/s", desk.alone().await?);
-    for database in Scratch::each().await? {
-        let measured = on(&database, &desk).await;
-        database.remove().await?;
-        measured?;
+    for answers_after in [Duration::ZERO, USUAL] {
+        let desk = Desk::start(answers_after)?;
+        println!("  the fake alone, answers after {answers_after:?}  {:>7.0} tickets/s", desk.alone().await?);
+        for database in Scratch::each().await? {
+            let measured = on(&database, &desk).await;
+            database.remove().await?;
+            measured?;
+        }
     }
     Ok(())
 }
@@ -99,7 +104,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn start() -> anyhow::Result<Self> {
+    fn start(answers_after: Duration) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
         let (sender, receiver) = std::sync::mpsc::channel();
         let until = stop.clone();
@@ -110,7 +115,11 @@ impl Desk {
                 sender.send(listener.local_addr()?)?;
                 let routes = Router::new()
                     .route("/rest/api/2/myself", get(async || r#"{"displayName": "Sync"}"#))
-                    .route("/rest/api/2/search", get(search));
+                    .route("/rest/api/2/search", get(search))
+                    .layer(from_fn(move |request: Request, next: Next| async move {
+                        tokio::time::sleep(answers_after).await;
+                        next.run(request).await
+                    }));
                 Ok(axum::serve(listener, routes).with_graceful_shutdown(until.cancelled_owned()).await?)
             })
         });
