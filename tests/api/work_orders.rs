@@ -1,11 +1,12 @@
 //! The routes of work orders.
 
-use deskhand_jobs::{JobId, Run};
+use deskhand_jobs::JobId;
 use serde_json::{Value, json};
 
 use crate::fakes::jira::{Deployment, Jira, PASSWORD, USER};
 use crate::fixtures::TestApp;
 use crate::fixtures::app::TOKEN;
+use crate::fixtures::desk::run;
 
 fn seed(url: &str) -> Value {
     json!({"name": "jira", "api_url": url, "api_key": PASSWORD, "username": USER, "is_active": true, "sync_interval": 300})
@@ -83,18 +84,7 @@ async fn tickets_and_runs_are_read_by_their_tenant_only() {
     let (status, asked) = call(ours, "POST", "/api/work-order-systems/sync_all", None).await;
     assert_eq!(status, 202);
     let job: JobId = asked["data"]["job_ids"][0].as_str().and_then(|id| id.parse().ok()).expect("a job");
-    let run = Run {
-        id: job,
-        attempt: 1,
-        max_attempts: 8,
-        tenant: None,
-        headers: std::collections::BTreeMap::new(),
-        trace: deskhand_jobs::TraceContext::root(),
-        batch: None,
-        teller: deskhand_jobs::Teller::default(),
-        cancelled: deskhand_jobs::Cancellation::default(),
-    };
-    test.app.work_orders.sync_system(id.parse().expect("an id"), &run).await.expect("runs");
+    test.app.work_orders.sync_system(id.parse().expect("an id"), &run(job)).await.expect("runs");
 
     let (_, orders) = call(ours, "GET", "/api/work-orders?status=closed&size=1", None).await;
     assert_eq!((&orders["total"], orders["data"].as_array().map(Vec::len)), (&json!(2), Some(1)), "{orders}");

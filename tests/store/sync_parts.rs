@@ -12,13 +12,14 @@ use deskhand::work_orders::model::{
 };
 use deskhand::work_orders::{LogFilter, WorkOrders};
 use deskhand_jobs::outcome::{self, Outcome};
-use deskhand_jobs::{JobId, Run, TraceContext};
+use deskhand_jobs::{JobId, Run};
 
 use super::work_orders::{clock, service, tenant};
 use crate::fakes::jira::{Deployment, Fault, Jira, PASSWORD, USER};
 use crate::fixtures::TestDb;
 use crate::fixtures::by;
 use crate::fixtures::databases::on_both;
+use crate::fixtures::desk::run;
 
 const TICKETS: u64 = 500;
 const PARTS: u32 = 3;
@@ -36,17 +37,7 @@ struct Divided {
 }
 
 fn job() -> Run {
-    Run {
-        id: JobId::new(),
-        attempt: 1,
-        max_attempts: 8,
-        tenant: Some("default".into()),
-        headers: BTreeMap::new(),
-        trace: TraceContext::root(),
-        batch: None,
-        teller: deskhand_jobs::Teller::default(),
-        cancelled: deskhand_jobs::Cancellation::default(),
-    }
+    Run { tenant: Some("default".into()), ..run(JobId::new()) }
 }
 
 /// Reads the arguments of the jobs of a kind, the oldest first.

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use deskhand::base::{Clock, PageRequest, Secret};
+use deskhand::on;
 use deskhand::work_orders::model::{Counts, Draft, Mapping, RunStatus, SecretChange, Sort, Status, SyncLog, System};
 use deskhand::work_orders::{Filter, LogFilter, WorkOrders};
 use deskhand_jobs::outcome::{self, Outcome};
-use deskhand_jobs::{JobId, Run, TraceContext};
+use deskhand_jobs::{JobId, Run};
 
 use super::work_orders::{clock, service, tenant};
 use crate::fakes::jira::{Deployment, Fault, Issue, Jira, PASSWORD, USER};
 use crate::fixtures::TestDb;
 use crate::fixtures::by;
-use crate::fixtures::databases::on_both;
+use crate::fixtures::databases::{on_both, on_postgres};
+use crate::fixtures::desk::run;
 
 /// A service, a system that points to a fake, and one job for it.
 struct Setup {
@@ -85,17 +87,7 @@ impl Setup {
 }
 
 fn job() -> Run {
-    Run {
-        id: JobId::new(),
-        attempt: 1,
-        max_attempts: 8,
-        tenant: Some("default".into()),
-        headers: BTreeMap::new(),
-        trace: TraceContext::root(),
-        batch: None,
-        teller: deskhand_jobs::Teller::default(),
-        cancelled: deskhand_jobs::Cancellation::default(),
-    }
+    Run { tenant: Some("default".into()), ..run(JobId::new()) }
 }
 
 const BOTH: [(Deployment, &str); 2] = [(Deployment::Cloud, "cloud"), (Deployment::Server, "server")];
@@ -467,6 +459,24 @@ async fn old_logs_are_cleaned() {
         setup.run_again().await;
         assert_eq!(setup.service.clean_sync_logs(30).await.expect("cleans"), 1);
         assert_eq!(setup.logs().await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_that_brings_many_tickets_has_postgres_count_them() {
+    on_postgres(async |fresh| {
+        fresh.db.migrate().await.expect("migrates");
+        let counted = async || -> i64 {
+            let mut tx = fresh.db.read().await.expect("begins");
+            let sql = "SELECT count(*) FROM pg_stats WHERE tablename = 'work_orders' AND attname = 'external_id'";
+            on!(tx, |c| sqlx::query_scalar(sql).fetch_one(c).await).expect("reads")
+        };
+        let jira = Jira::start(Deployment::Server, 120).await.max_results(60);
+        let mut setup = Setup::new(&fresh, &jira, "server").await;
+        assert_eq!(counted().await, 0, "nobody has yet");
+        assert_eq!(setup.attempt().await.expect("runs"), Outcome::Done);
+        assert_eq!(counted().await, 1, "a look for one ticket would read all of them");
     })
     .await;
 }

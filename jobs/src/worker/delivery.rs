@@ -230,6 +230,8 @@ impl Drop for Taken {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     fn numbers(reports: &mut mpsc::UnboundedReceiver<Vec<Report>>) -> Vec<(Number, Verdict)> {
@@ -254,10 +256,8 @@ mod tests {
         assert_eq!(numbers(&mut reports), [(3, Verdict::Succeeded), (4, Verdict::Succeeded)]);
     }
 
-    #[test]
-    fn no_more_is_taken_than_there_are_places() {
-        let (sender, _reports) = mpsc::unbounded_channel();
-        let delivery = |number| Delivery {
+    fn delivery(number: Number, sender: &Reports) -> Delivery {
+        Delivery {
             id: JobId::new(),
             queue: QueueName::default(),
             payload: Bytes::new(),
@@ -266,9 +266,14 @@ mod tests {
             cancellation: Cancellation::default(),
             teller: Teller::default(),
             ticket: Ticket::new(number, sender.clone()),
-        };
+        }
+    }
+
+    #[test]
+    fn no_more_is_taken_than_there_are_places() {
+        let (sender, _reports) = mpsc::unbounded_channel();
         let inbox = Arc::new(Inbox::new(3, HealthHandle::new()));
-        inbox.put((0..5).map(delivery));
+        inbox.put((0..5).map(|number| delivery(number, &sender)));
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let Poll::Ready(mut first) = inbox.poll_take(&mut cx) else { panic!("there are places") };
         assert_eq!((first.deliveries.len(), inbox.health.running()), (3, 3));
@@ -279,5 +284,34 @@ mod tests {
         drop(first);
         assert_eq!(inbox.health.running(), 1, "what was dropped gives its places back");
         assert_eq!(inbox.take_all().len(), 1);
+    }
+
+    #[test]
+    fn who_expects_deliveries_is_woken_at_once_and_waits_for_them_in_vain_for_a_moment_only() {
+        let (sender, _reports) = mpsc::unbounded_channel();
+        let inbox = Arc::new(Inbox::new(3, HealthHandle::new()));
+        let waker = Arc::new(Count::default());
+        let woken = std::task::Waker::from(Arc::clone(&waker));
+        let mut cx = Context::from_waker(&woken);
+        assert!(inbox.poll_take(&mut cx).is_pending());
+        inbox.expect();
+        assert_eq!(waker.0.load(Ordering::Relaxed), 1);
+        assert!(inbox.poll_take(&mut cx).is_pending(), "nothing came");
+        assert_eq!(inbox.lock().expected, None);
+        inbox.put([delivery(1, &sender)]);
+        assert_eq!(waker.0.load(Ordering::Relaxed), 2, "who has waited in vain is woken as ever");
+        let Poll::Ready(running) = inbox.poll_take(&mut cx) else { panic!("it is there") };
+        inbox.expect();
+        assert_eq!(inbox.lock().expected, None, "what runs keeps a thread awake");
+        drop(running);
+    }
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Connection;
 use crate::base::error::BoxError;
+use crate::work_orders::model::RowError;
 
 /// What was seen of a system when a call brought nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -131,6 +132,11 @@ impl Error {
     /// Says that there was no usable answer.
     pub fn transient(connection: &Connection, detail: impl Into<String>, source: Option<BoxError>) -> Self {
         Self::Transient { at: at(connection), detail: detail.into(), source, seen: Seen::default() }
+    }
+
+    /// Says that a ticket was shown that cannot be taken.
+    pub fn unreadable(connection: &Connection, ticket: &str, error: &RowError) -> Self {
+        Self::transient(connection, format!("{ticket}: {}", error.message), None)
     }
 
     /// Says that the request will never succeed.

@@ -9,6 +9,7 @@ use deskhand_jobs::outcome::{self, Outcome, chain};
 use super::WorkOrders;
 use super::context::adapter_of;
 use super::intake::settled;
+use super::run::Stop;
 use crate::base::clock::later;
 use crate::base::{Error, Result};
 use crate::db::Tx;
@@ -25,17 +26,6 @@ const LONGEST_WAIT: TimeDelta = TimeDelta::hours(24);
 /// How long to wait for a system that does not say how long.
 const OWN_WAIT: Duration = Duration::from_secs(30);
 const LONGEST_NAP: Duration = Duration::from_hours(1);
-
-/// Why the changes did not arrive.
-#[derive(Debug, thiserror::Error)]
-enum Stop {
-    /// The system.
-    #[error(transparent)]
-    Remote(#[from] adapters::Error),
-    /// Ourselves.
-    #[error(transparent)]
-    Own(#[from] Error),
-}
 
 /// What one attempt came to.
 struct Arrived {

@@ -7,7 +7,7 @@ use deskhand_jobs::outcome::{self, Outcome};
 use deskhand_jobs::{Envelope, Group, GroupKey, JobId, Run};
 
 use super::WorkOrders;
-use super::run::Stop;
+use super::run::{Stop, keep};
 use crate::base::{Error, Result};
 use crate::db::Tx;
 use crate::dispatch::{Enqueue, ledger};
@@ -45,9 +45,7 @@ impl WorkOrders {
             .chain(cuts.iter().map(|cut| Position { mark: Some(*cut), seen: Vec::new() }));
         let ends = cuts.iter().copied().map(Some).chain([None]);
         let mut tx = self.db.begin().await?;
-        if !logs::save(&mut tx, log).await? {
-            return Err(Stop::Own(Error::conflict("run_taken_over", "another worker goes on with this run")));
-        }
+        keep(&mut tx, log).await?;
         let mut members = Vec::with_capacity(cuts.len() + 1);
         for (number, (position, until)) in (1..).zip(begins.zip(ends)) {
             let part = Part { id: SyncPartId::new(), number, until };

@@ -1,9 +1,11 @@
 //! Taking in what a system says of tickets.
 
+use std::collections::HashMap;
+
 use crate::base::Result;
 use crate::db::Tx;
 use crate::work_orders::model::{Content, Counts, Remote, RowError, SyncStatus, System, WorkOrder, is_stale, merge};
-use crate::work_orders::store::orders::{self, Stored};
+use crate::work_orders::store::orders::{self, Known, Stored};
 
 /// A ticket, cleaned and mapped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +29,24 @@ impl Fresh {
 /// What is as it was costs no statement at all; what nobody has touched here is written over, all in a few; only where something stands
 /// between the two sides are they laid over each other, one by one.
 pub(super) async fn take(tx: &mut Tx, system: &System, fresh: Vec<Fresh>, counts: &mut Counts) -> Result<()> {
+    let known = known(tx, system, &fresh).await?;
+    take_beside(tx, system, fresh, &known, counts).await
+}
+
+/// Reads what is known of these tickets.
+pub(super) async fn known(tx: &mut Tx, system: &System, fresh: &[Fresh]) -> Result<HashMap<String, Known>> {
     let ids: Vec<&str> = fresh.iter().map(|fresh| fresh.content.external_id.as_str()).collect();
-    let known = orders::known(tx, system, &ids).await?;
+    orders::known(tx, system, &ids).await
+}
+
+/// Stores tickets as [`take`] does, for who has read what is known of them.
+pub(super) async fn take_beside(
+    tx: &mut Tx,
+    system: &System,
+    fresh: Vec<Fresh>,
+    known: &HashMap<String, Known>,
+    counts: &mut Counts,
+) -> Result<()> {
     counts.fetched += fresh.len() as i64;
     let mut news = Vec::with_capacity(fresh.len());
     for Fresh { content, hash } in fresh {

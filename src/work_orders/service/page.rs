@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 
 use super::WorkOrders;
 use super::intake::{Fresh, take};
-use super::retry::taken_over;
+use super::run::keep;
 use crate::base::Result;
 use crate::db::Tx;
 use crate::work_orders::adapters::{Deleted, Page};
 use crate::work_orders::model::{Remote, RowError, SyncLog, System};
-use crate::work_orders::store::{failures, logs, orders, systems};
+use crate::work_orders::store::{failures, orders, systems};
 
 /// As many new tickets make a difference to whoever looks for one.
 const SURVEYED_FROM: i64 = 100;
@@ -44,14 +44,12 @@ impl WorkOrders {
             failures::note(&mut tx, system, &error).await?;
             next.note_row_error(error);
         }
-        let ids: Vec<String> = sifted.fresh.iter().map(|fresh| fresh.content.external_id.clone()).collect();
+        let ids: Vec<&str> = sifted.fresh.iter().map(|fresh| fresh.content.external_id.as_str()).collect();
+        failures::settle(&mut tx, system, &ids).await?;
         take(&mut tx, system, sifted.fresh, &mut next.counts).await?;
-        failures::settle(&mut tx, system, &ids.iter().map(String::as_str).collect::<Vec<_>>()).await?;
         next.position.advance(&rows, is_last);
         next.note_page();
-        if !logs::save(&mut tx, &mut next).await? {
-            return Err(taken_over());
-        }
+        keep(&mut tx, &mut next).await?;
         // Before a part there may be a gap that another one has not filled yet.
         systems::advance(&mut tx, system, next.position.mark.filter(|_| log.part.is_none())).await?;
         tx.commit().await?;
@@ -81,9 +79,10 @@ async fn bury(
     let mut rows = Vec::with_capacity(deleted.len());
     for gone in deleted {
         log.counts.deleted += i64::from(orders::bury(tx, system, &gone.external_id).await?);
-        failures::settle(tx, system, &[&gone.external_id]).await?;
         rows.push((gone.external_id, gone.at));
     }
+    let ids: Vec<&str> = rows.iter().map(|(id, _)| id.as_str()).collect();
+    failures::settle(tx, system, &ids).await?;
     Ok(rows)
 }
 

@@ -10,7 +10,7 @@ use deskhand_jobs::{Envelope, Priority, Run};
 
 use super::WorkOrders;
 use super::context::adapter_of;
-use super::intake::{Fresh, take};
+use super::intake::{Fresh, known, take_beside};
 use crate::base::{Error, Result};
 use crate::dispatch::Enqueue;
 use crate::work_orders::adapters::{self, Walk};
@@ -140,9 +140,9 @@ impl WorkOrders {
         }
         let mut names = HashSet::new();
         fresh.retain(|one| names.insert(one.content.external_id.clone()));
-        let ids: Vec<&str> = fresh.iter().map(|one| one.content.external_id.as_str()).collect();
         let mut tx = self.db.begin().await?;
-        let known = orders::known(&mut tx, system, &ids).await?;
+        let known = known(&mut tx, system, &fresh).await?;
+        let ids: Vec<&str> = fresh.iter().map(|one| one.content.external_id.as_str()).collect();
         failures::settle(&mut tx, system, &ids).await?;
         fresh.retain(|one| known.get(&one.content.external_id).is_none_or(|known| !known.is_newer_than(&one.content)));
         counts.failed += failed.len() as i64;
@@ -150,7 +150,7 @@ impl WorkOrders {
         for error in failed {
             failures::note(&mut tx, system, &error).await?;
         }
-        take(&mut tx, system, fresh, counts).await?;
+        take_beside(&mut tx, system, fresh, &known, counts).await?;
         tx.commit().await
     }
 

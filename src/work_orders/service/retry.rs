@@ -5,11 +5,11 @@ use deskhand_jobs::outcome::chain;
 
 use super::WorkOrders;
 use super::intake::{Fresh, take};
-use super::run::{Reached, Stop};
-use crate::base::{Error, PageRequest, Paged, Result, TenantId};
+use super::run::{Reached, Stop, keep};
+use crate::base::{PageRequest, Paged, Result, TenantId};
 use crate::work_orders::adapters::{self, Adapter, Connection};
-use crate::work_orders::model::{Failure, RowError, SyncLog, System, SystemId};
-use crate::work_orders::store::{failures, logs};
+use crate::work_orders::model::{Failure, Remote, RowError, SyncLog, System, SystemId};
+use crate::work_orders::store::failures;
 
 /// The most that one run asks for: the rest follows with the next.
 const MOST: i64 = 200;
@@ -47,7 +47,7 @@ impl WorkOrders {
         system: &System,
         log: &mut SyncLog,
         failure: &Failure,
-        found: Option<crate::work_orders::model::Remote>,
+        found: Option<Remote>,
     ) -> Result<()> {
         let fresh = match found.map(|remote| Fresh::of(remote, system)).transpose() {
             Ok(fresh) => fresh,
@@ -62,9 +62,7 @@ impl WorkOrders {
             // A key that names it by now under its id.
             failures::settle(&mut tx, system, &[&id]).await?;
         }
-        if !logs::save(&mut tx, &mut next).await? {
-            return Err(taken_over());
-        }
+        keep(&mut tx, &mut next).await?;
         tx.commit().await?;
         *log = next;
         Ok(())
@@ -75,9 +73,7 @@ impl WorkOrders {
         let mut tx = self.db.begin().await?;
         failures::note_again(&mut tx, system, failure, &reason).await?;
         next.note_row_error(RowError::of(failure.external_id.clone(), reason));
-        if !logs::save(&mut tx, &mut next).await? {
-            return Err(taken_over());
-        }
+        keep(&mut tx, &mut next).await?;
         tx.commit().await?;
         *log = next;
         Ok(())
@@ -86,15 +82,10 @@ impl WorkOrders {
     /// Reads the tickets of a system that could not be taken, the latest first.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`](crate::base::Error::NotFound).
     pub async fn failed_tickets(&self, tenant: &TenantId, id: SystemId, page: PageRequest) -> Result<Paged<Failure>> {
         let mut tx = self.db.read().await?;
         let system = super::context::load(&mut tx, tenant, id).await?;
         failures::list(&mut tx, &system, page).await
     }
-}
-
-/// Says that what this attempt has may not be stored any more.
-pub(super) fn taken_over() -> Error {
-    Error::conflict("run_taken_over", "another worker goes on with this run")
 }

@@ -63,6 +63,15 @@ fn tell_end(system: &System, log: &SyncLog) {
     }
 }
 
+/// Writes how far an attempt has come, in its transaction. Refused if another worker goes on with the run: what this attempt has may not
+/// be stored any more.
+pub(super) async fn keep(tx: &mut Tx, log: &mut SyncLog) -> Result<()> {
+    if logs::save(tx, log).await? {
+        return Ok(());
+    }
+    Err(Error::conflict("run_taken_over", "another worker goes on with this run"))
+}
+
 impl WorkOrders {
     /// Runs one attempt of the synchronisation of a system. All attempts of one job are one run with one log.
     ///

@@ -8,29 +8,6 @@ use crate::db::{Build, Tx};
 use crate::on;
 use crate::work_orders::model::{Failure, RowError, System, next_try};
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    external_id: String,
-    reason: String,
-    tries: i64,
-    first_seen_at: DateTime<Utc>,
-    last_seen_at: DateTime<Utc>,
-    next_try_at: Option<DateTime<Utc>>,
-}
-
-impl From<Row> for Failure {
-    fn from(row: Row) -> Self {
-        Self {
-            external_id: row.external_id,
-            reason: row.reason,
-            tries: row.tries,
-            first_seen_at: row.first_seen_at,
-            last_seen_at: row.last_seen_at,
-            next_try_at: row.next_try_at,
-        }
-    }
-}
-
 /// Keeps a ticket that a list brought and that could not be taken. That a later list brings it again is no further try: each run looks
 /// at the last minutes once more.
 pub(crate) async fn note(tx: &mut Tx, system: &System, error: &RowError) -> Result<()> {
@@ -97,9 +74,7 @@ pub(crate) async fn due(tx: &mut Tx, system: &System, limit: i64) -> Result<Vec<
     let sql = "SELECT * FROM work_order_failures WHERE tenant_id = $1 AND system_id = $2 AND next_try_at <= $3 \
                ORDER BY next_try_at, external_id LIMIT $4";
     let now = tx.now();
-    let rows: Vec<Row> =
-        on!(tx, |c| sqlx::query_as(sql).bind(&system.tenant).bind(system.id).bind(now).bind(limit).fetch_all(c).await)?;
-    Ok(rows.into_iter().map(Failure::from).collect())
+    Ok(on!(tx, |c| sqlx::query_as(sql).bind(&system.tenant).bind(system.id).bind(now).bind(limit).fetch_all(c).await)?)
 }
 
 /// Counts the tickets of a system that could not be taken.
@@ -113,14 +88,14 @@ pub(crate) async fn list(tx: &mut Tx, system: &System, page: PageRequest) -> Res
     let total = count(tx, system).await?;
     let sql = "SELECT * FROM work_order_failures WHERE tenant_id = $1 AND system_id = $2 \
                ORDER BY last_seen_at DESC, external_id LIMIT $3 OFFSET $4";
-    let rows: Vec<Row> = on!(tx, |c| sqlx::query_as(sql)
+    let rows = on!(tx, |c| sqlx::query_as(sql)
         .bind(&system.tenant)
         .bind(system.id)
         .bind(page.size() as i64)
         .bind(page.offset() as i64)
         .fetch_all(c)
         .await)?;
-    Ok(Paged::new(rows.into_iter().map(Failure::from).collect(), total as u64, page))
+    Ok(Paged::new(rows, total as u64, page))
 }
 
 /// Forgets tickets that were given up and last seen before an instant; answers how many.

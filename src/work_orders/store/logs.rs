@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use deskhand_jobs::JobId;
 use sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
 
+use super::course::Course;
 use super::{json, parts};
 use crate::base::{PageRequest, Paged, Result, TenantId};
 use crate::db::{Text, Tx, read_page};
@@ -24,58 +25,14 @@ pub struct Filter {
 #[derive(sqlx::FromRow)]
 struct Stored {
     id: SyncLogId,
-    tenant_id: TenantId,
-    system_id: SystemId,
-    job_id: Text<JobId>,
     sync_type: SyncType,
-    status: RunStatus,
-    fetched: i64,
-    created: i64,
-    updated: i64,
-    unchanged: i64,
-    failed: i64,
-    deleted: i64,
-    unmapped: i64,
-    pages: i64,
-    position: String,
-    row_errors: String,
-    error_message: Option<String>,
-    waits: i64,
-    waiting_since: Option<DateTime<Utc>>,
-    started_at: DateTime<Utc>,
-    ended_at: Option<DateTime<Utc>>,
-    version: i64,
+    #[sqlx(flatten)]
+    course: Course,
 }
 
 impl Stored {
     fn read(self) -> Result<SyncLog> {
-        Ok(SyncLog {
-            part: None,
-            position: json::read("work_order_sync_logs.position", &self.position)?,
-            row_errors: json::read("work_order_sync_logs.row_errors", &self.row_errors)?,
-            counts: Counts {
-                fetched: self.fetched,
-                created: self.created,
-                updated: self.updated,
-                unchanged: self.unchanged,
-                failed: self.failed,
-                deleted: self.deleted,
-                unmapped: self.unmapped,
-            },
-            id: self.id,
-            tenant: self.tenant_id,
-            system: self.system_id,
-            job: self.job_id.0,
-            sync_type: self.sync_type,
-            status: self.status,
-            pages: self.pages,
-            error_message: self.error_message,
-            waits: self.waits,
-            waiting_since: self.waiting_since,
-            started_at: self.started_at,
-            ended_at: self.ended_at,
-            version: self.version,
-        })
+        self.course.of(self.id, self.sync_type, None)
     }
 }
 

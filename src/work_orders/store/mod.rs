@@ -1,5 +1,6 @@
 //! The SQL of work orders: systems, orders, and the logs of their runs. Every function joins the transaction it is given.
 
+mod course;
 pub(super) mod failures;
 mod json;
 pub(super) mod log_statistics;

@@ -3,69 +3,27 @@
 use chrono::{DateTime, Utc};
 use deskhand_jobs::JobId;
 
+use super::course::Course;
 use super::json;
 use crate::base::{Result, TenantId};
 use crate::db::{Text, Tx};
 use crate::on;
-use crate::work_orders::model::{Counts, Part, RunStatus, SyncLog, SyncLogId, SyncPartId, SyncType, System, SystemId};
+use crate::work_orders::model::{Part, RunStatus, SyncLog, SyncLogId, SyncPartId, SyncType, System};
 
 #[derive(sqlx::FromRow)]
 struct Stored {
     id: SyncPartId,
-    tenant_id: TenantId,
-    system_id: SystemId,
     log_id: SyncLogId,
-    job_id: Text<JobId>,
     number: i64,
     until_at: Option<DateTime<Utc>>,
-    status: RunStatus,
-    fetched: i64,
-    created: i64,
-    updated: i64,
-    unchanged: i64,
-    failed: i64,
-    deleted: i64,
-    unmapped: i64,
-    pages: i64,
-    position: String,
-    row_errors: String,
-    error_message: Option<String>,
-    waits: i64,
-    waiting_since: Option<DateTime<Utc>>,
-    started_at: DateTime<Utc>,
-    ended_at: Option<DateTime<Utc>>,
-    version: i64,
+    #[sqlx(flatten)]
+    course: Course,
 }
 
 impl Stored {
     fn read(self) -> Result<SyncLog> {
-        Ok(SyncLog {
-            part: Some(Part { id: self.id, number: self.number, until: self.until_at }),
-            position: json::read("work_order_sync_parts.position", &self.position)?,
-            row_errors: json::read("work_order_sync_parts.row_errors", &self.row_errors)?,
-            counts: Counts {
-                fetched: self.fetched,
-                created: self.created,
-                updated: self.updated,
-                unchanged: self.unchanged,
-                failed: self.failed,
-                deleted: self.deleted,
-                unmapped: self.unmapped,
-            },
-            id: self.log_id,
-            tenant: self.tenant_id,
-            system: self.system_id,
-            job: self.job_id.0,
-            sync_type: SyncType::Sync,
-            status: self.status,
-            pages: self.pages,
-            error_message: self.error_message,
-            waits: self.waits,
-            waiting_since: self.waiting_since,
-            started_at: self.started_at,
-            ended_at: self.ended_at,
-            version: self.version,
-        })
+        let part = Part { id: self.id, number: self.number, until: self.until_at };
+        self.course.of(self.log_id, SyncType::Sync, Some(part))
     }
 }
 

@@ -2,13 +2,14 @@
 
 use axum::body::Body;
 use axum::http::{Request, header};
-use deskhand_jobs::{JobId, Run};
+use deskhand_jobs::JobId;
 use serde_json::{Value, json};
 
 use crate::fakes::jira::{Deployment, Jira, PASSWORD, USER};
 use crate::fixtures::TestApp;
 use crate::fixtures::app::{Reply, TOKEN};
 use crate::fixtures::contract::Operation;
+use crate::fixtures::desk::run;
 
 /// One of everything, in the tenant `default`.
 pub(super) struct Stage {
@@ -184,18 +185,4 @@ fn freeze_window(name: &str) -> Value {
 
 fn id(of: &Value) -> String {
     of["id"].as_str().expect("an id").to_owned()
-}
-
-fn run(id: JobId) -> Run {
-    Run {
-        id,
-        attempt: 1,
-        max_attempts: 8,
-        tenant: None,
-        headers: std::collections::BTreeMap::new(),
-        trace: deskhand_jobs::TraceContext::root(),
-        batch: None,
-        teller: deskhand_jobs::Teller::default(),
-        cancelled: deskhand_jobs::Cancellation::default(),
-    }
 }

@@ -14,7 +14,7 @@ use super::{document, issue};
 use crate::work_orders::adapters::judge::{fetch, fetch_one, push, unmoved};
 use crate::work_orders::adapters::people::{self, Candidate};
 use crate::work_orders::adapters::{Connection, Error, wanted};
-use crate::work_orders::model::{Category, Change, Edit, Person, Remote, RowError, Status};
+use crate::work_orders::model::{Category, Change, Edit, Person, Remote, Status};
 
 pub(super) async fn read(connection: &Connection, external_id: &str) -> Result<Option<Remote>, Error> {
     let Some(found) = show(connection, external_id).await? else { return Ok(None) };
@@ -27,8 +27,8 @@ async fn show(connection: &Connection, external_id: &str) -> Result<Option<Value
 }
 
 fn readable(connection: &Connection, external_id: &str, found: &Value) -> Result<Remote, Error> {
-    let unreadable = |error: RowError| format!("issue {external_id}: {}", error.message);
-    issue::read(connection, found).map_err(|error| Error::transient(connection, unreadable(error), None))
+    issue::read(connection, found)
+        .map_err(|error| Error::unreadable(connection, &format!("issue {external_id}"), &error))
 }
 
 pub(super) async fn write(

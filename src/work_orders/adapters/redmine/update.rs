@@ -30,7 +30,7 @@ pub(super) async fn read(connection: &Connection, external_id: &str) -> Result<O
 }
 
 fn unreadable(connection: &Connection, external_id: &str, error: &RowError) -> Error {
-    Error::transient(connection, format!("issue {external_id}: {}", error.message), None)
+    Error::unreadable(connection, &format!("issue {external_id}"), error)
 }
 
 async fn show(connection: &Connection, external_id: &str) -> Result<Option<Value>, Error> {

@@ -28,7 +28,7 @@ pub(super) async fn read(connection: &Connection, external_id: &str) -> Result<O
     match ticket::read(connection, &answer.ticket, &People::of(&answer.users)) {
         Ok(Found::There(remote)) => Ok(Some(*remote)),
         Ok(Found::Deleted(_)) => Ok(None),
-        Err(error) => Err(Error::transient(connection, format!("ticket {external_id}: {}", error.message), None)),
+        Err(error) => Err(Error::unreadable(connection, &format!("ticket {external_id}"), &error)),
     }
 }
 

@@ -12,5 +12,5 @@ pub use list::{Filter, Stand};
 pub(crate) use list::{list, walk};
 pub(crate) use row::{count_of, find, get, write};
 pub(crate) use statistics::statistics;
-pub(crate) use take::{Stored, hold, hold_external, known, survey, touch};
+pub(crate) use take::{Known, Stored, hold, hold_external, known, survey, touch};
 pub(crate) use vanish::{Living, bury, living};

@@ -35,7 +35,7 @@
 -- cancel   set   ids of running jobs that were asked to stop
 -- workers  zset  worker -> when its lease runs out;   winfo  hash  worker -> description
 -- wake     zset  the marker on which idle workers block
--- place    hash  id -> place                      running jobs that stood at a numbered place; see claim.lua
+-- place    hash  id -> place                      running jobs that stood at a numbered place; see claim_plain.lua
 -- grouped  zset  group -> 0                       groups that have jobs or fixed limits
 -- group:GROUP  hash of its limits, counts and tokens;  tokens  zset  group -> when its next token comes
 -- turns    string, how many jobs each priority has let pass;  limit  string, how many jobs may run at once
