@@ -1,10 +1,8 @@
 //! Who asks: the token in `Authorization` or the session in a cookie, the tenant that it acts for, and whether it may.
 
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::Response;
 
 use super::guard::{Guard, Need, documented};
 use super::origin::Origin;
@@ -31,23 +29,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Lets in who may, and notes who it is.
-pub(super) async fn check(
-    State((app, guard)): State<(App, Guard)>,
-    mut request: Request,
-    next: Next,
-) -> Answer<Response> {
+/// Lets in who may, and notes who it is; `None` if nobody is asked.
+pub(super) async fn admit(app: &App, guard: &Guard, request: &mut Request) -> Answer<Option<CalledBy>> {
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let need = route.as_deref().and_then(|route| guard.need(request.method(), route));
     if need == Some(&Need::Nothing) {
-        return Ok(next.run(request).await);
+        return Ok(None);
     }
     let origin = Origin::of(request.headers(), request.extensions(), &app.config.server.trusted_proxies);
     // Without a token nobody learns what exists, so it comes before a path or a method that does not.
     let mut caller = if request.headers().contains_key(header::AUTHORIZATION) {
-        of_token(&app, request.headers(), &origin).await?
+        of_token(app, request.headers(), &origin).await?
     } else {
-        of_session(&app, request.method(), request.headers()).await?
+        of_session(app, request.method(), request.headers()).await?
     };
     if caller.person.as_ref().is_some_and(|person| person.must_change_password)
         && !route.as_deref().is_some_and(is_ones_own)
@@ -65,9 +59,7 @@ pub(super) async fn check(
     caller.actor.reason = reason(request.headers());
     let called_by = CalledBy::of(&caller.actor);
     request.extensions_mut().insert(caller);
-    let mut response = next.run(request).await;
-    response.extensions_mut().insert(called_by);
-    Ok(response)
+    Ok(Some(called_by))
 }
 
 /// Finds who shows a token.

@@ -1,7 +1,7 @@
 //! The `Idempotency-Key` of requests that create: the second one gets the answer of the first.
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -27,9 +27,9 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// The largest answer that is kept. Larger ones are given, and are lost for who asks again.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
-/// Carries a request with a key out once.
-pub(super) async fn layer(State((app, guard)): State<(App, Guard)>, request: Request, next: Next) -> Answer<Response> {
-    let (Some(key), Some(caller)) = (key(&request, &guard)?, request.extensions().get::<Caller>().cloned()) else {
+/// Carries a request out; with a key, once.
+pub(super) async fn carry_out(app: &App, guard: &Guard, request: Request, next: Next) -> Answer<Response> {
+    let (Some(key), Some(caller)) = (key(&request, guard)?, request.extensions().get::<Caller>().cloned()) else {
         return Ok(next.run(request).await);
     };
     let (mut parts, body) = request.into_parts();
@@ -53,7 +53,7 @@ pub(super) async fn layer(State((app, guard)): State<(App, Guard)>, request: Req
         caller.actor.claim = Some(claim);
     }
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-    Ok(keep(&app, &caller.actor, claim, response).await)
+    Ok(keep(app, &caller.actor, claim, response).await)
 }
 
 /// Reads the key, if the operation takes one.

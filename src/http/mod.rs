@@ -9,6 +9,7 @@ mod answer;
 mod caller;
 mod docs;
 mod extract;
+mod gate;
 mod guard;
 mod health;
 mod idempotency;

@@ -4,15 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::Next;
-use axum::response::Response;
 use chrono::{DateTime, Utc};
 
 use super::problem::{Answer, Problem};
 use crate::access::Caller;
-use crate::app::App;
 
 /// Buckets that are full are forgotten beyond so many: they say nothing.
 const MANY: usize = 10_000;
@@ -69,22 +66,15 @@ impl Rates {
         buckets.insert(caller.to_owned(), bucket);
         taken
     }
-}
 
-/// Serves a caller who has a token left in its bucket.
-pub(super) async fn layer(
-    State((app, rates)): State<(App, std::sync::Arc<Rates>)>,
-    request: Request,
-    next: Next,
-) -> Answer<Response> {
-    if let Some(caller) = request.extensions().get::<Caller>() {
-        let who = caller.actor.id.as_ref().unwrap_or(&caller.actor.name);
-        rates.take(who, app.clock.now()).map_err(|wait| {
+    /// Lets in a caller who has a token left in its bucket.
+    pub(super) fn admit(&self, request: &Request, now: DateTime<Utc>) -> Answer<()> {
+        let Some(caller) = request.extensions().get::<Caller>() else { return Ok(()) };
+        self.take(caller.actor.id.as_ref().unwrap_or(&caller.actor.name), now).map_err(|wait| {
             let detail = "more requests than server.requests_per_second allows: send fewer, or many in one (jobs/bulk)";
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail).come_again(wait)
-        })?;
+        })
     }
-    Ok(next.run(request).await)
 }
 
 #[cfg(test)]

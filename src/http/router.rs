@@ -18,10 +18,11 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::gate::{self, Gate};
 use super::guard::Guard;
 use super::problem::Problem;
 use super::rate::Rates;
-use super::{caller, docs, health, idempotency, metrics, openapi, rate, request_id, routes};
+use super::{docs, health, metrics, openapi, request_id, routes};
 use crate::app::App;
 use crate::{access, work_orders};
 
@@ -83,22 +84,23 @@ fn layered(app: App, routes: Router<App>, mut document: OpenApi) -> Router {
     }
     openapi::complete(&mut document);
     let server = &app.config.server;
-    let rates = Arc::new(Rates::new(server.requests_per_second, server.burst));
+    let rates = Rates::new(server.requests_per_second, server.burst);
     let cors = cors(&server.cors_origins);
     let limit = DefaultBodyLimit::max(app.config.server.body_limit_bytes);
     let all = routes
         // The fallback is guarded too: without a token nobody learns what exists.
         .fallback(request_id::nothing_here)
-        .layer(from_fn_with_state((app.clone(), guard.clone()), idempotency::layer))
-        .layer(from_fn_with_state((app.clone(), rates), rate::layer))
-        .layer(from_fn_with_state((app.clone(), guard), caller::check))
+        .layer(from_fn_with_state(Arc::new(Gate { app: app.clone(), guard, rates }), gate::layer))
         .merge(docs::router(document))
-        .layer(limit)
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(request_id::layer))
-        .layer(cors)
-        .layer(CompressionLayer::new())
+        // As one, the outermost first: the router copies what is within a layer for each request.
+        .layer((
+            CompressionLayer::new(),
+            cors,
+            from_fn(request_id::layer),
+            CatchPanicLayer::custom(panicked),
+            TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT),
+            limit,
+        ))
         .with_state(app);
     // Around the router, because a path is trimmed before it is matched.
     Router::new().fallback_service(NormalizePath::trim_trailing_slash(all))
