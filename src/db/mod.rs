@@ -32,7 +32,7 @@ pub use crate::on;
 pub use build::Build;
 pub use migrate::Migrations;
 pub use open::{Db, Health};
-pub use page::{read_page, read_page_counted};
+pub use page::{count, page_of, read_page};
 pub use rows::{parts, placeholders};
 pub use text::{Text, written};
 pub use tx::{Backend, Conn, Tx};

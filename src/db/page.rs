@@ -27,31 +27,7 @@ pub async fn read_page<R>(
 where
     R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
-    read_page_counted(tx, matching, shown, page, COUNTED).await
-}
-
-/// Reads one page as [`read_page`] does, and counts up to `most`.
-///
-/// # Errors
-/// [`Error`](crate::base::Error) of the database.
-pub async fn read_page_counted<R>(
-    tx: &mut Tx,
-    matching: SelectStatement,
-    shown: impl FnOnce(&mut SelectStatement),
-    page: PageRequest,
-    most: u64,
-) -> Result<Paged<R>>
-where
-    R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
-{
-    let mut some = matching.clone();
-    some.expr(Expr::val(1)).limit(most + 1);
-    let mut count = Query::select();
-    count.expr(Expr::col(Asterisk).count()).from_subquery(some, Alias::new("some"));
-    let total: i64 = on!(tx, |c| {
-        let (sql, values) = c.build(&count);
-        sqlx::query_scalar_with(sql, values).fetch_one(c).await
-    })?;
+    let total = count(tx, matching.clone(), COUNTED).await?;
     let mut select = matching;
     shown(&mut select);
     select.limit(page.size()).offset(page.offset());
@@ -59,6 +35,25 @@ where
         let (sql, values) = c.build(&select);
         sqlx::query_as_with(sql, values).fetch_all(c).await
     })?;
-    let total = total as u64;
-    Ok(if total > most { Paged::of_many(rows, most, page) } else { Paged::new(rows, total, page) })
+    Ok(page_of(rows, total, COUNTED, page))
+}
+
+/// Counts the rows that a select without columns matches: up to `most`, and one more if there are more.
+///
+/// # Errors
+/// [`Error`](crate::base::Error) of the database.
+pub async fn count(tx: &mut Tx, mut matching: SelectStatement, most: u64) -> Result<u64> {
+    matching.expr(Expr::val(1)).limit(most + 1);
+    let mut count = Query::select();
+    count.expr(Expr::col(Asterisk).count()).from_subquery(matching, Alias::new("some"));
+    let total: i64 = on!(tx, |c| {
+        let (sql, values) = c.build(&count);
+        sqlx::query_scalar_with(sql, values).fetch_one(c).await
+    })?;
+    Ok(total as u64)
+}
+
+/// Puts rows into the page that was asked for, of a list that was counted up to `most`.
+pub fn page_of<R>(rows: Vec<R>, total: u64, most: u64, page: PageRequest) -> Paged<R> {
+    if total > most { Paged::of_many(rows, most, page) } else { Paged::new(rows, total, page) }
 }

@@ -12,7 +12,7 @@ use super::model::LedgerState;
 use super::remote::behind;
 use super::way::Way;
 use crate::base::{PageRequest, Paged, Result, TenantId};
-use crate::db::{Build, Text, Tx, read_page_counted};
+use crate::db::{Backend, Build, Text, Tx, count, page_of};
 use crate::on;
 
 /// How far a list of jobs is counted. They change state all the time, and what a database has not tidied up since costs it a look into
@@ -69,11 +69,28 @@ pub async fn by_idempotency_key(tx: &mut Tx, tenant: &TenantId, key: &str) -> Re
 /// [`Error`](crate::base::Error) of the database.
 pub async fn list(tx: &mut Tx, tenant: &TenantId, filter: &Filter, page: PageRequest) -> Result<Paged<Entry>> {
     let way = Way::of(tx, tenant, filter).await?;
-    let shown = |select: &mut SelectStatement| {
-        select.columns(columns()).order_by(col("id"), Order::Desc);
-    };
     let matching = narrowed_on(tenant, filter, &way);
-    read_page_counted::<Row>(tx, matching, shown, page, COUNTED).await?.try_map(Entry::try_from)
+    let mut counted = matching.clone();
+    if tx.backend() == Backend::Postgres {
+        // Where many have just changed their state its statistics are wrong: it would read the whole table for a thousand that are few.
+        counted.order_by(col("id"), Order::Desc);
+    }
+    let total = count(tx, counted, COUNTED).await?;
+    let mut select = matching;
+    if page.offset() >= COUNTED {
+        // An index leads to the page; only the rows on it are read.
+        let mut ids = std::mem::replace(&mut select, Query::select().from(col("jobs")).take());
+        ids.column(col("id")).order_by(col("id"), Order::Desc).limit(page.size()).offset(page.offset());
+        select.and_where(Expr::col(col("id")).in_subquery(ids));
+    } else {
+        select.limit(page.size()).offset(page.offset());
+    }
+    select.columns(columns()).order_by(col("id"), Order::Desc);
+    let rows: Vec<Row> = on!(tx, |c| {
+        let (sql, values) = c.build(&select);
+        sqlx::query_as_with(sql, values).fetch_all(c).await
+    })?;
+    page_of(rows, total, COUNTED, page).try_map(Entry::try_from)
 }
 
 /// Lists up to `limit` jobs of a tenant that were enqueued before one of them, latest first.

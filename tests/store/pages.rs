@@ -6,7 +6,7 @@ use deskhand::dispatch::ledger::{self, COUNTED, Filter};
 use deskhand::dispatch::remote::{behind, shown};
 use deskhand::dispatch::{Entry, LedgerState};
 use deskhand::on;
-use deskhand_jobs::{Kind, QueueName};
+use deskhand_jobs::{JobId, Kind, QueueName};
 
 use super::relay::enqueue;
 use crate::fixtures::databases::on_both;
@@ -28,9 +28,14 @@ async fn a_long_list_is_counted_to_a_bound_and_its_pages_go_on() {
 
         let mut tx = db.read().await.expect("begins");
         let tenant = TenantId::default();
+        let all = ledger::walk(&mut tx, &tenant, &Filter::default(), None, 2_000).await.expect("walks");
+        let all: Vec<JobId> = all.into_iter().map(|entry| entry.id).collect();
         for (page, items, next) in [(1, 200, Some(2)), (6, 21, None), (9, 0, None)] {
             let request = PageRequest::new(Some(page), Some(200)).expect("in range");
             let list = ledger::list(&mut tx, &tenant, &Filter::default(), request).await.expect("lists");
+            let ids: Vec<JobId> = list.items.iter().map(|entry| entry.id).collect();
+            let expected: Vec<JobId> = all.iter().copied().skip((page as usize - 1) * 200).take(200).collect();
+            assert_eq!(ids, expected, "page {page}");
             assert_eq!((list.total, list.more, list.items.len(), list.next), (COUNTED, true, items, next), "page {page}");
         }
         let none = Filter { state: Some(LedgerState::Dead), ..Filter::default() };
