@@ -123,7 +123,7 @@ pub async fn authenticate(db: &Db, token: &str) -> Result<Option<Caller>> {
 
 /// Tells whose the tokens with these hashes are.
 async fn known(db: &Db, hashes: BTreeSet<String>) -> Result<HashMap<String, Caller>> {
-    let mut tx = db.read().await?;
+    let mut tx = db.look().await?;
     let now = tx.now();
     let mut found = store::by_hashes(&mut tx, &hashes).await?;
     // Back to the pool before another one is taken, or many callers at once could take all and wait for each other.

@@ -19,6 +19,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How soon the opening of a busy file is tried again.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
+/// How long a connection to a server is taken to be there still.
+const TRUSTED: Duration = Duration::from_secs(1);
 /// Connections that only read the embedded database.
 const SQLITE_READERS: u32 = 4;
 /// Connections to a server, unless [`Db::open_with`] says otherwise.
@@ -132,6 +134,20 @@ impl Db {
         Ok(Tx::new(inner, self.clock.now(), self.signal.clone(), Timer::start("read", asked.elapsed())))
     }
 
+    /// Takes a connection for statements that only read and each see an instant of their own: for what every request asks, the
+    /// transaction around it would cost more than the answer.
+    ///
+    /// # Errors
+    /// [`Error`] if the database gives no connection.
+    pub async fn look(&self) -> Result<Tx> {
+        let asked = Instant::now();
+        let inner = match &self.pools {
+            Pools::Sqlite { readers, .. } => Inner::SqliteLook(readers.acquire().await?),
+            Pools::Postgres(pool) => Inner::PostgresLook(pool.acquire().await?),
+        };
+        Ok(Tx::new(inner, self.clock.now(), self.signal.clone(), Timer::start("read", asked.elapsed())))
+    }
+
     /// Sets the figures of the pools to what they are now.
     pub fn tell(&self) {
         match &self.pools {
@@ -208,7 +224,11 @@ async fn open_sqlite(url: &str, shown: &str) -> Result<Pools> {
     let failed = |error: sqlx::Error| {
         Error::unavailable(format!("the database {shown} (is it a SQLite file that this user may write?)"), error)
     };
-    let pool = || SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).idle_timeout(None).max_lifetime(None);
+    // A file does not go away between two uses, so nobody needs to ask it.
+    let pool = || {
+        let options = SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false);
+        options.idle_timeout(None).max_lifetime(None)
+    };
     // The writer comes first: it makes the file and its journal. The change to WAL does not obey the busy time-out, and several
     // processes may start at once on a new file.
     let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
@@ -250,6 +270,16 @@ async fn open_postgres(url: &str, shown: &str, max_connections: u32) -> Result<P
     let pool = PgPoolOptions::new()
         .max_connections(max_connections.max(2))
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, was| {
+            Box::pin(async move {
+                // Each question is a trip to the server; what was in use a moment ago is nearly always there.
+                if was.idle_for > TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options);
     Ok(Pools::Postgres(pool))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::watch;
 
@@ -32,6 +33,9 @@ pub struct Tx {
 pub(super) enum Inner {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
+    /// A connection without a transaction, for statements that read.
+    SqliteLook(PoolConnection<Sqlite>),
+    PostgresLook(PoolConnection<Postgres>),
 }
 
 /// The connection of a transaction, for [`on!`](crate::on).
@@ -58,14 +62,16 @@ impl Tx {
         match &mut self.inner {
             Inner::Sqlite(tx) => Conn::Sqlite(tx),
             Inner::Postgres(tx) => Conn::Postgres(tx),
+            Inner::SqliteLook(connection) => Conn::Sqlite(connection),
+            Inner::PostgresLook(connection) => Conn::Postgres(connection),
         }
     }
 
     /// Says which database this is, where a statement must differ.
     pub fn backend(&self) -> Backend {
         match self.inner {
-            Inner::Sqlite(_) => Backend::Sqlite,
-            Inner::Postgres(_) => Backend::Postgres,
+            Inner::Sqlite(_) | Inner::SqliteLook(_) => Backend::Sqlite,
+            Inner::Postgres(_) | Inner::PostgresLook(_) => Backend::Postgres,
         }
     }
 
@@ -83,6 +89,7 @@ impl Tx {
         match self.inner {
             Inner::Sqlite(tx) => tx.commit().await?,
             Inner::Postgres(tx) => tx.commit().await?,
+            Inner::SqliteLook(_) | Inner::PostgresLook(_) => {}
         }
         if self.enqueued {
             self.signal.send_modify(|commits| *commits = commits.wrapping_add(1));
@@ -98,6 +105,7 @@ impl Tx {
         match self.inner {
             Inner::Sqlite(tx) => tx.rollback().await?,
             Inner::Postgres(tx) => tx.rollback().await?,
+            Inner::SqliteLook(_) | Inner::PostgresLook(_) => {}
         }
         Ok(())
     }

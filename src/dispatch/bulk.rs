@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::lines::Line;
 use super::outbox;
-use super::remote::{self, RemoteQueue};
+use super::remote::{self, Target};
 use super::service::Service;
 use super::wanted::NewJob;
 use crate::audit::{Event, Record};
@@ -44,11 +44,10 @@ impl Service {
         if !(1..=MOST_AT_ONCE).contains(&jobs.len()) {
             return Err(Error::field("/jobs", format!("a request has 1 to {MOST_AT_ONCE} jobs")));
         }
-        let mut tx = self.db.begin().await?;
-        let mut remotes: HashMap<QueueName, Result<Option<RemoteQueue>, Vec<FieldError>>> = HashMap::new();
+        let mut remotes: HashMap<QueueName, Result<Option<Target>, Vec<FieldError>>> = HashMap::new();
         for name in jobs.iter().filter_map(|job| job.queue.as_ref()) {
             if !remotes.contains_key(name) {
-                let found = match remote::find(&mut tx, &actor.tenant, name).await {
+                let found = match self.remote_queue(&actor.tenant, name).await {
                     Err(Error::Invalid(wrong)) => Err(wrong),
                     found => Ok(found?),
                 };
@@ -78,6 +77,8 @@ impl Service {
         if !mistakes.is_empty() {
             return Err(Error::Invalid(mistakes));
         }
+        // Only now: SQLite has one writer, and others would wait for what needs no database.
+        let mut tx = self.db.begin().await?;
         outbox::insert(&mut tx, &lines).await?;
         let ids: Vec<JobId> = lines.iter().map(|line| line.job.id).collect();
         tx.record(actor, Event::new("job.enqueue_many", "job", &ids[0]).after(&noted(&lines, &ids))).await?;
@@ -95,6 +96,7 @@ fn noted<'a>(lines: &'a [Line], ids: &[JobId]) -> Noted<'a> {
     for line in lines {
         *kinds.entry(line.job.kind.as_str()).or_default() += 1;
     }
-    let queues = lines.iter().map(|line| remote::shown(&line.job.options.queue)).collect();
+    let queues: BTreeSet<&QueueName> = lines.iter().map(|line| &line.job.options.queue).collect();
+    let queues = queues.into_iter().map(remote::shown).collect();
     Noted { count: ids.len(), kinds, queues, last: ids[ids.len() - 1] }
 }

@@ -12,8 +12,9 @@ use super::intake::{Ask, Intake, intake};
 use super::ledger::{self, Filter};
 use super::lines::{Idempotency, Line};
 use super::model::LedgerState;
+use super::remote::{Lookup, lookup};
+use super::steer;
 use super::wanted::check_key;
-use super::{remote, steer};
 use crate::audit::{self, Event};
 use crate::base::{Actor, Error, PageRequest, Paged, Result, TenantId};
 use crate::db::Db;
@@ -26,6 +27,7 @@ pub struct Service {
     pub(super) db: Db,
     pub(super) queue: Arc<dyn Queue>,
     pub(super) registry: Arc<Registry>,
+    pub(super) remotes: Lookup,
     intake: Intake,
 }
 
@@ -56,8 +58,8 @@ pub struct Seen {
 impl Service {
     /// Makes the service over a database, a queue and the kinds that exist.
     pub fn new(db: Db, queue: Arc<dyn Queue>, registry: Arc<Registry>) -> Self {
-        let intake = intake(db.clone());
-        Self { db, queue, registry, intake }
+        let (remotes, intake) = (lookup(db.clone()), intake(db.clone()));
+        Self { db, queue, registry, remotes, intake }
     }
 
     /// Accepts a job; it is durable when this returns.
@@ -74,9 +76,7 @@ impl Service {
         }
         let mut remote = None;
         if let Some(queue) = &new.queue {
-            let mut tx = self.db.read().await?;
-            remote = remote::find(&mut tx, tenant, queue).await?;
-            tx.rollback().await?;
+            remote = self.remote_queue(tenant, queue).await?;
         }
         let envelope = new.envelope(&self.registry, tenant, remote.as_ref())?;
         let line = Line::new(envelope, idempotency)?;

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::limits;
-use super::remote::{self, RemoteQueue};
+use super::remote::{self, Target};
 use crate::base::{Error, Result, TenantId};
 
 /// The longest idempotency key, and the longest unique key.
@@ -62,18 +62,13 @@ impl NewJob {
     ///
     /// # Errors
     /// [`Error::Invalid`] names what does not fit.
-    pub(super) fn envelope(
-        self,
-        registry: &Registry,
-        tenant: &TenantId,
-        remote: Option<&RemoteQueue>,
-    ) -> Result<Envelope> {
+    pub(super) fn envelope(self, registry: &Registry, tenant: &TenantId, remote: Option<&Target>) -> Result<Envelope> {
         if !self.args.get().starts_with('{') {
             return Err(Error::field("/args", "the arguments have to be a JSON object, as in {}"));
         }
         remote::check_timeout(self.timeout_ms)?;
         let mut envelope = match remote {
-            Some(remote) => of_anybody(&self.kind, self.args, tenant, remote)?,
+            Some(remote) => of_anybody(self.kind, self.args, remote)?,
             None => registry.envelope(&self.kind, self.args)?,
         };
         let options = &mut envelope.options;
@@ -93,12 +88,11 @@ impl NewJob {
 }
 
 /// Makes a job for programs that this one does not know: any kind, any arguments.
-fn of_anybody(kind: &str, args: Box<RawValue>, tenant: &TenantId, remote: &RemoteQueue) -> Result<Envelope> {
+fn of_anybody(kind: String, args: Box<RawValue>, remote: &Target) -> Result<Envelope> {
     let kind = Kind::new(kind).map_err(|error| Error::field("/kind", error.to_string()))?;
-    let queue = remote::behind(tenant, &remote.name).ok_or_else(|| Error::not_found("remote queue", &remote.name))?;
     let defaults = Options::default();
     let options = Options {
-        queue,
+        queue: remote.behind.clone(),
         timeout_ms: remote.defaults.timeout_ms.unwrap_or(defaults.timeout_ms),
         max_attempts: remote.defaults.max_attempts.unwrap_or(defaults.max_attempts),
         ..defaults

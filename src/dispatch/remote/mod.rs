@@ -10,6 +10,7 @@
 
 mod claim;
 mod delivery;
+mod lookup;
 mod model;
 mod name;
 mod outcome;
@@ -23,10 +24,11 @@ mod work;
 
 pub use claim::{Handed, Wanted};
 pub use delivery::Delivery;
+pub(super) use lookup::{Lookup, Target, lookup};
 pub use model::{RemoteDefaults, RemoteQueue};
 pub use name::{behind, in_front, is_open_to, shown};
 pub use outcome::{Finished, Outcome};
-pub(super) use queues::{check_timeout, find};
+pub(super) use queues::check_timeout;
 pub use register::{Beaten, NewWorker, Registered};
 pub use settle::{Answer, SettledJob, Told};
 pub use work::{RemoteWork, is_remote};

@@ -6,7 +6,6 @@ use super::model::{RemoteDefaults, RemoteQueue};
 use super::{name, store};
 use crate::audit::{self, Event, Record};
 use crate::base::{Actor, Error, Result, TenantId};
-use crate::db::Tx;
 use crate::dispatch::Service;
 
 /// The shortest time limit: a worker on the other side of a network is told of the job after a while.
@@ -118,18 +117,6 @@ impl Service {
         let change = async { Ok(self.queue.limit(&behind, concurrency).await?) };
         audit::service::around(&self.db, actor, event, change).await
     }
-}
-
-/// Finds the remote queue that a job of a tenant is to go to; `None` if the name means a queue of this program.
-///
-/// # Errors
-/// [`Error::Invalid`] for a name by which the engine keeps apart what belongs to tenants.
-pub(in crate::dispatch) async fn find(tx: &mut Tx, tenant: &TenantId, name: &QueueName) -> Result<Option<RemoteQueue>> {
-    if name::in_front(name).is_some() {
-        let message = format!("{name} stands for a remote queue of a tenant: give the name of the remote queue itself");
-        return Err(Error::field("/queue", message));
-    }
-    store::queue(tx, tenant, name).await
 }
 
 /// Refuses a time limit that no worker could keep.
