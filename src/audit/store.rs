@@ -2,20 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use sea_query::{Alias, Expr, ExprTrait, Order, Query};
-use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::model::{Entry, Filter};
-use crate::base::{ActorKind, ClaimId, Error, Result, TenantId};
-use crate::db::{Backend, Build, Tx, written};
+use crate::base::{ActorKind, ClaimId, Result, TenantId};
+use crate::db::{Build, Tx, Value, insert_rows};
 use crate::on;
 
 /// The row as it is stored, which is what its hash covers.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub(super) struct Row {
     pub(super) tenant_id: TenantId,
     pub(super) seq: i64,
-    #[serde(serialize_with = "as_written")]
     pub(super) at: DateTime<Utc>,
     pub(super) actor_kind: ActorKind,
     pub(super) actor_id: Option<String>,
@@ -33,9 +31,49 @@ pub(super) struct Row {
     pub(super) hash: String,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn as_written<S: Serializer>(at: &DateTime<Utc>, to: S) -> std::result::Result<S::Ok, S::Error> {
-    to.serialize_str(&written(*at))
+/// The columns of a row, in the order of [`Row::values`].
+const COLUMNS: [&str; 17] = [
+    "tenant_id",
+    "seq",
+    "at",
+    "actor_kind",
+    "actor_id",
+    "actor_name",
+    "address",
+    "request_id",
+    "claim_id",
+    "action",
+    "object_kind",
+    "object_id",
+    "before_json",
+    "after_json",
+    "reason",
+    "previous_hash",
+    "hash",
+];
+
+impl Row {
+    fn values<'a>(&'a self, claim: Option<&'a str>) -> [Value<'a>; 17] {
+        [
+            self.tenant_id.as_str().into(),
+            Value::Number(self.seq),
+            Value::Instant(self.at),
+            self.actor_kind.as_str().into(),
+            self.actor_id.as_deref().into(),
+            self.actor_name.as_str().into(),
+            self.address.as_deref().into(),
+            self.request_id.as_deref().into(),
+            claim.into(),
+            self.action.as_str().into(),
+            self.object_kind.as_str().into(),
+            self.object_id.as_str().into(),
+            self.before_json.as_deref().into(),
+            self.after_json.as_deref().into(),
+            self.reason.as_deref().into(),
+            self.previous_hash.as_str().into(),
+            self.hash.as_str().into(),
+        ]
+    }
 }
 
 impl From<Row> for Entry {
@@ -81,20 +119,9 @@ pub(super) async fn head(tx: &mut Tx, tenant: &TenantId) -> Result<Option<(i64, 
 /// Adds entries of one tenant and makes the last of them the head.
 pub(super) async fn add(tx: &mut Tx, rows: &[Row]) -> Result<()> {
     let Some(last) = rows.last() else { return Ok(()) };
-    let json = serde_json::to_string(rows).map_err(|error| Error::internal("cannot write entries as JSON", error))?;
-    // One text for any number of rows; only how a list of records comes in differs.
-    let sql = match tx.backend() {
-        Backend::Sqlite => {
-            "INSERT INTO audit_log (tenant_id, seq, at, actor_kind, actor_id, actor_name, address, request_id, claim_id, \
-                                    action, object_kind, object_id, before_json, after_json, reason, previous_hash, hash) \
-             SELECT value ->> 'tenant_id', value ->> 'seq', value ->> 'at', value ->> 'actor_kind', value ->> 'actor_id', \
-                    value ->> 'actor_name', value ->> 'address', value ->> 'request_id', value ->> 'claim_id', value ->> 'action', \
-                    value ->> 'object_kind', value ->> 'object_id', value ->> 'before_json', value ->> 'after_json', \
-                    value ->> 'reason', value ->> 'previous_hash', value ->> 'hash' FROM json_each($1)"
-        }
-        Backend::Postgres => "INSERT INTO audit_log SELECT * FROM json_populate_recordset(NULL::audit_log, $1::json)",
-    };
-    on!(tx, |c| sqlx::query(sql).bind(json).execute(c).await.map(|_| ()))?;
+    let texts: Vec<_> = rows.iter().map(|row| row.claim_id.map(|claim| claim.to_string())).collect();
+    let values: Vec<_> = rows.iter().zip(&texts).map(|(row, claim)| row.values(claim.as_deref())).collect();
+    insert_rows(tx, "audit_log", COLUMNS, &values, "").await?;
     let sql = "UPDATE audit_heads SET seq = $2, hash = $3 WHERE tenant_id = $1";
     Ok(on!(tx, |c| sqlx::query(sql)
         .bind(&last.tenant_id)

@@ -20,6 +20,7 @@ mod build;
 mod check;
 pub mod figures;
 pub mod file;
+mod insert;
 mod migrate;
 mod open;
 mod page;
@@ -30,6 +31,7 @@ mod tx;
 
 pub use crate::on;
 pub use build::Build;
+pub use insert::{Value, insert_rows};
 pub use migrate::Migrations;
 pub use open::{Db, Health};
 pub use page::{count, page_of, read_page};

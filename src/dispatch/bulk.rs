@@ -66,7 +66,7 @@ impl Service {
             };
             let line = job.envelope(&self.registry, &actor.tenant, remote).and_then(|job| Line::new(job, None));
             match line {
-                Ok(line) => lines.push(line),
+                Ok(line) => lines.push(line.made_now()),
                 Err(Error::Invalid(wrong)) => mistakes.extend(wrong.into_iter().map(|wrong| at(place, wrong))),
                 Err(error) => return Err(error),
             }

@@ -79,7 +79,7 @@ impl Service {
             remote = self.remote_queue(tenant, queue).await?;
         }
         let envelope = new.envelope(&self.registry, tenant, remote.as_ref())?;
-        let line = Line::new(envelope, idempotency)?;
+        let line = Line::new(envelope, idempotency)?.made_now();
         self.intake.ask(Ask { actor: actor.clone(), line }).await?
     }
 

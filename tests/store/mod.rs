@@ -13,6 +13,7 @@ mod pages;
 mod relay;
 mod retention;
 mod roles;
+mod rows;
 mod schedule_edits;
 mod schedules;
 mod secrets;
