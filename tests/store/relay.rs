@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::fixtures::TestQueue;
-use crate::fixtures::databases::on_both;
+use crate::fixtures::databases::{on_both, on_postgres};
 use crate::fixtures::jobs::{mail, mail_once};
 
 pub(super) async fn enqueue(db: &Db, jobs: &[Envelope]) {
@@ -64,6 +64,34 @@ async fn a_job_goes_through_the_queue_and_its_end_comes_back() {
         let bad = entry(db, bad.id).await;
         assert_eq!((bad.state, bad.dead_reason, bad.failures), (LedgerState::Dead, Some(DeadReason::Failed), 1));
         assert_eq!(bad.last_error.as_deref(), Some("no such box\u{fffd}"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_burst_is_read_batch_by_batch() {
+    on_postgres(async |fresh| {
+        fresh.db.migrate().await.expect("migrates");
+        enqueue(&fresh.db, &[mail("x")]).await;
+        let mut tx = fresh.db.begin().await.expect("begins");
+        // The server has no statistics of them, as always in the minute after a burst.
+        let sql = "INSERT INTO jobs (id, tenant_id, kind, queue, priority, args, options, headers, run_at, state, created_at) \
+                   SELECT gen_random_uuid(), tenant_id, kind, queue, priority, args, options, headers, run_at, state, created_at \
+                   FROM jobs, generate_series(1, 5000)";
+        on!(tx, |c| sqlx::query(sql).execute(c).await.map(|_| ())).expect("copies the job");
+        tx.commit().await.expect("commits");
+
+        let (other, test) = (fresh.again().await, TestQueue::new().await);
+        assert_eq!(Relay::new(other.clone(), test.queue.clone()).push_due().await.expect("pushes"), 500);
+        // A connection tells what it has read at its end.
+        other.close().await;
+        let read = async || {
+            let mut tx = fresh.db.read().await.expect("begins");
+            let sql = "SELECT CAST(idx_tup_read AS BIGINT) FROM pg_stat_user_indexes WHERE indexrelname = 'jobs_pending'";
+            on!(tx, |c| sqlx::query_scalar::<_, i64>(sql).fetch_one(c).await).expect("reads")
+        };
+        until("what was read is told", async || read().await > 0).await;
+        assert!(read().await < 1_000, "{} of 5,001 entries were read for 500 jobs", read().await);
     })
     .await;
 }
