@@ -22,7 +22,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::value::RawValue;
 
-use self::step::{LATER_MS, STEP_MS, Step, WORKERS, endings, limited_step, limits, unlimited_step};
+use self::step::{LATER_MS, New, STEP_MS, Step, WORKERS, endings, limited_step, limits, unlimited_step};
 use crate::conformance::{ids, job};
 use crate::fixtures::{self, Store};
 
@@ -98,6 +98,27 @@ impl Pair {
         if self.batches.is_empty() { BatchId::new() } else { which.get(&self.batches).id() }
     }
 
+    fn made(&self, new: &New) -> Envelope {
+        let until = |started: &bool| if *started { UniqueUntil::Started } else { UniqueUntil::Finished };
+        let unique = new.key.as_ref().map(|(key, started, limited, replaces)| {
+            let unique = Unique::new(format!("k{key}"), until(started));
+            let unique = if *limited { unique.for_ms(LATER_MS) } else { unique };
+            if *replaces { unique.replace() } else { unique }
+        });
+        let priority = Priority::from_rank(new.rank).expect("in range");
+        let group = new.group.map(|(group, kind)| Group { key: group_key(group), limits: limits(kind) });
+        let mut made = job(Options { priority, unique, group, ..Options::default() });
+        if new.later {
+            // The model's idea of now is the store's, to the millisecond or two of this line.
+            made.run_at_ms = Some(self.model.now_ms() + LATER_MS as i64);
+        }
+        if let Some((batch, parent)) = new.batch {
+            made.batch = Some(self.some_batch(batch));
+            made.parent = Some(self.some_id(parent));
+        }
+        made
+    }
+
     async fn take(&mut self, step: &Step) {
         let real = self.store.queue.clone();
         macro_rules! same {
@@ -108,27 +129,24 @@ impl Pair {
             }};
         }
         match step {
-            Step::Push { rank, key, later, group, batch } => {
-                let until = |started: &bool| if *started { UniqueUntil::Started } else { UniqueUntil::Finished };
-                let unique = key.as_ref().map(|(key, started, limited, replaces)| {
-                    let unique = Unique::new(format!("k{key}"), until(started));
-                    let unique = if *limited { unique.for_ms(LATER_MS) } else { unique };
-                    if *replaces { unique.replace() } else { unique }
-                });
-                let priority = Priority::from_rank(*rank).expect("in range");
-                let group = group.map(|(group, kind)| Group { key: group_key(group), limits: limits(kind) });
-                let mut new = job(Options { priority, unique, group, ..Options::default() });
-                if *later {
-                    // The model's idea of now is the store's, to the millisecond or two of this line.
-                    let now_ms = self.model.now_ms();
-                    new.run_at_ms = Some(now_ms + LATER_MS as i64);
-                }
-                if let Some((batch, parent)) = batch {
-                    new.batch = Some(self.some_batch(*batch));
-                    new.parent = Some(self.some_id(*parent));
-                }
+            Step::Push(new) => {
+                let new = self.made(new);
                 self.jobs.push(new.clone());
                 same!(push(std::slice::from_ref(&new)));
+            }
+            Step::PushMany(many, again) => {
+                let mut new: Vec<Envelope> = many.iter().map(|new| self.made(new)).collect();
+                // Those of one claim that are handed back stand in the order of their ids.
+                new.sort_by_key(|job| job.id);
+                self.jobs.extend(new.clone());
+                // Who was refused before and is taken now would stand where its id does not.
+                if let Some(old) = again.map(|which| which.get(&self.jobs).clone()) {
+                    let known = self.model.job(old.id).await.expect("reads").is_some();
+                    if known || new.iter().any(|job| job.id == old.id) {
+                        new.push(old);
+                    }
+                }
+                same!(push(&new));
             }
             // Of two batches that are complete at once either may close first.
             Step::OpenBatch { .. } if self.ordered && !self.batches.is_empty() => {}
@@ -170,6 +188,15 @@ impl Pair {
                 // No two are due at the same time, in both.
                 self.pass(3).await;
                 self.settled.push((ours, theirs));
+            }
+            Step::SettleMany(most) => {
+                let some: Vec<_> = self.held.drain(..self.held.len().min(*most)).collect();
+                let ends = |job: &Claimed| settlement(job, Verdict::Succeeded);
+                let (ours, theirs): (Vec<_>, Vec<_>) =
+                    some.iter().map(|(ours, theirs)| (ends(ours), ends(theirs))).unzip();
+                let expected = self.model.settle(&ours).await.expect("the model answers");
+                assert_eq!(real.settle(&theirs).await.expect("the store answers"), expected, "settle");
+                self.settled.extend(some);
             }
             Step::SettleAgain(which) if !self.settled.is_empty() => {
                 let (ours, theirs) = which.get(&self.settled).clone();

@@ -11,13 +11,9 @@ pub(super) const LATER_MS: u64 = 7_000;
 
 #[derive(Debug, Clone)]
 pub(super) enum Step {
-    Push {
-        rank: u8,
-        key: Option<(u8, bool, bool, bool)>,
-        later: bool,
-        group: Option<(u8, u8)>,
-        batch: Option<(Index, Index)>,
-    },
+    Push(New),
+    /// Jobs in one call, and which of all is pushed again behind them, if one is.
+    PushMany(Vec<New>, Option<Index>),
     OpenBatch {
         again: Option<Index>,
         later: bool,
@@ -29,6 +25,8 @@ pub(super) enum Step {
     Beat(usize),
     Claim(usize, usize),
     Settle(Index, Fate),
+    /// So many succeed, told in one call.
+    SettleMany(usize),
     SettleAgain(Index),
     Report(Index, Option<u64>, bool),
     ReportLate(Index),
@@ -51,6 +49,16 @@ pub(super) enum Step {
     Fix(u8, Option<u8>),
     Pass(i64),
     Forget,
+}
+
+/// A new job: priority, unique key (until started, for a time, in place of others), due time, group and limits, batch and member.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct New {
+    pub(super) rank: u8,
+    pub(super) key: Option<(u8, bool, bool, bool)>,
+    pub(super) later: bool,
+    pub(super) group: Option<(u8, u8)>,
+    pub(super) batch: Option<(Index, Index)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -91,15 +99,40 @@ pub(super) fn limits(kind: u8) -> Limits {
     }
 }
 
+/// Jobs with whatever there is.
+fn any_job(group: BoxedStrategy<Option<(u8, u8)>>) -> impl Strategy<Value = New> {
+    let key = prop::option::of((0u8..2, any::<bool>(), any::<bool>(), any::<bool>()));
+    let batch = prop::option::of((any::<Index>(), any::<Index>()));
+    let all = (0u8..4, key, any::<bool>(), group, batch);
+    all.prop_map(|(rank, key, later, group, batch)| New { rank, key, later, group, batch })
+}
+
+/// Takes no job's place: in a call in which somebody does, SQLite says of the others what is so at its end.
+fn keeping(new: New) -> New {
+    New { key: new.key.map(|(key, started, limited, _)| (key, started, limited, false)), ..new }
+}
+
+/// Jobs as they come by the thousand: ready at once, and if they have a key then mostly one of their own.
+fn common_job(group: BoxedStrategy<Option<(u8, u8)>>) -> impl Strategy<Value = New> {
+    let key = prop::option::of((any::<u8>(), prop::bool::weighted(0.2), Just(false), Just(false)));
+    let all = (prop_oneof![Just(2u8), 0u8..4], key, group);
+    all.prop_map(|(rank, key, group)| New { rank, key, later: false, group, batch: None })
+}
+
 fn step(
     group: impl Strategy<Value = Option<(u8, u8)>> + 'static,
     most: impl Strategy<Value = usize> + 'static,
 ) -> impl Strategy<Value = Step> {
-    let key = prop::option::of((0u8..2, any::<bool>(), any::<bool>(), any::<bool>()));
-    let batch = prop::option::of((any::<Index>(), any::<Index>()));
-    let push = (0u8..4, key, any::<bool>(), group, batch);
+    let group = group.boxed();
+    let many = prop_oneof![
+        4 => prop::collection::vec(common_job(group.clone()), 1..12),
+        1 => prop::collection::vec(any_job(group.clone()).prop_map(keeping), 1..6),
+    ];
+    let again = prop::option::weighted(0.2, any::<Index>());
     prop_oneof![
-        6 => push.prop_map(|(rank, key, later, group, batch)| Step::Push { rank, key, later, group, batch }),
+        6 => any_job(group).prop_map(Step::Push),
+        3 => (many, again).prop_map(|(many, again)| Step::PushMany(many, again)),
+        3 => (1usize..20).prop_map(Step::SettleMany),
         2 => (prop::option::of(any::<Index>()), any::<bool>())
             .prop_map(|(again, later)| Step::OpenBatch { again, later }),
         2 => any::<Index>().prop_map(Step::Seal),

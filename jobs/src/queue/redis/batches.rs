@@ -1,8 +1,8 @@
 //! Batches: opened, sealed, cancelled, looked at.
 
 use super::scripts;
+use super::shapes::push_options;
 use super::store::RedisQueue;
-use super::work::push_options;
 use crate::id::{BatchId, QueueName};
 use crate::queue::{Batch, BatchCancelled, BatchInfo, BatchTotals, Opened, Result, Sealed};
 

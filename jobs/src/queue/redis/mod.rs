@@ -28,6 +28,7 @@ mod read;
 mod scripts;
 mod server;
 mod servers;
+mod shapes;
 mod slots;
 mod steer;
 mod store;

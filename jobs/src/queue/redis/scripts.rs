@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use redis::Script;
 
 macro_rules! scripts {
-    ($head:literal $(first $first:literal)? $($part:literal)*: $($name:ident),*) => {
-        scripts!(@ concat!($(include_str!(concat!("lua/", $first, ".lua")))?), concat!($(include_str!(concat!("lua/", $part, ".lua"))),*), $head: $($name),*);
+    ($head:literal $(first $first:literal)* $($part:literal)*: $($name:ident),*) => {
+        scripts!(@ concat!($(include_str!(concat!("lua/", $first, ".lua"))),*), concat!($(include_str!(concat!("lua/", $part, ".lua"))),*), $head: $($name),*);
     };
     (@ $first:expr, $parts:expr, $head:literal: $($name:ident),*) => {
         $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
@@ -26,7 +26,7 @@ macro_rules! scripts {
 }
 
 // Nor are reports worth memory that others need.
-scripts!("" first "push_plain": push);
+scripts!("" first "push_plain" first "push_lean": push);
 scripts!("": open_batch, report);
 
 // A server whose memory is full must refuse new jobs, but not the beats and ends by which it becomes empty again.

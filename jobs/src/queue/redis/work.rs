@@ -6,14 +6,13 @@ use futures_util::future::try_join;
 use redis::Value;
 
 use super::connection::may_be_done;
-use super::limits::limits_text;
 use super::scripts;
+use super::shapes::{push_arguments, replaces};
 use super::store::RedisQueue;
 use super::tell::{read_log, read_progress};
 use crate::fingerprint::Fingerprint;
 use crate::id::{JobId, QueueName, WorkerId};
 use crate::job::Envelope;
-use crate::options::{OnConflict, Options, Priority, UniqueUntil};
 use crate::queue::{
     BatchTotals, Claim, Claimed, History, Late, Lease, LogLine, Progress, Pushed, Refusal, Result, Settled, Settlement,
     Verdict,
@@ -76,17 +75,7 @@ impl RedisQueue {
         let mut answers = Vec::with_capacity(places.len());
         let replaces = places.iter().any(|&place| replaces(&jobs[place]));
         for places in places.chunks(if replaces { REPLACING } else { BATCH }) {
-            let options: Vec<String> = places.iter().map(|&place| push_options(&jobs[place])).collect();
-            let plain = options.iter().all(String::is_empty);
-            let mut arguments: Vec<Cow<'_, [u8]>> = Vec::with_capacity(places.len() * 3 + 1);
-            arguments.push(Cow::Borrowed(if plain { b"p" } else { b"" }));
-            for (job, options) in places.iter().map(|&place| &jobs[place]).zip(&options) {
-                arguments.push(Cow::Borrowed(job.id.as_bytes()));
-                arguments.push(Cow::Owned(job.encode()));
-                if !plain {
-                    arguments.push(Cow::Borrowed(options.as_bytes()));
-                }
-            }
+            let arguments = push_arguments(places.iter().map(|&place| &jobs[place]));
             match self.connection.call(&scripts::push, queue, &arguments).await? {
                 Value::Array(each) => answers.extend(each),
                 all => answers.resize(answers.len() + places.len(), all),
@@ -329,39 +318,6 @@ fn groups_of<'a, K: PartialEq>(items: impl Iterator<Item = (usize, &'a K)>) -> V
         }
     }
     groups
-}
-
-fn replaces(job: &Envelope) -> bool {
-    job.options.unique.as_ref().is_some_and(|unique| unique.on_conflict == OnConflict::Replace)
-}
-
-pub(super) fn push_options(job: &Envelope) -> String {
-    let Options { priority, unique, group, .. } = &job.options;
-    let plain = *priority == Priority::Normal && unique.is_none() && group.is_none() && job.batch.is_none();
-    if plain && job.run_at_ms.is_none() {
-        return String::new();
-    }
-    let for_ms = unique.as_ref().and_then(|unique| unique.for_ms);
-    let until = match (unique.as_ref().map(|unique| unique.until), for_ms) {
-        (None, _) => '-',
-        (Some(UniqueUntil::Started), None) => 's',
-        (Some(UniqueUntil::Started), Some(_)) => 'S',
-        (Some(UniqueUntil::Finished), None) => 'f',
-        (Some(UniqueUntil::Finished), Some(_)) => 'F',
-    };
-    let latest = for_ms.map(|for_ms| format!("{for_ms}:")).unwrap_or_default();
-    let instead = if replaces(job) { "r" } else { "" };
-    let due = job.run_at_ms.map(|at| at.max(0).to_string()).unwrap_or_default();
-    let key = unique.as_ref().map_or("", |unique| unique.key.as_str());
-    let limits = group.as_ref().map(|group| group.limits).filter(|limits| !limits.is_empty());
-    let limits = limits.map(limits_text).unwrap_or_default();
-    let group = group.as_ref().map_or("", |group| group.key.as_str());
-    let mut batch = job.batch.map(|batch| batch.to_string()).unwrap_or_default();
-    if let Some(parent) = job.parent.filter(|_| job.batch.is_some()) {
-        batch.push('/');
-        batch.push_str(&parent.to_string());
-    }
-    format!("{due}{instead};{limits}:{}{until}{group}\n{batch}\n{latest}{key}", priority.rank())
 }
 
 fn verdict_text(verdict: &Verdict) -> String {

@@ -7,6 +7,9 @@ local limits_in = knower(function(text)
   return { most = tonumber(most), starts = tonumber(starts), per = tonumber(per), burst = tonumber(burst) }
 end)
 
+-- Writes a number, which the server would do anew for each command; most of those of one script are alike.
+local digits = knower(function(number) return string.format('%.0f', number) end)
+
 local function read_limits(text)
   local it = text and limits_in(text) or {}
   return { most = it.most, starts = it.starts, per = it.per, burst = it.burst }
@@ -114,11 +117,11 @@ local function recall(group)
   end
 end
 
--- Counts new jobs, and notes the limits that they bring, one after another.
-local function enroll(group, jobs, texts)
+-- Counts new jobs, and notes the limits that they bring, one after another; "known" if the group is among those that have jobs.
+local function enroll(group, jobs, texts, known)
   local key = Q .. 'group:' .. group
-  if redis.call('ZADD', Q .. 'grouped', 0, group) == 1 then recall(group) end
-  redis.call('HINCRBY', key, 'w', jobs)
+  if not known and redis.call('ZADD', Q .. 'grouped', 0, group) == 1 then recall(group) end
+  redis.call('HINCRBY', key, 'w', digits(jobs))
   for _, text in ipairs(texts) do
     if text ~= '' and redis.call('HGET', key, 'l') ~= text then set_limits(group, 'l', text) end
   end
@@ -126,9 +129,10 @@ end
 
 -- Counts jobs of a group that have run and are gone.
 local function dismiss(group, jobs)
-  local left = redis.call('HINCRBY', Q .. 'group:' .. group, 'r', -jobs)
+  local left = redis.call('HINCRBY', Q .. 'group:' .. group, 'r', digits(-jobs))
   unpark(group)
-  if left == 0 then forget_idle(group) end
+  -- Most often others wait.
+  if left == 0 and tonumber(redis.call('HGET', Q .. 'group:' .. group, 'w') or 0) <= 0 then forget_idle(group) end
 end
 
 -- Takes a waiting job out of wherever it waits.

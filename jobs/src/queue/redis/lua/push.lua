@@ -1,4 +1,6 @@
--- Accepts jobs that are not all plain and new; for the arguments see `push_plain.lua`.
+-- Accepts all other jobs; for the arguments see `push_plain.lua`.
+if kinds and #names > 0 and take_lean(kinds, groups_named, names, enroll) then return 0 end
+
 -- Returns why a batch does not take a job, as `queue/batches.rs` has it.
 local function refusal(batch, parent)
   local have = redis.call('HMGET', Q .. 'batch:' .. batch, 'id', 'sealed', 'stopped')
@@ -37,29 +39,38 @@ local function name_of(id)
   return string.gsub(digits, '^(........)(....)(....)(....)', '%1-%2-%3-%4-')
 end
 
--- Takes apart what a job brings along.
-local read = knower(function(text)
-  if text == '' then return nil end
-  local due, replaces, limits, from, rank, until_what, group, member, key =
-    string.match(text, '^(%d*)(r?);([%d,]*):()(.)(.)([^\n]*)\n([^\n]*)\n(.*)$')
-  local side, name, for_ms = string.sub(text, from), nil, nil
-  if until_what ~= '-' then name, for_ms = key_of(side) end
-  return {
-    due = tonumber(due), replaces = replaces == 'r', limits = limits, side = side,
-    rank = rank, until_what = until_what, group = group, member = member, key = key, name = name, for_ms = for_ms,
-  }
-end)
+-- Takes the shapes apart, and says which shape each job has and which key.
+local kind_of_job, key_of_job = {}, {}
+if not plain then
+  local known = {}
+  for n = 1, shapes do
+    local text = ARGV[3 + n]
+    if text ~= '' then
+      local due, replaces, limits, rank, until_what, group, member, for_ms =
+        string.match(text, '^(%d*)(r?);([%d,]*):(.)(.)([^\n]*)\n([^\n]*)\n(%d*)')
+      known[n] = {
+        due = tonumber(due), replaces = replaces == 'r', limits = limits, rank = rank, until_what = until_what, group = group,
+        member = member, for_ms = tonumber(for_ms),
+      }
+    end
+  end
+  local which, taken = { string.byte(ARGV[4 + shapes], 1, -1) }, 0
+  for n = 1, count do
+    local it = known[256 * which[2 * n - 1] + which[2 * n]]
+    kind_of_job[n] = it
+    if it and it.until_what ~= '-' then
+      taken = taken + 1
+      key_of_job[n] = ARGV[5 + shapes + taken]
+    end
+  end
+end
 
 -- The unique keys that nobody held before, nor has taken since.
 local free = {}
-if not plain then
-  local names = {}
-  for n = 1, count do
-    local it = read(ARGV[4 + step * (n - 1) + 2])
-    if it and it.name then names[#names + 1] = it.name end
-  end
-  local holders = #names > 0 and redis.call('HMGET', Q .. 'unique', unpack(names)) or {}
-  for n, name in ipairs(names) do free[name] = not holders[n] or nil end
+if keyed > 0 then
+  local keys = 5 + shapes
+  local holders = redis.call('HMGET', Q .. 'unique', unpack(ARGV, keys + 1, keys + keyed))
+  for n, holder in ipairs(holders) do free[ARGV[keys + n]] = not holder or nil end
 end
 
 -- Takes the key for a job; returns who keeps it, and who had to leave it.
@@ -81,22 +92,17 @@ local function win(id, key, replaces)
 end
 
 -- Takes up what a job brings along; returns who stands in its way or why it is refused, and whom it replaced.
-local function settle_in(id, it)
-  local side, batch, holder, old = it.side, '', nil, nil
+local function settle_in(id, it, key)
+  local batch, holder, old = '', nil, nil
   if it.member ~= '' then
     local parent
     batch, parent = string.match(it.member, '^([^/]*)/?(.*)$')
-    side = it.rank .. it.until_what .. it.group .. '\n' .. batch .. '\n' .. it.key
     holder = refusal(batch, parent)
   end
-  if it.name and not holder then
-    if it.for_ms then
-      local latest = string.format('%.0f', now + it.for_ms)
-      side = it.rank .. it.until_what .. it.group .. '\n' .. batch .. '\n' .. latest .. ':' .. it.name
-    end
-    holder, old = win(id, it.name, it.replaces)
-  end
+  if key and not holder then holder, old = win(id, key, it.replaces) end
   if holder then return holder, nil end
+  local latest = it.for_ms and string.format('%.0f:', now + it.for_ms) or ''
+  local side = it.rank .. it.until_what .. it.group .. '\n' .. batch .. '\n' .. latest .. (key or '')
   if side ~= '2-\n\n' then
     add(optional, id, side)
     if it.group ~= '' then
@@ -114,17 +120,16 @@ end
 
 local answers, seen, created = {}, {}, 0
 for n, id in ipairs(ids) do
-  local at = 4 + step * (n - 1)
   if there[n] or over[n] or seen[id] then
     answers[n] = 1
   else
-    local it, holder, old = not plain and read(ARGV[at + 2]), nil, nil
-    if it then holder, old = settle_in(id, it) end
+    local it, holder, old = kind_of_job[n], nil, nil
+    if it then holder, old = settle_in(id, it, key_of_job[n]) end
     if holder then
       answers[n] = holder
     else
       answers[n], seen[id], created = old and { old } or 0, true, created + 1
-      add(fields, id, ARGV[at + 1])
+      add(fields, id, ARGV[first + 2 * n - 1])
       if it and it.due and it.due > now then
         add(dues, it.due, id)
       else
