@@ -1,6 +1,7 @@
 //! Tests of the engine against real stores.
 
 mod audit;
+mod common_case;
 mod conformance;
 mod faults;
 mod fixtures;

@@ -17,7 +17,7 @@ const RULE: &str = "+@hash +@list +@set +@sortedset +@string -sort -sort_ro +eva
 
 /// The commands that scripts and this client send with a key, and how a user may load scripts.
 const COMMANDS: &str = "BZPOPMIN DEL EXISTS GET HDEL HEXISTS HGET HGETALL HINCRBY HKEYS HLEN HMGET HSCAN HSET HSETNX \
-                        LLEN LPOP LPOS LPUSH LRANGE LREM LSET MGET PERSIST PEXPIRE RPUSH SADD SCARD SCRIPT|LOAD \
+                        LLEN LPOP LPOS LPUSH LRANGE LREM LSET LTRIM MGET PERSIST PEXPIRE RPUSH SADD SCARD SCRIPT|LOAD \
                         SET SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER SREM SSCAN TIME ZADD ZCARD ZCOUNT ZMSCORE \
                         ZPOPMIN ZRANGE ZRANGEBYSCORE ZREM ZSCAN ZSCORE";
 

@@ -16,13 +16,10 @@ local function write_turns(passed)
   redis.call('SET', Q .. 'turns', table.concat({ passed[0], passed[1], passed[2], passed[3] }, ','))
 end
 
--- Takes jobs while no group limits any: it is known beforehand how many of each priority it will be. The order is that of
--- `queue/turns.rs`, in runs of one priority.
-local function take_in_turns(room, aside)
-  local have, take, runs, left = {}, { [0] = 0, 0, 0, 0 }, {}, room
-  for rank = 0, 3 do
-    have[rank] = redis.call('ZCARD', Q .. 'back:' .. rank) + redis.call('LLEN', Q .. 'ready:' .. rank)
-  end
+-- Decides how many jobs of each priority a claim takes while no group limits any: it is known beforehand. Takes how many there are. The
+-- order is that of `queue/turns.rs`, in runs of one priority. Returns the runs, and how many each priority lets pass if that changes.
+local function plan_turns(have, room)
+  local take, runs, left = { [0] = 0, 0, 0, 0 }, {}, room
   local passed, changed = nil, false
   while left > 0 do
     local first, late, run, others = nil, nil, left, false
@@ -48,13 +45,47 @@ local function take_in_turns(room, aside)
     runs[#runs + 1] = { turn, run }
     have[turn], take[turn], left = have[turn] - run, take[turn] + run, left - run
   end
-  if changed then write_turns(passed) end
+  return take, runs, changed and passed
+end
 
-  local lines, at = {}, {}
+-- Puts the jobs of each priority in the order of the runs.
+local function in_runs(lines, runs)
+  if #runs == 1 then return lines[runs[1][1]] end
+  local order, count, at = {}, 0, { [0] = 0, 0, 0, 0 }
+  for _, run in ipairs(runs) do
+    local rank, jobs = run[1], run[2]
+    local line, from = lines[rank], at[rank]
+    local last = math.min(from + jobs, #line)
+    for n = from + 1, last do
+      count = count + 1
+      order[count] = line[n]
+    end
+    at[rank] = last
+  end
+  return order
+end
+
+-- Says whether all are ids. What is none was written by nobody here. Handed out, it would fail its claim, come back, and fail the next.
+local function are_ids(list)
+  for n = 1, #list do
+    if #list[n] ~= 16 then return false end
+  end
+  return true
+end
+
+-- Takes jobs while no group limits any.
+local function take_in_turns(room)
+  local have = {}
+  for rank = 0, 3 do
+    have[rank] = redis.call('ZCARD', Q .. 'back:' .. rank) + redis.call('LLEN', Q .. 'ready:' .. rank)
+  end
+  local take, runs, passed = plan_turns(have, room)
+  if passed then write_turns(passed) end
+
+  local lines = {}
   for rank = 0, 3 do
     local line = {}
     if take[rank] > 0 then
-      -- What is no id was written by nobody here. Handed out, it would fail this claim, come back, and fail the next.
       local back = redis.call('ZPOPMIN', Q .. 'back:' .. rank, take[rank])
       for n = 1, #back, 2 do
         if #back[n] == 16 then
@@ -64,24 +95,63 @@ local function take_in_turns(room, aside)
         end
       end
       local rest = take[rank] - #back / 2
-      for _, id in ipairs(rest > 0 and redis.call('LPOP', Q .. 'ready:' .. rank, rest) or {}) do
-        if #id == 16 then line[#line + 1] = id end
+      local list = rest > 0 and redis.call('LPOP', Q .. 'ready:' .. rank, rest) or {}
+      if #line == 0 and are_ids(list) then
+        line = list
+      else
+        for _, id in ipairs(list) do
+          if #id == 16 then line[#line + 1] = id end
+        end
       end
       more = more or #line < take[rank]
     end
-    lines[rank], at[rank] = line, 0
+    lines[rank] = line
   end
-  local count = 0
-  for _, run in ipairs(runs) do
-    local line = lines[run[1]]
-    local from = at[run[1]]
-    for n = from + 1, math.min(from + run[2], #line) do
-      count = count + 1
-      ids[count] = line[n]
-    end
-    at[run[1]] = from + run[2]
+  ids = #runs > 0 and in_runs(lines, runs) or {}
+  -- Of no interest but for unique keys.
+  if aside and #ids > 0 and redis.call('EXISTS', Q .. 'unique') == 1 then sides = redis.call('HMGET', Q .. 'side', unpack(ids)) end
+end
+
+-- Takes jobs of groups of which none is full, nor would be with them: they are counted by group and not looked at one by one. Says
+-- whether it did; if not, it is as if nothing had been.
+local function take_loose(room)
+  if redis.call('EXISTS', Q .. 'tokens', Q .. 'back:0', Q .. 'back:1', Q .. 'back:2', Q .. 'back:3') > 0 or some_limited() then
+    return false
   end
-  if aside and count > 0 then sides = redis.call('HMGET', Q .. 'side', unpack(ids)) end
+  local have, lines = {}, {}
+  for rank = 0, 3 do have[rank] = redis.call('LLEN', Q .. 'ready:' .. rank) end
+  local take, runs, passed = plan_turns(have, room)
+  if #runs == 0 then return true end
+  for rank = 0, 3 do
+    lines[rank] = take[rank] > 0 and redis.call('LRANGE', Q .. 'ready:' .. rank, 0, take[rank] - 1) or {}
+    if not are_ids(lines[rank]) then return false end
+  end
+  local chosen = in_runs(lines, runs)
+  local options, alike, counts = redis.call('HMGET', Q .. 'side', unpack(chosen)), {}, {}
+  for n = 1, #options do
+    local side = options[n]
+    if side then alike[side] = (alike[side] or 0) + 1 end
+  end
+  for side, jobs in pairs(alike) do
+    local group = group_of(side)
+    if group then counts[group] = (counts[group] or 0) + jobs end
+  end
+  local changes = {}
+  for group, jobs in pairs(counts) do
+    local key = Q .. 'group:' .. group
+    local seen = redis.call('HMGET', key, 'l', 'm', 'w', 'r')
+    local text = seen[2] or seen[1]
+    local limits, running = text and limits_in(text), (seen[4] or 0) + jobs
+    if limits and (limits.starts or limits.most and running > limits.most) then return false end
+    changes[#changes + 1] = { key, (seen[3] or 0) - jobs, running }
+  end
+  for rank = 0, 3 do
+    if take[rank] > 0 then redis.call('LTRIM', Q .. 'ready:' .. rank, take[rank], -1) end
+  end
+  if passed then write_turns(passed) end
+  for _, it in ipairs(changes) do redis.call('HSET', it[1], 'w', digits(it[2]), 'r', digits(it[3])) end
+  ids, sides = chosen, options
+  return true
 end
 
 -- Takes jobs of which groups may limit some.

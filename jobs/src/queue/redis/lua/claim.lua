@@ -1,7 +1,7 @@
 -- Takes jobs that are not all plain; for arguments and answer see `claim_plain.lua`.
 if aside and redis.call('EXISTS', Q .. 'grouped') == 1 then
-  take_with_limits(room)
+  if not take_loose(room) then take_with_limits(room) end
 else
-  take_in_turns(room, aside)
+  take_in_turns(room)
 end
 return hand_out()

@@ -64,7 +64,9 @@ local function hand_out()
     reply[4] = lease
     if redis.call('EXISTS', Q .. 'since') == 1 then redis.call('HDEL', Q .. 'since', unpack(ids)) end
     for n, side in pairs(sides) do
-      if side and string.find(side, '^.[sS]') then
+      -- "s" or "S": it holds its key until it starts.
+      local until_what = side and string.byte(side, 2)
+      if until_what == 115 or until_what == 83 then
         release(ids[n], side)
         go_keyless(ids[n], side)
       end

@@ -77,35 +77,66 @@ local function fields_of(word, ids)
   return redis.call('EXISTS', Q .. word) == 1 and redis.call('HMGET', Q .. word, unpack(ids)) or {}
 end
 
--- Frees the unique keys that these jobs still hold, and counts them out of their groups.
-local function part_with(ids, options)
-  local names, holders, groups = {}, {}, {}
-  for n, id in ipairs(ids) do
-    local it = options[n]
-    if it and it.name then
-      names[#names + 1] = it.name
-      holders[#names] = id
-    end
-    if it and it.group then groups[it.group] = (groups[it.group] or 0) + 1 end
+-- Says whether a job is a member of a batch.
+local function is_batched(side)
+  return side and not string.find(side, '^..[^\n]*\n\n')
+end
+
+-- Frees the unique keys that these jobs still hold, counts them out of their groups, and forgets their options. If one of them is a
+-- member of a batch it says so, and nothing has been done.
+local function part_with(ids, sides)
+  local names, holders, optional, alike, groups = {}, {}, {}, {}, {}
+  local keyed, count, byte = 0, 0, string.byte
+  local function count_out(side, jobs)
+    local group = group_of(side)
+    if group then groups[group] = (groups[group] or 0) + jobs end
   end
-  if #names > 0 then
+  for n, id in ipairs(ids) do
+    local side = sides[n]
+    if side then
+      count = count + 1
+      optional[count] = id
+      local seen = alike[side]
+      if seen then
+        alike[side] = seen + 1
+      else
+        local until_what, second, third = byte(side, 2, 4)
+        local lonely = second == 10 and third == 10
+        if not lonely and is_batched(side) then return true end
+        if until_what == 45 then
+          alike[side] = 1
+        else
+          keyed = keyed + 1
+          holders[keyed] = id
+          -- Most keys have no end.
+          names[keyed] = lonely and until_what > 96 and string.sub(side, 5) or key_of(side)
+          if not lonely then count_out(side, 1) end
+        end
+      end
+    end
+  end
+  if count == 0 then return false end
+  if keyed > 0 then
     local held, free = redis.call('HMGET', Q .. 'unique', unpack(names)), {}
-    for n, name in ipairs(names) do
-      if held[n] == holders[n] then free[#free + 1] = name end
+    for n = 1, keyed do
+      if held[n] == holders[n] then free[#free + 1] = names[n] end
     end
     if #free > 0 then redis.call('HDEL', Q .. 'unique', unpack(free)) end
   end
+  redis.call('HDEL', Q .. 'side', unpack(optional))
+  for side, jobs in pairs(alike) do count_out(side, jobs) end
   for group, jobs in pairs(groups) do dismiss(group, jobs) end
+  return false
 end
 
 -- Removes jobs that have succeeded and of which there is nothing to remember, or retains them: a few commands for all of them.
-local function bury_plain(ids, leases, options)
+local function bury_light(ids, leases, sides)
   if not retained then redis.call('HDEL', Q .. 'jobs', unpack(ids)) end
   if not keep and not retained then return end
   local records, at = {}, string.format('%.0f', now)
   local text, lease, rank
   for n, id in ipairs(ids) do
-    local its = options[n] and options[n].rank
+    local its = sides[n] and rank_of(sides[n])
     -- Most often it is that of the job before.
     if leases[n] ~= lease or its ~= rank or not text then
       lease, rank = leases[n], its
@@ -125,29 +156,30 @@ end
 
 -- Buries jobs that have succeeded; "plain" if nothing of the queue has a past or options.
 local function bury_done(ids, leases, plain)
-  if plain then return bury_plain(ids, leases, {}) end
-  local histories, told, sides = fields_of('history', ids), fields_of('told', ids), fields_of('side', ids)
-  local read = knower(function(side)
-    local name = string.sub(side, 2, 2) ~= '-' and key_of(side) or nil
-    return { rank = rank_of(side), group = group_of(side), name = name, batched = not string.find(side, '^..[^\n]*\n\n') }
-  end)
-  local light, theirs, options, optional, count = {}, {}, {}, {}, 0
-  for n, id in ipairs(ids) do
-    local it = read(sides[n])
-    if histories[n] or told[n] or it and it.batched then
-      bury(id, 'r', 'succeeded', leases[n])
-    else
-      count = count + 1
-      light[count], theirs[count], options[count] = id, leases[n], it
-      if it then optional[#optional + 1] = id end
+  if plain then return bury_light(ids, leases, {}) end
+  local histories, told = fields_of('history', ids), fields_of('told', ids)
+  if #histories + #told == 0 and not keep and not retained
+    and redis.call('EXISTS', Q .. 'unique', Q .. 'grouped', Q .. 'batches') == 0 then
+    -- They differ in nothing but their priorities, which nobody asks for any more.
+    redis.call('HDEL', Q .. 'side', unpack(ids))
+    return bury_light(ids, leases, {})
+  end
+  local sides = fields_of('side', ids)
+  if #histories > 0 or #told > 0 or part_with(ids, sides) then
+    local all, owners, options, count = ids, leases, sides, 0
+    ids, leases, sides = {}, {}, {}
+    for n, id in ipairs(all) do
+      if histories[n] or told[n] or is_batched(options[n]) then
+        bury(id, 'r', 'succeeded', owners[n])
+      else
+        count = count + 1
+        ids[count], leases[count], sides[count] = id, owners[n], options[n] or false
+      end
     end
+    if count == 0 then return end
+    part_with(ids, sides)
   end
-  if count == 0 then return end
-  if #optional > 0 then
-    part_with(light, options)
-    redis.call('HDEL', Q .. 'side', unpack(optional))
-  end
-  bury_plain(light, theirs, options)
+  bury_light(ids, leases, sides)
 end
 
 -- Reads the kind out of a payload without decoding the rest, which may be what the job died of.
