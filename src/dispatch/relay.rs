@@ -243,8 +243,8 @@ async fn due(tx: &mut Tx, until: DateTime<Utc>) -> Result<Vec<Row>> {
             "SELECT * FROM jobs WHERE state = 'pending' AND run_at <= $1 ORDER BY run_at, id LIMIT $2 FOR UPDATE SKIP LOCKED"
         }
     };
-    // Statistics are of a time when hardly anything was pending. By them Postgres would read and sort all of a burst for each batch of
-    // it, instead of going along the index.
+    // Statistics are of a time when hardly anything was pending. By them Postgres would read and sort all of a burst for a batch of it,
+    // instead of going along the index, until it keeps a plan.
     set(tx, "SET LOCAL enable_sort = off").await?;
     let rows = on!(tx, |c| sqlx::query_as(sql).bind(until).bind(BATCH as i64).fetch_all(c).await)?;
     set(tx, "SET LOCAL enable_sort = DEFAULT").await?;
