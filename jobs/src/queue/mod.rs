@@ -114,6 +114,20 @@ pub trait Queue: Send + Sync + 'static {
     /// Returns when one of the queues may have something to claim, or after `max_wait`; sleeping costs the store nothing.
     async fn wait(&self, queues: &[QueueName], max_wait: Duration) -> Result<()>;
 
+    /// Waits as [`Queue::wait`] does, and then claims as [`Queue::claim`] does if the store can do both in one exchange; else `None`, and
+    /// the caller claims. Who gives up this call may have been given jobs in an answer that it did not see, as with any claim.
+    async fn wait_and_claim(
+        &self,
+        worker: WorkerId,
+        queues: &[QueueName],
+        limit: usize,
+        max_wait: Duration,
+    ) -> Result<Option<Claim>> {
+        let _ = (worker, limit);
+        self.wait(queues, max_wait).await?;
+        Ok(None)
+    }
+
     /// Ends a ready or scheduled job at once, asks a running one to stop. A dead job is not cancelled but discarded.
     async fn cancel(&self, id: JobId) -> Result<Cancelled>;
 

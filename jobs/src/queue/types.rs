@@ -141,6 +141,17 @@ pub struct Claim {
     pub unheard: bool,
 }
 
+impl Claim {
+    /// Adds what was claimed from other queues, or later.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.jobs.extend(other.jobs);
+        self.late.extend(other.late);
+        self.next_due_ms = [self.next_due_ms, other.next_due_ms].into_iter().flatten().min();
+        self.lost |= other.lost;
+        self.unheard |= other.unheard;
+    }
+}
+
 /// How late due jobs of a queue were found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Late {

@@ -23,7 +23,7 @@ use super::ahead::Ahead;
 use super::attempt::Attempts;
 use super::config::{Config, Pace, Summary};
 use super::delivery::{Delivery, Inbox, Number, Report, Reports, Ticket};
-use super::feeding::{Fed, Feeding};
+use super::feeding::{Answer, Fed, Feeding};
 use super::figures::{self, Slots};
 use super::health::HealthHandle;
 use super::life::{LifeNumber, News};
@@ -33,6 +33,7 @@ use super::outage::{Call, Failure, Outage};
 use super::settling::{Flushed, Settling};
 use super::shell::Shell;
 use super::telling::Telling;
+use super::turns::Turn;
 use crate::cancellation::Cancellation;
 use crate::id::{JobId, QueueName};
 use crate::queue::{Claim, Lease, Settled, Settlement, Verdict};
@@ -172,43 +173,48 @@ impl Engine {
         // The answer to a claim may bring jobs that are not among the known ones yet.
         let certain = self.feeding.is_claiming() || !self.outage.take_doubt();
         if !certain && self.lives.registered().is_some() {
+            // What a wait may bring belongs to the life that ends.
+            self.feeding.stop();
             self.lives.renew();
         }
     }
 
     fn fed(&mut self, fed: Fed) {
-        match fed {
-            Fed::Claimed { life, turn, answer: Ok(claim) } => {
-                self.outage.answered(Call::Claim);
-                self.health.contact();
-                self.feeding.claimed(&turn, &claim);
-                if claim.unheard {
-                    self.outage.doubt();
-                }
-                claim.late.iter().for_each(|late| self.health.figures().late(late));
-                if claim.lost {
-                    self.feeding.failed(); // no life without a pause
-                    self.lost(life);
-                } else {
-                    self.hand_out(life, claim);
-                }
-            }
-            Fed::Claimed { answer: Err(failure), .. } => {
+        let Fed::Asked { life, turn, answer } = fed else { return };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(failure) => {
                 self.claim_failed(&failure);
                 if matches!(self.work.phase, Phase::Working) {
                     self.lives.renew();
                 }
+                return;
             }
-            Fed::Waited { early, answer: Ok(()) } => {
-                self.outage.answered(Call::Claim);
-                self.health.contact();
+        };
+        self.outage.answered(Call::Claim);
+        self.health.contact();
+        match answer {
+            Answer::Claim { claim, early } => self.claimed(life, &turn, claim, early),
+            Answer::Wait { early } => {
                 self.feeding.waited(early);
                 if early {
                     self.inbox.expect();
                 }
             }
-            Fed::Waited { answer: Err(failure), .. } => self.claim_failed(&failure),
-            Fed::Rested => {}
+        }
+    }
+
+    fn claimed(&mut self, life: LifeNumber, turn: &Turn, claim: Claim, early: Option<bool>) {
+        self.feeding.claimed(turn, &claim, early);
+        if claim.unheard {
+            self.outage.doubt();
+        }
+        claim.late.iter().for_each(|late| self.health.figures().late(late));
+        if claim.lost {
+            self.feeding.failed(); // no life without a pause
+            self.lost(life);
+        } else {
+            self.hand_out(life, claim);
         }
     }
 
@@ -352,6 +358,8 @@ impl Engine {
         self.work.phase = Phase::Draining(Instant::now() + self.config.grace);
         if !self.feeding.is_claiming() {
             self.feeding.stop();
+            // The wait that was given up may have been given jobs.
+            self.lives.take_no_more();
         }
         self.shell.stop();
         // What no handler has begun goes back at once: apalis would keep it until the last running handler has ended.

@@ -25,9 +25,16 @@ const LONGEST_VAIN_REST_MS: u64 = 100;
 
 /// What came of it.
 pub(super) enum Fed {
-    Claimed { life: LifeNumber, turn: Turn, answer: Result<Claim, Failure> },
-    Waited { early: bool, answer: Result<(), Failure> },
+    Asked { life: LifeNumber, turn: Turn, answer: Result<Answer, Failure> },
     Rested,
+}
+
+/// What the store said.
+pub(super) enum Answer {
+    /// Early, if it was waited for and came before the time was over.
+    Claim { claim: Claim, early: Option<bool> },
+    /// Nothing but that there may be something to claim.
+    Wait { early: bool },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +92,11 @@ impl Feeding {
         self.claiming = self.next == Step::Claim;
         self.slot = Some(match self.next {
             Step::Claim => claim(queue, Arc::clone(life), self.turns.next(free.min(LARGEST_CLAIM)), patience).boxed(),
-            Step::Wait(limit) => wait(queue, Arc::clone(life), limit, patience).boxed(),
+            Step::Wait(limit) => {
+                let mut turn = self.turns.next(free.min(LARGEST_CLAIM));
+                turn.limit = turn.limit.min(free); // of none there is only to wait
+                wait(queue, Arc::clone(life), turn, limit, patience).boxed()
+            }
             Step::Rest(pause) => sleep(pause).map(|()| Fed::Rested).boxed(),
         });
         self.next = Step::Claim;
@@ -96,9 +107,10 @@ impl Feeding {
         self.slot = None;
     }
 
-    /// Notes a claim that was answered.
-    pub(super) fn claimed(&mut self, turn: &Turn, claim: &Claim) {
+    /// Notes a claim that was answered; "early" as its answer has it.
+    pub(super) fn claimed(&mut self, turn: &Turn, claim: &Claim, early: Option<bool>) {
         self.failures = 0;
+        self.woken_early = early.unwrap_or(self.woken_early);
         self.turns.took(turn, &claim.jobs);
         let got = claim.jobs.len();
         let in_vain = got == 0 && self.woken_early;
@@ -138,17 +150,22 @@ impl Feeding {
 
 async fn claim(queue: Arc<dyn Queue>, life: Arc<Life>, turn: Turn, patience: Duration) -> Fed {
     let answer = match timed("claim", timeout(patience, queue.claim(life.info.id, &turn.queues, turn.limit))).await {
-        Ok(answer) => answer.map_err(Failure::from),
+        Ok(answer) => answer.map(|claim| Answer::Claim { claim, early: None }).map_err(Failure::from),
         Err(silence) => Err(silence.into()),
     };
-    Fed::Claimed { life: life.number, turn, answer }
+    Fed::Asked { life: life.number, turn, answer }
 }
 
-async fn wait(queue: Arc<dyn Queue>, life: Arc<Life>, limit: Duration, patience: Duration) -> Fed {
+async fn wait(queue: Arc<dyn Queue>, life: Arc<Life>, turn: Turn, limit: Duration, patience: Duration) -> Fed {
     let until = Instant::now() + limit;
-    let answer = match timeout(limit + patience, queue.wait(&life.info.queues, limit)).await {
-        Ok(answer) => answer.map_err(Failure::from),
+    let call = queue.wait_and_claim(life.info.id, &turn.queues, turn.limit, limit);
+    let answer = timeout(limit + patience, call).await;
+    let early = Instant::now() < until;
+    let answer = match answer {
+        Ok(Ok(Some(claim))) => Ok(Answer::Claim { claim, early: Some(early) }),
+        Ok(Ok(None)) => Ok(Answer::Wait { early }),
+        Ok(Err(error)) => Err(error.into()),
         Err(silence) => Err(silence.into()),
     };
-    Fed::Waited { early: Instant::now() < until, answer }
+    Fed::Asked { life: life.number, turn, answer }
 }

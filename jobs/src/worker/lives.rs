@@ -60,10 +60,19 @@ impl Lives {
         });
         let keeper = AbortOnDropHandle::new(self.pulse.keep(Arc::clone(&life)));
         self.standing.insert(self.current, Standing { life, out: HashMap::default(), keeper });
-        if let Some(Standing { life, out, .. }) = self.standing.get(&old) {
+        self.settle_known(old);
+        self.forget_if_done(old);
+    }
+
+    /// Lets the present life give back, with its next beat, what is not known to be out.
+    pub(super) fn take_no_more(&self) {
+        self.settle_known(self.current);
+    }
+
+    fn settle_known(&self, number: LifeNumber) {
+        if let Some(Standing { life, out, .. }) = self.standing.get(&number) {
             life.known.get_or_init(|| out.keys().copied().collect());
         }
-        self.forget_if_done(old);
     }
 
     /// Returns the present life, if the store has registered it.

@@ -4,6 +4,7 @@
 //! at the file's head. To add a store: give it a line in the macro.
 
 mod ages;
+mod awaited;
 mod batches;
 mod dead;
 mod ends;

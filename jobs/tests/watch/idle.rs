@@ -9,11 +9,12 @@ use deskhand_jobs::outcome::{self, Outcome};
 use deskhand_jobs::queue::redis::RedisQueue;
 use deskhand_jobs::queue::{Endings, Queue};
 use deskhand_jobs::worker::{Config, Worker};
-use deskhand_jobs::{Envelope, Job, Registry, Run};
+use deskhand_jobs::{Envelope, Job, QueueName, Registry, Run};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::conformance::{plain, worker_of};
 use crate::faults::server::RedisServer;
 use crate::faults::until;
 
@@ -121,13 +122,34 @@ async fn a_push_is_picked_up_in_the_time_of_a_few_commands() {
 }
 
 #[tokio::test]
+async fn a_job_comes_with_the_end_of_the_wait_for_it_and_after_a_loss_of_scripts_with_the_next_claim() {
+    let Some(server) = RedisServer::start() else { return };
+    let queue = RedisQueue::open(&server.url(), "idle", Endings::Keep).await.expect("answers");
+    let queues = [QueueName::default()];
+    let me = worker_of(&queue, &queues).await.id;
+    let wait = || queue.wait_and_claim(me, &queues, 5, Duration::from_secs(20));
+    // The first claim brings the script to the server.
+    assert_eq!(queue.claim(me, &queues, 5).await.expect("claims").jobs.len(), 0);
+    let (answer, pushed) = tokio::join!(wait(), async { queue.push(&[plain()]).await });
+    pushed.expect("pushes");
+    assert_eq!(answer.expect("waits").expect("in one exchange").jobs.len(), 1);
+    let client = redis::Client::open(server.url()).expect("a valid address");
+    let mut other = client.get_multiplexed_async_connection().await.expect("it answers");
+    redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut other).await.expect("forgets all scripts");
+    let (answer, pushed) = tokio::join!(wait(), async { queue.push(&[plain()]).await });
+    pushed.expect("pushes");
+    assert!(answer.expect("waits").is_none(), "the server does not know the claim");
+    assert_eq!(queue.claim(me, &queues, 5).await.expect("claims").jobs.len(), 1);
+}
+
+#[tokio::test]
 async fn a_wait_on_a_server_with_nothing_to_do_ends_in_time() {
     let Some(server) = RedisServer::start() else { return };
     let queue = RedisQueue::open(&server.url(), "idle", Endings::Keep).await.expect("answers");
     let mut late = Vec::new();
     for n in 0..21 {
         let (start, wait) = (Instant::now(), Duration::from_millis(130 + 7 * n));
-        queue.wait(&[deskhand_jobs::QueueName::default()], wait).await.expect("waits");
+        queue.wait(&[QueueName::default()], wait).await.expect("waits");
         late.push(start.elapsed().saturating_sub(wait));
     }
     late.sort_unstable();

@@ -112,13 +112,37 @@ impl Connection {
         queue: &QueueName,
         arguments: impl IntoIterator<Item = impl AsRef<[u8]>>,
     ) -> Result<T> {
-        let key = self.key(queue, "");
+        self.call_on(script, std::slice::from_ref(queue), arguments).await
+    }
+
+    /// Writes down the call of a script on queues that live together.
+    pub(super) fn script_call(
+        &self,
+        script: &Script,
+        queues: &[QueueName],
+        arguments: impl IntoIterator<Item = impl AsRef<[u8]>>,
+    ) -> Cmd {
         let mut call = redis::cmd("EVALSHA");
-        call.arg(script.get_hash()).arg(1).arg(&key);
+        call.arg(script.get_hash()).arg(queues.len());
+        for queue in queues {
+            call.arg(self.key(queue, ""));
+        }
         call.arg(self.skew_ms.load(Ordering::Relaxed)).arg(self.endings_text());
         for argument in arguments {
             call.arg(argument.as_ref());
         }
+        call
+    }
+
+    /// Calls a script on queues that live together.
+    pub(super) async fn call_on<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        queues: &[QueueName],
+        arguments: impl IntoIterator<Item = impl AsRef<[u8]>>,
+    ) -> Result<T> {
+        let call = self.script_call(script, queues, arguments);
+        let key = queues.first().map(|queue| self.key(queue, "")).unwrap_or_default();
         let call = &call;
         let send = |mut manager: ConnectionManager| async move {
             match call.query_async(&mut manager).await {

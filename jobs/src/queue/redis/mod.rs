@@ -11,12 +11,14 @@
 //! `connection` brings commands there. With several masters each answers for its own queues: what one does not answer does not
 //! stop the others.
 //!
-//! An idle worker blocks in `BZPOPMIN` on the queues' markers; whoever makes work sets the marker in the same script.
+//! An idle worker blocks in `BZPOPMIN` on the queues' markers; whoever makes work sets the marker in the same script. Behind the wait
+//! the worker has sent its claim already: the server carries it out in the moment in which it ends the wait, and no time passes between.
 
 mod address;
 mod audit;
 mod batches;
 mod check;
+mod claim;
 mod connection;
 mod dead;
 mod failure;

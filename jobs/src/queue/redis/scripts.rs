@@ -30,7 +30,7 @@ scripts!("" first "push_plain" first "push_lean": push);
 scripts!("": open_batch, report);
 
 // A server whose memory is full must refuse new jobs, but not the beats and ends by which it becomes empty again.
-scripts!("#!lua flags=allow-oom\n" first "claim_plain" "choose": claim);
+scripts!("#!lua flags=allow-oom\nlocal function ask(KEYS, ARGV)\n" first "claim_plain" "choose": claim);
 scripts!("#!lua flags=allow-oom\n": settle, beat, stops, rescue, cancel, retry, pause, limit, limit_group, groups_of, seal_batch, cancel_batch, batches_of, read, workers, forget, audit);
 
 // These pages and walks have some text in common.

@@ -105,6 +105,16 @@ impl Queue for RedisQueue {
         self.waiter.wait(&self.connection, queues, max_wait).await
     }
 
+    async fn wait_and_claim(
+        &self,
+        worker: WorkerId,
+        queues: &[QueueName],
+        limit: usize,
+        max_wait: Duration,
+    ) -> Result<Option<Claim>> {
+        self.claim_awaited(worker, queues, limit, max_wait).await
+    }
+
     async fn cancel(&self, id: JobId) -> Result<Cancelled> {
         self.cancel_job(id).await
     }

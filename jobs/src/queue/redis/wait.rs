@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use redis::{Cmd, RedisResult, Value};
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::{Blocking, Connection};
@@ -46,15 +47,15 @@ impl Waiter {
             return Ok(());
         }
         if !connection.is_spread() {
-            return self.block(connection, queues, max_wait).await.map(drop);
+            return self.block(connection, queues, max_wait, None).await.map(drop);
         }
         let mut blocks: FuturesUnordered<_> =
-            queues.chunks(1).map(|queue| self.block(connection, queue, max_wait)).collect();
+            queues.chunks(1).map(|queue| self.block(connection, queue, max_wait, None)).collect();
         let (mut answered, mut first_failure) = (false, None);
         while let Some(answer) = blocks.next().await {
             match answer {
-                Ok(true) => return Ok(()),
-                Ok(false) => answered = true,
+                Ok((true, _)) => return Ok(()),
+                Ok((false, _)) => answered = true,
                 Err(error) => first_failure = first_failure.or(Some(error)),
             }
         }
@@ -62,29 +63,50 @@ impl Waiter {
         if answered { Ok(()) } else { first_failure.map_or(Ok(()), Err) }
     }
 
-    /// Blocks on the markers of queues of one server. `true` if there was one.
+    /// Blocks on the markers of queues of one server, which carries out a command of theirs as soon as the wait is over; returns its
+    /// answer, which may be an error of the server.
+    pub(super) async fn wait_and(
+        &self,
+        connection: &Connection,
+        queues: &[QueueName],
+        max_wait: Duration,
+        command: &Cmd,
+    ) -> Result<Value> {
+        self.block(connection, queues, max_wait, Some(command)).await.map(|(_, answer)| answer)
+    }
+
+    /// Blocks on the markers of queues of one server. `true` if there was one; and the answer to the command that follows.
     ///
     /// The connection is put back only after a whole exchange: a caller that gives up closes it, and with it the blocked command,
     /// which would otherwise swallow a marker meant for somebody else. What it may have swallowed until then is noted.
-    async fn block(&self, connection: &Connection, queues: &[QueueName], max_wait: Duration) -> Result<bool> {
+    async fn block(
+        &self,
+        connection: &Connection,
+        queues: &[QueueName],
+        max_wait: Duration,
+        then: Option<&Cmd>,
+    ) -> Result<(bool, Value)> {
         let keys: Vec<String> = queues.iter().map(|queue| connection.key(queue, "wake")).collect();
         let mut blocking = self.connection(connection, &keys[0]).await?;
         let block = max_wait.max(SHORTEST_BLOCK);
-        let mut command = redis::cmd("BZPOPMIN");
-        command.arg(&keys).arg(format!("{:.3}", block.as_secs_f64()));
+        let mut exchange = redis::pipe();
+        exchange.ignore_errors().cmd("BZPOPMIN").arg(&keys).arg(format!("{:.3}", block.as_secs_f64()));
+        if let Some(command) = then {
+            exchange.add_command(command.clone());
+        }
         blocking.connection.set_response_timeout(block + ANSWER_MARGIN);
         let unheard = Unheard { waiter: self, queues };
         let server = Arc::clone(&blocking.server);
-        let answer = punctually(&server, block, command.query_async(&mut blocking.connection)).await;
-        let answer: Option<(String, String, f64)> =
-            answer.map_err(|error| connection.blocking_failed(&blocking.server, error))?;
+        let answers = punctually(&server, block, exchange.query_async(&mut blocking.connection)).await;
+        let (marker, answer) =
+            answers.and_then(both).map_err(|error| connection.blocking_failed(&blocking.server, error))?;
         std::mem::forget(unheard);
-        let heard = answer.and_then(|(marker, ..)| keys.iter().position(|key| *key == marker));
+        let heard = marker.and_then(|(marker, ..)| keys.iter().position(|key| *key == marker));
         if let Some(place) = heard {
             self.heard().insert(queues[place].clone());
         }
         self.idle().push(blocking);
-        Ok(heard.is_some())
+        Ok((heard.is_some(), answer))
     }
 
     /// Takes an idle connection to the server that has a key, or opens one.
@@ -120,6 +142,16 @@ impl Waiter {
     fn idle(&self) -> MutexGuard<'_, Vec<Blocking>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The answer to a wait: the key of a marker, the marker, its score; or nothing.
+type Marker = Option<(String, String, f64)>;
+
+/// Takes the answers to a wait and to the command behind it, if there is one, apart.
+fn both(answers: Vec<Value>) -> RedisResult<(Marker, Value)> {
+    let mut answers = answers.into_iter();
+    let marker = answers.next().unwrap_or(Value::Nil).extract_error()?;
+    Ok((redis::from_redis_value(marker)?, answers.next().unwrap_or(Value::Nil)))
 }
 
 /// Waits for the end of a block.

@@ -1,37 +1,25 @@
-//! What producers and workers do: push, beat, claim, settle, rescue.
+//! What changes many jobs at once: push and settle.
 
 use std::borrow::Cow;
 
 use futures_util::future::try_join;
 use redis::Value;
 
-use super::connection::may_be_done;
 use super::scripts;
 use super::shapes::{push_arguments, replaces};
 use super::store::RedisQueue;
 use super::tell::{read_log, read_progress};
 use crate::fingerprint::Fingerprint;
-use crate::id::{JobId, QueueName, WorkerId};
+use crate::id::{JobId, QueueName};
 use crate::job::Envelope;
-use crate::queue::{
-    BatchTotals, Claim, Claimed, History, Late, Lease, LogLine, Progress, Pushed, Refusal, Result, Settled, Settlement,
-    Verdict,
-};
+use crate::queue::{BatchTotals, History, LogLine, Progress, Pushed, Refusal, Result, Settled, Settlement, Verdict};
 
 /// The most jobs that one script call handles. Bounds how long the server is busy with one call, and stays far from the number of
 /// values that Lua can unpack.
-const BATCH: usize = 500;
+pub(super) const BATCH: usize = 500;
 
 /// The same for jobs that may replace others: each walks the list in which the other one waits.
 const REPLACING: usize = 25;
-/// Ids are kept as bytes.
-const ID_BYTES: usize = 16;
-
-/// How often one claim looks on if it met only jobs whose groups may not start one. Each look puts 500 of them aside for good.
-const LOOKS: usize = 20;
-
-/// How soon to ask a queue again that has not answered while others have.
-const LOOK_AGAIN_MS: u64 = 1_000;
 
 impl RedisQueue {
     pub(super) async fn push_jobs(&self, jobs: &[Envelope]) -> Result<Vec<Pushed>> {
@@ -84,103 +72,6 @@ impl RedisQueue {
         Ok(answers)
     }
 
-    pub(super) async fn claim_from(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim> {
-        let mut claim = Claim::default();
-        let (mut lost, mut failure, mut answered) = (false, None, false);
-        for queue in queues {
-            let wanted = (limit - claim.jobs.len()).min(BATCH);
-            if wanted == 0 {
-                // The only marker of this queue may be what woke this worker, which has no place left.
-                if self.waiter.owes(queue) {
-                    let marker = self.connection.key(queue, "wake");
-                    // Jobs are in hand: a failure here must not lose them, it only costs the others their next tick.
-                    drop(self.connection.command::<()>(redis::cmd("ZADD").arg(marker).arg(0).arg("w")).await);
-                }
-                continue;
-            }
-            self.waiter.looked_into(queue);
-            let arguments = [worker.to_string(), wanted.to_string()];
-            let part = match self.claim_one(queue, &arguments).await {
-                Ok(part) => part,
-                Err(error) if self.connection.is_partial(&error) => {
-                    claim.unheard |= may_be_done(&error);
-                    failure = failure.or(Some(error));
-                    continue;
-                }
-                // Jobs are in hand: they must not be lost with the answer of another queue.
-                Err(error) if !claim.jobs.is_empty() => {
-                    claim.unheard |= may_be_done(&error);
-                    return Ok(claim);
-                }
-                Err(error) => return Err(error),
-            };
-            lost |= part.lost;
-            answered |= !part.lost;
-            claim.next_due_ms = [claim.next_due_ms, part.next_due_ms].into_iter().flatten().min();
-            claim.jobs.extend(part.jobs);
-            claim.late.extend(part.late);
-        }
-        let failed = failure.is_some();
-        if let Some(error) = failure.filter(|_| !lost && !answered) {
-            return Err(error);
-        }
-        // A master that has forgotten this worker, unlike others, tells the next beat.
-        let forgotten = lost && answered && self.connection.is_spread();
-        claim.lost = lost && !forgotten;
-        if failed || forgotten {
-            // Somebody has to find out when it gives jobs again.
-            claim.next_due_ms = Some(claim.next_due_ms.unwrap_or(LOOK_AGAIN_MS).min(LOOK_AGAIN_MS));
-        }
-        Ok(claim)
-    }
-
-    async fn claim_one(&self, queue: &QueueName, arguments: &[String]) -> Result<Claim> {
-        let mut claim = Claim::default();
-        for _ in 0..LOOKS {
-            let reply: Vec<Value> = self.connection.call(&scripts::claim, queue, arguments).await?;
-            let more = reply.first() == Some(&Value::Int(1));
-            claim = self.read_claim(queue, reply)?;
-            if !more || !claim.jobs.is_empty() {
-                break;
-            }
-        }
-        Ok(claim)
-    }
-
-    fn read_claim(&self, queue: &QueueName, reply: Vec<Value>) -> Result<Claim> {
-        let mut values = reply.into_iter();
-        if values.next() == Some(Value::Int(-1)) {
-            return Ok(Claim { lost: true, ..Claim::default() });
-        }
-        let (Some(Value::Int(next_due)), Some(Value::Int(claimed_at_ms)), Some(Value::BulkString(lease))) =
-            (values.next(), values.next(), values.next())
-        else {
-            return Err(self.connection.unreadable("the answer to a claim"));
-        };
-        let lease = Lease(String::from_utf8_lossy(&lease).into());
-        let unreadable = |_| self.connection.unreadable("the answer to a claim");
-        let ms: Vec<u64> = values.next().map_or(Ok(Vec::new()), redis::from_redis_value).map_err(unreadable)?;
-        let late = if ms.is_empty() { Vec::new() } else { vec![Late { queue: queue.clone(), ms }] };
-        let ids: Vec<u8> = values.next().map_or(Ok(Vec::new()), redis::from_redis_value).map_err(unreadable)?;
-        let [payloads, histories] = [values.next(), values.next()].map(|list| match list {
-            Some(Value::Array(each)) => each,
-            _ => Vec::new(),
-        });
-        let mut histories = histories.into_iter();
-        let mut jobs = Vec::with_capacity(payloads.len());
-        for (id, payload) in ids.chunks(ID_BYTES).zip(payloads) {
-            jobs.push(Claimed {
-                id: self.read_id(id)?,
-                queue: queue.clone(),
-                lease: lease.clone(),
-                payload: bytes_of(payload).into(),
-                history: histories.next().map(bytes_of).map(|text| read_history(&text).history).unwrap_or_default(),
-                claimed_at_ms,
-            });
-        }
-        Ok(Claim { jobs, late, next_due_ms: u64::try_from(next_due).ok(), ..Claim::default() })
-    }
-
     pub(super) async fn settle_all(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {
         let mut answers = vec![Settled::Unanswered; settlements.len()];
         for (queue, places) in by_queue(settlements, |settlement| &settlement.queue) {
@@ -231,7 +122,7 @@ fn settle_arguments<'a>(settlements: &'a [Settlement], places: &[usize]) -> (Vec
     (order, arguments)
 }
 
-fn bytes_of(value: Value) -> Vec<u8> {
+pub(super) fn bytes_of(value: Value) -> Vec<u8> {
     match value {
         Value::BulkString(bytes) => bytes,
         _ => Vec::new(),

@@ -26,6 +26,10 @@ pub(in crate::worker) struct Memory {
     pub away: AtomicBool,
     /// The next claim is carried out, but its answer does not arrive.
     pub swallow_claim: AtomicBool,
+    /// Waits bring what they waited for.
+    pub claims_after_waits: AtomicBool,
+    /// The next wait brings jobs, but its answer never comes.
+    pub withhold_jobs: AtomicBool,
     claims: AtomicU64,
     /// How many beats were answered.
     pub beats: AtomicU64,
@@ -218,6 +222,24 @@ impl Queue for Memory {
         self.answer()?;
         let _ = tokio::time::timeout(max_wait, self.work.notified()).await;
         Ok(())
+    }
+
+    async fn wait_and_claim(
+        &self,
+        worker: WorkerId,
+        queues: &[QueueName],
+        limit: usize,
+        max_wait: Duration,
+    ) -> Result<Option<Claim>> {
+        self.wait(queues, max_wait).await?;
+        if !self.claims_after_waits.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
+        let claim = self.claim(worker, queues, limit).await?;
+        if !claim.jobs.is_empty() && self.withhold_jobs.swap(false, Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        Ok(Some(claim))
     }
 
     async fn cancel(&self, id: JobId) -> Result<Cancelled> {

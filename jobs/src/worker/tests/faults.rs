@@ -83,6 +83,40 @@ async fn a_job_whose_claim_was_answered_in_vain_does_not_wait_for_the_others_of_
 }
 
 #[tokio::test]
+async fn what_comes_with_a_wait_runs() {
+    let bench = Bench::start();
+    bench.queue.claims_after_waits.store(true, Ordering::SeqCst);
+    let jobs: Vec<_> = (0..5).map(|_| bench.play(Act::Finish)).collect();
+    for id in jobs {
+        assert_eq!(bench.verdict(id).await, Verdict::Succeeded);
+    }
+    bench.queue.swallow_claim.store(true, Ordering::SeqCst);
+    let id = bench.play(Act::Finish);
+    assert_eq!(bench.verdict(id).await, Verdict::Succeeded, "an answer that was lost is no lost job");
+    let summary = bench.stop().await;
+    assert_eq!((summary.finished, summary.stale, summary.abandoned), (6, 0, 0));
+}
+
+#[tokio::test]
+async fn what_came_with_a_wait_that_a_stop_ended_goes_back_while_the_others_still_run() {
+    let bench = Bench::start();
+    let long = bench.play(Act::Wait);
+    bench.started(1).await;
+    bench.queue.claims_after_waits.store(true, Ordering::SeqCst);
+    bench.queue.withhold_jobs.store(true, Ordering::SeqCst);
+    let id = bench.play(Act::Finish);
+    until("the claim", || !bench.queue.withhold_jobs.load(Ordering::SeqCst)).await;
+    assert!(!bench.queue.is_ready(id));
+    bench.begin_stop();
+    until("the job to be back", || bench.queue.is_ready(id)).await;
+    assert!(bench.queue.verdicts(long).is_empty(), "the other still runs");
+    bench.stage.go.notify_one();
+    assert_eq!(bench.verdict(long).await, Verdict::Succeeded);
+    let summary = bench.stop().await;
+    assert_eq!((summary.finished, summary.stale, summary.abandoned), (1, 0, 0));
+}
+
+#[tokio::test]
 async fn a_stopping_worker_lets_running_jobs_finish() {
     let bench = Bench::start();
     let id = bench.play(Act::Wait);
