@@ -59,7 +59,7 @@ pub(crate) enum Gate {
 }
 
 /// What decides for a group, beside how many of it run.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Rules {
     /// What the latest push with limits said.
     pub(crate) pushed: Limits,

@@ -16,6 +16,7 @@ const ENDINGS: Endings = Endings::Drop;
 on_every_store!(
     a_group_runs_so_many_and_others_pass,
     a_limited_job_keeps_its_place,
+    who_passed_a_limited_job_and_is_handed_back_stands_behind_it_again,
     a_more_urgent_job_of_a_group_goes_first,
     every_end_of_an_attempt_frees_its_slot_once,
     slots_belong_to_leases,
@@ -23,6 +24,7 @@ on_every_store!(
     a_token_that_comes_wakes_who_waits,
     a_slot_that_becomes_free_wakes_who_waits,
     the_latest_limits_count_unless_an_operator_has_fixed_them,
+    limits_that_come_together_count_as_if_they_came_one_after_another,
     idle_groups_are_forgotten_and_fixed_ones_are_not,
     a_bucket_is_not_forgotten_before_it_is_full,
     a_limited_job_can_be_cancelled,
@@ -61,6 +63,32 @@ async fn ready(store: &Store) -> Vec<JobId> {
 
 async fn group(store: &Store, name: &str) -> Option<GroupInfo> {
     store.queue.group(&QueueName::default(), &key(name)).await.expect("reads")
+}
+
+async fn limits_that_come_together_count_as_if_they_came_one_after_another(store: Store) {
+    let q = &*store.queue;
+    // A bucket that grows is not filled by it.
+    let all = push(&store, &[rated("a", 1, 60_000, 1), rated("a", 1, 60_000, 2), rated("a", 1, 60_000, 2)]).await;
+    let me = worker(q).await;
+    assert_eq!(ids(&claim(q, me, 9).await), [all[0]]);
+    // Nor is one that shrinks and grows again.
+    let all = [
+        push(&store, &[rated("b", 1, 60_000, 2)]).await,
+        push(&store, &[rated("b", 1, 60_000, 1), rated("b", 1, 60_000, 2)]).await,
+    ];
+    assert_eq!(ids(&claim(q, me, 9).await), [all[0][0]]);
+}
+
+async fn who_passed_a_limited_job_and_is_handed_back_stands_behind_it_again(store: Store) {
+    let q = &*store.queue;
+    let all = push(&store, &[plain(), few("a", 1), few("a", 1), plain(), plain()]).await;
+    let me = worker(q).await;
+    let taken = claim(q, me, 4).await;
+    assert_eq!(ids(&taken), [all[0], all[1], all[3], all[4]]);
+    for job in &taken[2..] {
+        assert_eq!(settle(q, job, Verdict::HandBack).await, Settled::Applied);
+    }
+    assert_eq!(ready(&store).await, [all[2], all[3], all[4]]);
 }
 
 async fn a_group_runs_so_many_and_others_pass(store: Store) {

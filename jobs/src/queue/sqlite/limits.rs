@@ -214,17 +214,20 @@ impl Change {
         Ok(())
     }
 
-    /// Notes the limits that accepted jobs brought; of several the last one counts.
+    /// Notes the limits that accepted jobs brought, one after another.
     pub(super) async fn enroll(&mut self, jobs: impl Iterator<Item = &Envelope>) -> Result<()> {
-        let mut news = BTreeMap::<(&QueueName, &str), Limits>::new();
+        let mut news = BTreeMap::<(&QueueName, &str), Vec<Limits>>::new();
         for job in jobs {
             if let Some(group) = job.options.group.as_ref().filter(|group| !group.limits.is_empty()) {
-                news.insert((&job.options.queue, group.key.as_str()), group.limits);
+                let limits = news.entry((&job.options.queue, group.key.as_str())).or_default();
+                if limits.last() != Some(&group.limits) {
+                    limits.push(group.limits);
+                }
             }
         }
         let now_ms = self.now_ms;
         for ((queue, key), limits) in news {
-            self.rule(queue, key, |rules| rules.push(limits, now_ms)).await?;
+            self.rule(queue, key, |rules| limits.iter().for_each(|limits| rules.push(*limits, now_ms))).await?;
         }
         Ok(())
     }
@@ -232,9 +235,9 @@ impl Change {
     /// Changes the limits of a group, and lets a claim look at it anew.
     async fn rule(&mut self, queue: &QueueName, key: &str, change: impl FnOnce(&mut Rules)) -> Result<()> {
         let Some((key, mut group)) = self.groups(queue, &[key]).await?.pop() else { return Ok(()) };
-        let before = (group.rules.pushed, group.rules.pinned);
+        let before = group.rules;
         change(&mut group.rules);
-        if before != (group.rules.pushed, group.rules.pinned) {
+        if before != group.rules {
             self.save_group(queue, &key, &group).await?;
             self.open_groups(queue, &[&key]).await?;
         }

@@ -299,7 +299,8 @@ local function take_with_limits(room)
     local it, place = line.its[at], line.places[at]
     line.at, count = at + 1, count + 1
     ids[count], sides[count] = line.names[at], line.sides[at]
-    if place <= first_drawn then
+    -- Who has passed others would be handed back to before them.
+    if place <= first_drawn or parkings > 0 then
       placed[#placed + 1] = line.names[at]
       placed[#placed + 1] = string.format('%.0f', place)
     end
