@@ -17,6 +17,7 @@ on_every_store!(
     a_group_runs_so_many_and_others_pass,
     a_limited_job_keeps_its_place,
     who_passed_a_limited_job_and_is_handed_back_stands_behind_it_again,
+    those_who_are_handed_back_together_stand_in_the_order_of_their_ids_whatever_limits_them,
     a_more_urgent_job_of_a_group_goes_first,
     every_end_of_an_attempt_frees_its_slot_once,
     slots_belong_to_leases,
@@ -89,6 +90,28 @@ async fn who_passed_a_limited_job_and_is_handed_back_stands_behind_it_again(stor
         assert_eq!(settle(q, job, Verdict::HandBack).await, Settled::Applied);
     }
     assert_eq!(ready(&store).await, [all[2], all[3], all[4]]);
+}
+
+async fn those_who_are_handed_back_together_stand_in_the_order_of_their_ids_whatever_limits_them(store: Store) {
+    let q = &*store.queue;
+    let running = push(&store, &[few("a", 9), few("b", 9)]).await;
+    let all = push(&store, &[few("a", 9), few("b", 9), few("a", 9), plain()]).await;
+    let me = worker(q).await;
+    assert_eq!(ids(&claim(q, me, 2).await), running);
+    for job in claim(q, me, 4).await {
+        assert_eq!(settle(q, &job, Verdict::HandBack).await, Settled::Applied);
+    }
+    let limit = async |group: &str, most| {
+        let limits = Limits { concurrency: Some(most), rate: None };
+        q.limit_group(&QueueName::default(), &key(group), Some(limits)).await.expect("limits");
+    };
+    limit("a", 1).await;
+    limit("b", 1).await;
+    assert_eq!(ids(&claim(q, me, 1).await), [all[3]], "the others are put aside");
+    limit("b", 9).await;
+    assert_eq!(ready(&store).await, [all[0], all[1], all[2]]);
+    limit("a", 9).await;
+    assert_eq!(ids(&claim(q, me, 9).await), [all[0], all[1], all[2]]);
 }
 
 async fn a_group_runs_so_many_and_others_pass(store: Store) {

@@ -91,7 +91,7 @@ impl RedisQueue {
                     redis::cmd("ZRANGE").arg(zset).arg(0).arg(to.min(before) - 1).arg("WITHSCORES").to_owned();
                 placed.extend(self.connection.command::<Vec<(Vec<u8>, f64)>>(&command).await?);
             }
-            placed.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+            placed.sort_by(|(one, a), (other, b)| a.total_cmp(b).then_with(|| one.cmp(other)));
             ids = placed.into_iter().map(|(id, _)| id).take(to.min(before)).skip(from).collect();
         }
         let (start, end) = (from.saturating_sub(before), to.saturating_sub(before));

@@ -252,17 +252,21 @@ local function take_with_limits(room)
     local first = redis.call('ZPOPMIN', key)
     if not first[1] then return end
     redis.call('ZREM', Q .. 'limited:' .. rank, first[1])
-    local line, place = lines[rank], tonumber(first[2])
-    if line.at > line.n or place > line.places[line.n] then
-      redis.call('ZADD', Q .. 'back:' .. rank, first[2], first[1])
+    local line, id, place = lines[rank], first[1], tonumber(first[2])
+    -- Those of one place stand in the order of their ids.
+    local function precedes(at)
+      return line.places[at] < place or line.places[at] == place and comes_before(line.names[at], id)
+    end
+    if line.at > line.n or precedes(line.n) then
+      redis.call('ZADD', Q .. 'back:' .. rank, first[2], id)
       line.dry = nil
       return
     end
     local at = line.at
-    while line.places[at] < place do at = at + 1 end
-    table.insert(line.names, at, first[1])
+    while precedes(at) do at = at + 1 end
+    table.insert(line.names, at, id)
     table.insert(line.places, at, place)
-    table.insert(line.sides, at, redis.call('HGET', Q .. 'side', first[1]))
+    table.insert(line.sides, at, redis.call('HGET', Q .. 'side', id))
     table.insert(line.its, at, it)
     line.n = line.n + 1
   end

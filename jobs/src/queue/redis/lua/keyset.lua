@@ -1,14 +1,5 @@
 -- Pages of sorted sets; for scripts that read or walk one.
 
--- Says whether an id sorts before another one as the server sorts members: byte by byte. Lua's own comparison follows the locale.
-local function comes_before(one, other)
-  for at = 1, #one do
-    local a, b = string.byte(one, at), string.byte(other, at)
-    if a ~= b then return b ~= nil and a < b end
-  end
-  return false
-end
-
 -- Counts the members up to a score and an id, and with them if they are there: a search by halves among those of the score.
 local function count_through(key, score, id)
   local low = redis.call('ZCOUNT', key, '-inf', '(' .. score)
