@@ -57,8 +57,10 @@ impl Cancellation {
 }
 
 /// Fires when a worker has lost its lease. Each of its jobs asks twice, so that the question is a look at a flag; a token would be
-/// locked for it.
+/// locked for it. Aligned, so that the flag lies apart from the count of those who share it, which changes with each job: a thread
+/// that reads what another one writes beside it waits for it.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 pub(crate) struct Lost {
     flag: AtomicBool,
     token: CancellationToken,

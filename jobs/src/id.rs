@@ -1,5 +1,6 @@
 //! The names that travel: jobs, batches, queues, groups, kinds, workers.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -147,12 +148,26 @@ macro_rules! text_name {
             /// [`Invalid`] if the text does not follow the rule.
             pub fn new(text: impl Into<Arc<str>>) -> Result<Self, Invalid> {
                 let text = text.into();
+                Self::check(&text).map(|()| Self(text))
+            }
+
+            /// Checks a text without wrapping it.
+            ///
+            /// # Errors
+            /// [`Invalid`] if the text does not follow the rule.
+            pub fn check(text: &str) -> Result<(), Invalid> {
                 let valid: fn(&str) -> bool = $valid;
-                if valid(&text) { Ok(Self(text)) } else { Err(Invalid::new($what, text, $rule)) }
+                if valid(text) { Ok(()) } else { Err(Invalid::new($what, text, $rule)) }
             }
 
             /// Returns the text.
             pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
                 &self.0
             }
         }
@@ -196,6 +211,13 @@ text_name!(
     /// Names a queue.
     QueueName, "queue", "1 to 64 characters of a-z, 0-9, '_' and '-'", |text| plain(text, b"_-")
 );
+
+impl QueueName {
+    /// Copies the text too, for another thread: threads that count copies of one text at once wait for each other.
+    pub(crate) fn apart(&self) -> Self {
+        Self(self.as_str().into())
+    }
+}
 
 text_name!(
     /// Names what a job does, as `subject.verb`; stable on the wire.

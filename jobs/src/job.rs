@@ -3,6 +3,7 @@
 //! The envelope's wire form is JSON with short keys; what equals the default is left out, because a waiting job's
 //! bytes are Redis memory. The id and the queue are not in it: the store keys by them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
 
@@ -12,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::cancellation::Cancellation;
 use crate::id::{BatchId, JobId, Kind, QueueName};
-use crate::options::{Group, Options, Priority, Unique};
+use crate::options::{Group, MAX_ATTEMPTS, Options, Priority, TIMEOUT_MS, Unique};
 use crate::outcome;
 use crate::queue::BatchTotals;
 use crate::retry::Backoff;
@@ -171,18 +172,18 @@ impl Envelope {
     /// Never: every field has a JSON form.
     pub fn encode(&self) -> Vec<u8> {
         let options = &self.options;
-        let defaults = Options::default();
+        let backoff = options.backoff;
         serde_json::to_vec(&Wire {
-            kind: std::borrow::Cow::Borrowed(self.kind.as_str()),
+            kind: Cow::Borrowed(self.kind.as_str()),
             args: &self.args,
             priority: options.priority,
-            max_attempts: (options.max_attempts != defaults.max_attempts).then_some(options.max_attempts),
-            timeout_ms: (options.timeout_ms != defaults.timeout_ms).then_some(options.timeout_ms),
-            backoff: (options.backoff != defaults.backoff).then_some(options.backoff),
-            unique: options.unique.clone(),
-            group: options.group.clone(),
-            tenant: self.tenant.clone(),
-            headers: self.headers.clone(),
+            max_attempts: (options.max_attempts != MAX_ATTEMPTS).then_some(options.max_attempts),
+            timeout_ms: (options.timeout_ms != TIMEOUT_MS).then_some(options.timeout_ms),
+            backoff: (backoff != Backoff::default()).then_some(backoff),
+            unique: options.unique.as_ref().map(Cow::Borrowed),
+            group: options.group.as_ref().map(Cow::Borrowed),
+            tenant: self.tenant.as_deref().map(Cow::Borrowed),
+            headers: Cow::Borrowed(&self.headers),
         })
         .expect("an envelope has only JSON fields")
     }
@@ -192,34 +193,47 @@ impl Envelope {
     /// # Errors
     /// [`EnvelopeError::Decode`] if the bytes are anything else.
     pub fn decode(id: JobId, queue: QueueName, payload: &[u8]) -> Result<Self, EnvelopeError> {
-        let wire: Wire<'_> = serde_json::from_slice(payload)?;
-        let defaults = Options::default();
-        Ok(Self {
-            id,
-            kind: Kind::new(wire.kind).map_err(serde::de::Error::custom).map_err(EnvelopeError::Decode)?,
-            args: wire.args.to_owned(),
-            options: Options {
-                queue,
-                priority: wire.priority,
-                max_attempts: wire.max_attempts.unwrap_or(defaults.max_attempts),
-                timeout_ms: wire.timeout_ms.unwrap_or(defaults.timeout_ms),
-                backoff: wire.backoff.unwrap_or(defaults.backoff),
-                unique: wire.unique,
-                group: wire.group,
-            },
-            run_at_ms: None,
-            tenant: wire.tenant,
-            headers: wire.headers,
-            batch: None,
-            parent: None,
-        })
+        let Order { kind, args, options, tenant, headers } = Order::read(queue, payload)?;
+        let kind = Kind::new(kind).map_err(serde::de::Error::custom).map_err(EnvelopeError::Decode)?;
+        let args = args.to_owned();
+        Ok(Self { id, kind, args, options, run_at_ms: None, tenant, headers, batch: None, parent: None })
+    }
+}
+
+/// A payload as an attempt reads it: kind and arguments stay where they are.
+#[derive(Debug)]
+pub(crate) struct Order<'a> {
+    /// A valid one, which need not be known here.
+    pub(crate) kind: Cow<'a, str>,
+    pub(crate) args: &'a RawValue,
+    pub(crate) options: Options,
+    pub(crate) tenant: Option<String>,
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+impl<'a> Order<'a> {
+    pub(crate) fn read(queue: QueueName, payload: &'a [u8]) -> Result<Self, EnvelopeError> {
+        let wire: Wire<'a> = serde_json::from_slice(payload)?;
+        Kind::check(&wire.kind).map_err(serde::de::Error::custom).map_err(EnvelopeError::Decode)?;
+        let defaults = Options::in_queue(queue);
+        let options = Options {
+            priority: wire.priority,
+            max_attempts: wire.max_attempts.unwrap_or(defaults.max_attempts),
+            timeout_ms: wire.timeout_ms.unwrap_or(defaults.timeout_ms),
+            backoff: wire.backoff.unwrap_or(defaults.backoff),
+            unique: wire.unique.map(Cow::into_owned),
+            group: wire.group.map(Cow::into_owned),
+            ..defaults
+        };
+        let (tenant, headers) = (wire.tenant.map(Cow::into_owned), wire.headers.into_owned());
+        Ok(Self { kind: wire.kind, args: wire.args, options, tenant, headers })
     }
 }
 
 #[derive(Serialize, Deserialize)]
 struct Wire<'a> {
     #[serde(rename = "k", borrow)]
-    kind: std::borrow::Cow<'a, str>,
+    kind: Cow<'a, str>,
     #[serde(rename = "a", borrow)]
     args: &'a RawValue,
     #[serde(rename = "p", default, skip_serializing_if = "Priority::is_normal")]
@@ -231,13 +245,17 @@ struct Wire<'a> {
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     backoff: Option<Backoff>,
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
-    unique: Option<Unique>,
+    unique: Option<Cow<'a, Unique>>,
     #[serde(rename = "g", default, skip_serializing_if = "Option::is_none")]
-    group: Option<Group>,
+    group: Option<Cow<'a, Group>>,
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
-    tenant: Option<String>,
-    #[serde(rename = "h", default, skip_serializing_if = "BTreeMap::is_empty")]
-    headers: BTreeMap<String, String>,
+    tenant: Option<Cow<'a, str>>,
+    #[serde(rename = "h", default, skip_serializing_if = "no_headers")]
+    headers: Cow<'a, BTreeMap<String, String>>,
+}
+
+fn no_headers(headers: &BTreeMap<String, String>) -> bool {
+    headers.is_empty()
 }
 
 #[cfg(test)]

@@ -216,6 +216,12 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// What a job has that says nothing else.
+pub(crate) const MAX_ATTEMPTS: u32 = 10;
+
+/// What a job has that says nothing else.
+pub(crate) const TIMEOUT_MS: u64 = 60_000;
+
 /// How a job is to be run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -236,17 +242,24 @@ pub struct Options {
     pub group: Option<Group>,
 }
 
-impl Default for Options {
-    fn default() -> Self {
+impl Options {
+    /// Returns the defaults for a job of a queue.
+    pub(crate) fn in_queue(queue: QueueName) -> Self {
         Self {
-            queue: QueueName::default(),
+            queue,
             priority: Priority::Normal,
-            max_attempts: 10,
-            timeout_ms: 60_000,
+            max_attempts: MAX_ATTEMPTS,
+            timeout_ms: TIMEOUT_MS,
             backoff: Backoff::default(),
             unique: None,
             group: None,
         }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::in_queue(QueueName::default())
     }
 }
 

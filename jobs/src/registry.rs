@@ -105,15 +105,14 @@ impl Registry {
     /// # Errors
     /// [`Rejected`] says what does not fit.
     pub fn envelope(&self, kind: &str, args: Box<RawValue>) -> Result<Envelope, Rejected> {
-        let found = Kind::new(kind).ok().and_then(|kind| self.entries.get_key_value(&kind));
-        let Some((kind, entry)) = found else {
+        let Some((kind, entry)) = self.entries.get_key_value(kind) else {
             let known = self.entries.keys().map(Kind::as_str).collect::<Vec<_>>().join(", ");
             return Err(Rejected::UnknownKind { kind: kind.to_owned(), known });
         };
         (entry.wrap)(kind.clone(), args)
     }
 
-    pub(crate) fn find(&self, kind: &Kind) -> Found<'_> {
+    pub(crate) fn find(&self, kind: &str) -> Found<'_> {
         if let Some(entry) = self.entries.get(kind) {
             return Found::Handler(&entry.run);
         }

@@ -25,8 +25,11 @@ pub(crate) struct Sheet {
     claimed_at_ms: i64,
     claimed: Instant,
     said: Mutex<Said>,
-    desk: mpsc::UnboundedSender<Arc<Sheet>>,
+    desk: Arc<Desk>,
 }
+
+/// Where a sheet announces itself.
+pub(crate) type Desk = mpsc::UnboundedSender<Arc<Sheet>>;
 
 #[derive(Debug, Default)]
 struct Said {
@@ -53,7 +56,7 @@ pub(crate) struct Sent {
 
 impl Teller {
     /// Begins a sheet for a job that was claimed then; it announces itself at the desk when something is on it.
-    pub(crate) fn new(job: &Claimed, claimed: Instant, desk: mpsc::UnboundedSender<Arc<Sheet>>) -> Self {
+    pub(crate) fn new(job: &Claimed, claimed: Instant, desk: Arc<Desk>) -> Self {
         Self(Some(Arc::new(Sheet {
             id: job.id,
             queue: job.queue.clone(),
@@ -174,7 +177,7 @@ mod tests {
             history: History { failures: 2, ..History::default() },
             claimed_at_ms: 1_000,
         };
-        (Teller::new(&job, Instant::now(), desk), announced)
+        (Teller::new(&job, Instant::now(), Arc::new(desk)), announced)
     }
 
     fn texts(report: &Report) -> Vec<&str> {

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// Handlers that take longer on average than this fill their places by themselves.
 const SHORT: Duration = Duration::from_millis(5);
 
+/// How many times as many as may run are fetched beyond them: while some run, two claims are under way.
+const TIMES: usize = 2;
+
 /// So long nothing is fetched ahead after some had to be given back.
 const CAREFUL_FOR: Duration = Duration::from_secs(10);
 
@@ -23,7 +26,7 @@ impl Ahead {
     pub(super) fn jobs(&self, places: usize, mean: Option<Duration>, now: Instant) -> usize {
         let careful = self.careful_until.is_some_and(|until| now < until);
         let short = mean.is_some_and(|mean| mean < SHORT);
-        if short && !careful { places } else { 0 }
+        if short && !careful { TIMES * places } else { 0 }
     }
 
     /// Notes that fetched jobs have waited for too long.
@@ -42,9 +45,9 @@ mod tests {
         let [short, long] = [1, 50].map(|ms| Some(Duration::from_millis(ms)));
         assert_eq!(ahead.jobs(16, None, now), 0, "nothing is known yet");
         assert_eq!(ahead.jobs(16, long, now), 0);
-        assert_eq!(ahead.jobs(16, short, now), 16);
+        assert_eq!(ahead.jobs(16, short, now), 32);
         ahead.were_stuck(now);
         assert_eq!(ahead.jobs(16, short, now + Duration::from_secs(9)), 0);
-        assert_eq!(ahead.jobs(16, short, now + Duration::from_secs(10)), 16);
+        assert_eq!(ahead.jobs(16, short, now + Duration::from_secs(10)), 32);
     }
 }

@@ -3,22 +3,23 @@
 use std::any::Any;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::task::Poll;
+use std::pin::{Pin, pin};
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use serde_json::value::RawValue;
 use tracing::field::Empty;
-use tracing::{Instrument, Span};
+use tracing::{Level, Span};
 
 use super::config::Pace;
 use super::delivery::{Delivery, Ticket};
 use super::figures;
 use super::health::HealthHandle;
 use crate::cancellation::Cancellation;
-use crate::id::{JobId, QueueName};
-use crate::job::{Envelope, Run};
+use crate::id::{JobId, Kind, QueueName};
+use crate::job::{Order, Run};
 use crate::options::Options;
 use crate::outcome::{self, MAX_RESULT_BYTES, Outcome};
 use crate::queue::{History, Verdict};
@@ -40,34 +41,43 @@ impl Attempts {
         // The ticket outlives the handler: a job is handed back only when nobody works on it any more.
         let Delivery { id, queue, payload, history, claimed_at_ms, cancellation, teller, ticket } = delivery;
         let started = Instant::now();
-        let decoded = Envelope::decode(id, queue.clone(), &payload);
-        drop(payload);
         let end = End { id, queue: &queue, history: &history, claimed_at_ms, started, teller: &teller };
-        let envelope = match &decoded {
-            Ok(envelope) => envelope,
+        let Order { kind, args, options, tenant, headers } = match Order::read(queue.clone(), &payload) {
+            Ok(order) => order,
             Err(error) => {
-                let (ending, options) = (Ending::Undecodable(outcome::chain(error)), Options::default());
+                let (ending, options) = (Ending::Undecodable(outcome::chain(&error)), Options::default());
                 return (ticket, self.end(&Span::none(), &end, &options, (figures::NO_KIND, ending, None)));
             }
         };
-        let parent = TraceContext::from_headers(&envelope.headers);
+        let parent = TraceContext::from_headers(&headers);
         // A job without a context begins a trace, so that what its handler enqueues can be found by it.
         let trace = parent.as_ref().map_or_else(TraceContext::root, TraceContext::child);
+        let attempt = history.failures.saturating_add(1);
         // Of the highest level: whatever lines a filter lets through, they say which attempt they are of.
         let span = tracing::error_span!(
-            "job", job_id = %id, queue = queue.as_str(), kind = envelope.kind.as_str(),
-            attempt = history.failures.saturating_add(1), tenant = envelope.tenant,
+            "job", job_id = %id, queue = queue.as_str(), kind = &*kind,
+            attempt, tenant,
             trace_id = %trace.trace_id(), span_id = %trace.span_id(),
             parent_span_id = parent.map(|parent| tracing::field::display(parent.span_id())),
             otel.kind = "consumer", otel.sampled = trace.is_sampled(), outcome = Empty, error = Empty,
             otel.ended = Empty
         );
-        let work = self.attempt(envelope, &history, &trace, (&cancellation, &teller));
-        let mut work = pin!(trace.clone().scope(work).instrument(span));
-        let (ending, cause) = work.as_mut().await;
+        let run = Run {
+            id,
+            attempt,
+            max_attempts: options.max_attempts,
+            tenant,
+            headers,
+            trace: trace.clone(),
+            batch: history.batch,
+            teller: teller.clone(),
+            cancelled: cancellation.clone(),
+        };
+        let work = self.attempt((&kind, args), Duration::from_millis(options.timeout_ms), run, &cancellation);
+        let (ending, cause) = within(&span, trace.clone().scope(work)).await;
         let known = !matches!(ending, Ending::Unknown(_));
-        let label = if known { envelope.kind.as_str() } else { figures::NO_KIND };
-        let verdict = self.end(work.span(), &end, &envelope.options, (label, ending, cause));
+        let label = if known { &*kind } else { figures::NO_KIND };
+        let verdict = self.end(&span, &end, &options, (label, ending, cause));
         (ticket, verdict)
     }
 
@@ -86,43 +96,36 @@ impl Attempts {
         let verdict = verdict(ending, cause, facts, rand::random());
         self.health.figures().finished(end.queue, label, &verdict, end.started.elapsed());
         tell(span, &verdict);
-        span.in_scope(|| log(end.id, label, end.history, &verdict));
+        // Nearly all end well, and nearly nobody wants to read of each: then the span need not be entered for it.
+        let well = matches!(verdict, Verdict::Succeeded | Verdict::SucceededWith { .. });
+        if !well || tracing::enabled!(Level::DEBUG) {
+            span.in_scope(|| log(end.id, label, end.history, &verdict));
+        }
         verdict
     }
 
     async fn attempt(
         &self,
-        envelope: &Envelope,
-        history: &History,
-        trace: &TraceContext,
-        (cancellation, teller): (&Cancellation, &Teller),
+        (kind, args): (&str, &RawValue),
+        timeout: Duration,
+        run: Run,
+        cancellation: &Cancellation,
     ) -> (Ending, Option<Cause>) {
         if let Some(cause) = cancellation.cause() {
             return (Ending::Stopped, Some(cause));
         }
-        let handler = match self.registry.find(&envelope.kind) {
+        let handler = match self.registry.find(kind) {
             Found::Handler(handler) => handler,
             Found::Retired(reason) => return (Ending::Retired(reason.to_owned()), None),
-            Found::Nothing => return (Ending::Unknown(envelope.kind.clone()), None),
-        };
-        let run = Run {
-            id: envelope.id,
-            attempt: history.failures.saturating_add(1),
-            max_attempts: envelope.options.max_attempts,
-            tenant: envelope.tenant.clone(),
-            headers: envelope.headers.clone(),
-            trace: trace.clone(),
-            batch: history.batch,
-            teller: teller.clone(),
-            cancelled: cancellation.clone(),
-        };
-        match catch_unwind(AssertUnwindSafe(|| handler(&envelope.args, run))) {
-            Ok(Ok(future)) => {
-                self.bounded(future, Duration::from_millis(envelope.options.timeout_ms), cancellation).await
+            Found::Nothing => {
+                let unknown =
+                    Kind::new(kind).map_or_else(|error| Ending::Undecodable(error.to_string()), Ending::Unknown);
+                return (unknown, None);
             }
-            Ok(Err(error)) => {
-                (Ending::Undecodable(format!("the arguments do not fit {}: {error}", envelope.kind)), None)
-            }
+        };
+        match catch_unwind(AssertUnwindSafe(|| handler(args, run))) {
+            Ok(Ok(future)) => self.bounded(future, timeout, cancellation).await,
+            Ok(Err(error)) => (Ending::Undecodable(format!("the arguments do not fit {kind}: {error}")), None),
             Err(panic) => (Ending::Panicked(message(&*panic)), None),
         }
     }
@@ -159,6 +162,32 @@ impl Attempts {
         }
         discard(handler);
         (Ending::Stopped, cause)
+    }
+}
+
+/// Runs within a span, and drops within it what has not ended. What has ended says no more.
+async fn within<F: Future>(span: &Span, work: F) -> F::Output {
+    let mut rest = Rest { span, work: pin!(Some(work)) };
+    poll_fn(move |cx| {
+        let Some(work) = rest.work.as_mut().as_pin_mut() else { return Poll::Pending };
+        let end = ready!(span.in_scope(|| work.poll(cx)));
+        rest.work.set(None);
+        Poll::Ready(end)
+    })
+    .await
+}
+
+/// What is dropped within a span if it has not ended.
+struct Rest<'a, F> {
+    span: &'a Span,
+    work: Pin<&'a mut Option<F>>,
+}
+
+impl<F> Drop for Rest<'_, F> {
+    fn drop(&mut self) {
+        if self.work.is_some() {
+            self.span.in_scope(|| self.work.set(None));
+        }
     }
 }
 

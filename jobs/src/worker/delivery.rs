@@ -36,11 +36,11 @@ pub(super) type Reports = mpsc::UnboundedSender<Vec<Report>>;
 #[derive(Debug)]
 pub(super) struct Ticket {
     number: Number,
-    reports: Option<Reports>,
+    reports: Option<Arc<Reports>>,
 }
 
 impl Ticket {
-    pub(super) fn new(number: Number, reports: Reports) -> Self {
+    pub(super) fn new(number: Number, reports: Arc<Reports>) -> Self {
         Self { number, reports: Some(reports) }
     }
 
@@ -72,7 +72,7 @@ impl Drop for Ticket {
 #[derive(Debug, Default)]
 pub(super) struct Tray {
     reports: Vec<Report>,
-    sender: Option<Reports>,
+    sender: Option<Arc<Reports>>,
 }
 
 impl Tray {
@@ -245,10 +245,11 @@ mod tests {
     #[test]
     fn a_ticket_reports_exactly_once() {
         let (sender, mut reports) = mpsc::unbounded_channel();
-        Ticket::new(1, sender.clone()).report(Verdict::Succeeded);
-        drop(Ticket::new(2, sender.clone()));
+        let sender = Arc::new(sender);
+        Ticket::new(1, Arc::clone(&sender)).report(Verdict::Succeeded);
+        drop(Ticket::new(2, Arc::clone(&sender)));
         let mut tray = Tray::default();
-        Ticket::new(3, sender.clone()).hand_in(Verdict::Succeeded, &mut tray);
+        Ticket::new(3, Arc::clone(&sender)).hand_in(Verdict::Succeeded, &mut tray);
         assert_eq!(numbers(&mut reports), [(1, Verdict::Succeeded), (2, Verdict::HandBack)]);
         assert_eq!(tray.send(), 1);
         Ticket::new(4, sender).hand_in(Verdict::Succeeded, &mut tray);
@@ -265,7 +266,7 @@ mod tests {
             claimed_at_ms: 0,
             cancellation: Cancellation::default(),
             teller: Teller::default(),
-            ticket: Ticket::new(number, sender.clone()),
+            ticket: Ticket::new(number, Arc::new(sender.clone())),
         }
     }
 

@@ -127,7 +127,7 @@ impl Engine {
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if until.is_none() => self.begin_stop(),
-                fed = finish(&mut self.feeding.slot) => self.fed(fed),
+                fed = self.feeding.ended() => self.fed(fed),
                 flushed = finish(&mut self.settling.slot) => self.flushed(flushed),
                 asked = finish(&mut self.listening.slot) => self.stop_asked(&asked),
                 _ = self.work.reports.recv_many(&mut self.work.buffer, REPORTS_AT_ONCE) => self.absorb(),
@@ -151,7 +151,8 @@ impl Engine {
             if let Some(life) = self.lives.registered() {
                 let mean = || self.health.figures().longest_mean(&life.info.queues);
                 let room = || places + self.work.ahead.jobs(places, mean(), std::time::Instant::now());
-                self.feeding.start(life, || room().saturating_sub(out));
+                let certain = !self.outage.is_in_doubt();
+                self.feeding.start(life, certain, || room().saturating_sub(out));
             }
         }
         if !self.work.out.is_empty() {
@@ -187,6 +188,9 @@ impl Engine {
                 self.claim_failed(&failure);
                 if matches!(self.work.phase, Phase::Working) {
                     self.lives.renew();
+                } else {
+                    // What the claim may have been given is nobody's here.
+                    self.lives.take_no_more();
                 }
                 return;
             }
@@ -226,18 +230,25 @@ impl Engine {
     fn hand_out(&mut self, life_number: LifeNumber, claim: Claim) {
         let Some(life) = self.lives.valid(life_number).cloned() else { return };
         self.lives.charge(life_number, claim.jobs.iter().map(|job| job.id));
-        let (now, desk) = (std::time::Instant::now(), self.telling.desk.clone());
         let Work { out, last, sender, phase, .. } = &mut self.work;
+        // What handlers share is shared by those of one claim only: counting who shares it is slow where threads do it at once.
+        let (now, desk, sender) =
+            (std::time::Instant::now(), Arc::new(self.telling.desk.clone()), Arc::new(sender.clone()));
+        let mut theirs: Option<QueueName> = None;
         let deliveries = claim.jobs.into_iter().map(|job| {
             *last += 1;
             let cancellation = Cancellation::below(&life.lost);
-            let teller = Teller::new(&job, now, desk.clone());
+            let teller = Teller::new(&job, now, Arc::clone(&desk));
+            let queue = match &theirs {
+                Some(queue) if *queue == job.queue => queue.clone(),
+                _ => theirs.insert(job.queue.apart()).clone(),
+            };
             out.insert(
                 *last,
                 Out {
                     life: life_number,
                     id: job.id,
-                    queue: job.queue.clone(),
+                    queue: job.queue,
                     lease: job.lease,
                     cancellation: cancellation.clone(),
                     teller: teller.clone(),
@@ -245,13 +256,13 @@ impl Engine {
             );
             Delivery {
                 id: job.id,
-                queue: job.queue,
+                queue,
                 payload: job.payload,
                 history: job.history,
                 claimed_at_ms: job.claimed_at_ms,
                 cancellation,
                 teller,
-                ticket: Ticket::new(*last, sender.clone()),
+                ticket: Ticket::new(*last, Arc::clone(&sender)),
             }
         });
         if matches!(phase, Phase::Working) {

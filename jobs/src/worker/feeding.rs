@@ -1,10 +1,14 @@
 //! Getting work: claim, or wait for something to claim, or rest after a failure; one of them at a time.
+//!
+//! But while claims bring all that they ask for, a second one is under way behind the first, so that the store works while the
+//! engine reads what it gave.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::config::Pace;
@@ -45,12 +49,16 @@ enum Step {
 }
 
 pub(super) struct Feeding {
-    pub slot: Option<BoxFuture<'static, Fed>>,
+    under_way: FuturesUnordered<BoxFuture<'static, Fed>>,
     queue: Arc<dyn Queue>,
     pace: Pace,
     turns: Turns,
     next: Step,
-    claiming: bool,
+    /// How many claims are under way, and how many jobs they ask for.
+    claims: usize,
+    asked: usize,
+    /// Whether the last claim got all it asked for.
+    plenty: bool,
     failures: u32,
     woken_early: bool,
     vain: u32,
@@ -61,12 +69,14 @@ pub(super) struct Feeding {
 impl Feeding {
     pub(super) fn new(queue: Arc<dyn Queue>, queues: &QueueSet, pace: Pace) -> Self {
         Self {
-            slot: None,
+            under_way: FuturesUnordered::new(),
             queue,
             pace,
             turns: Turns::new(queues),
             next: Step::Claim,
-            claiming: false,
+            claims: 0,
+            asked: 0,
+            plenty: false,
             failures: 0,
             woken_early: false,
             vain: 0,
@@ -76,35 +86,60 @@ impl Feeding {
 
     /// Says whether a claim is under way, whose answer may bring jobs.
     pub(super) fn is_claiming(&self) -> bool {
-        self.claiming && self.slot.is_some()
+        self.claims > 0
     }
 
-    /// Does the next step for a registered life that can take so many jobs.
-    pub(super) fn start(&mut self, life: &Arc<Life>, free: impl FnOnce() -> usize) {
-        if self.slot.is_some() {
-            return;
+    /// Does the next step for a registered life that can take so many jobs more than it has. Without `certain`, nothing is begun
+    /// behind a claim.
+    pub(super) fn start(&mut self, life: &Arc<Life>, certain: bool, free: impl Fn() -> usize) {
+        while let Some(free) = self.room(certain, &free) {
+            let step = std::mem::replace(&mut self.next, Step::Claim);
+            let (queue, life, patience) = (Arc::clone(&self.queue), Arc::clone(life), self.pace.patience);
+            self.under_way.push(match step {
+                Step::Claim => {
+                    let turn = self.turns.next(free.min(LARGEST_CLAIM));
+                    self.claims += 1;
+                    self.asked += turn.limit;
+                    claim(queue, life, turn, patience).boxed()
+                }
+                Step::Wait(limit) => {
+                    let mut turn = self.turns.next(free.min(LARGEST_CLAIM));
+                    turn.limit = turn.limit.min(free); // of none there is only to wait
+                    wait(queue, life, turn, limit, patience).boxed()
+                }
+                Step::Rest(pause) => sleep(pause).map(|()| Fed::Rested).boxed(),
+            });
         }
-        let free = free();
-        if free == 0 && self.next == Step::Claim {
-            return;
+    }
+
+    /// Returns how many jobs the next step may bring; `None` if it is not to be done yet.
+    fn room(&self, certain: bool, free: impl Fn() -> usize) -> Option<usize> {
+        let claims = self.next == Step::Claim;
+        let behind = !self.under_way.is_empty();
+        if behind && !(claims && self.claims == 1 && self.plenty && certain) {
+            return None;
         }
-        let (queue, patience) = (Arc::clone(&self.queue), self.pace.patience);
-        self.claiming = self.next == Step::Claim;
-        self.slot = Some(match self.next {
-            Step::Claim => claim(queue, Arc::clone(life), self.turns.next(free.min(LARGEST_CLAIM)), patience).boxed(),
-            Step::Wait(limit) => {
-                let mut turn = self.turns.next(free.min(LARGEST_CLAIM));
-                turn.limit = turn.limit.min(free); // of none there is only to wait
-                wait(queue, Arc::clone(life), turn, limit, patience).boxed()
-            }
-            Step::Rest(pause) => sleep(pause).map(|()| Fed::Rested).boxed(),
-        });
-        self.next = Step::Claim;
+        // A small one behind a large one would cost more than it brings.
+        let least = if behind { self.asked.div_ceil(2) } else { usize::from(claims) };
+        Some(free().saturating_sub(self.asked)).filter(|free| *free >= least)
+    }
+
+    /// Returns what has come of a step, as soon as one has ended.
+    pub(super) async fn ended(&mut self) -> Fed {
+        let Some(fed) = self.under_way.next().await else { return std::future::pending().await };
+        if let Fed::Asked { turn, .. } = &fed
+            && self.claims > 0
+        {
+            self.claims -= 1;
+            self.asked -= turn.limit;
+        }
+        fed
     }
 
     /// Gives up what is under way.
     pub(super) fn stop(&mut self) {
-        self.slot = None;
+        self.under_way.clear();
+        (self.claims, self.asked) = (0, 0);
     }
 
     /// Notes a claim that was answered; "early" as its answer has it.
@@ -115,7 +150,9 @@ impl Feeding {
         let got = claim.jobs.len();
         let in_vain = got == 0 && self.woken_early;
         self.vain = if in_vain { self.vain.saturating_add(1) } else { 0 };
-        if got >= turn.limit {
+        self.plenty = got >= turn.limit;
+        if self.plenty {
+            self.next = Step::Claim;
             return;
         }
         let due = claim.next_due_ms.map_or(self.pace.look, Duration::from_millis);
@@ -141,8 +178,10 @@ impl Feeding {
         }
     }
 
-    /// Notes that the store did not answer.
+    /// Notes that the store did not answer, and gives up what else was asked.
     pub(super) fn failed(&mut self) {
+        self.stop();
+        self.plenty = false;
         self.failures = self.failures.saturating_add(1);
         self.next = Step::Rest(Duration::from_millis(self.pace.backoff.delay_ms(self.failures, rand::random())));
     }

@@ -1,5 +1,6 @@
 //! One attempt without a worker around it, for tests of jobs.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -17,7 +18,7 @@ use crate::teller::Teller;
 pub(crate) async fn once(job: &Claimed, registry: &Registry) -> (Verdict, Option<crate::queue::Report>) {
     let (reports, _nobody) = mpsc::unbounded_channel();
     let (desk, _empty) = mpsc::unbounded_channel();
-    let teller = Teller::new(job, Instant::now(), desk);
+    let teller = Teller::new(job, Instant::now(), Arc::new(desk));
     let delivery = Delivery {
         id: job.id,
         queue: job.queue.clone(),
@@ -26,7 +27,7 @@ pub(crate) async fn once(job: &Claimed, registry: &Registry) -> (Verdict, Option
         claimed_at_ms: job.claimed_at_ms,
         cancellation: Cancellation::default(),
         teller: teller.clone(),
-        ticket: Ticket::new(0, reports),
+        ticket: Ticket::new(0, Arc::new(reports)),
     };
     let attempts = Attempts { registry: registry.clone(), health: HealthHandle::new(), pace: Pace::default() };
     let verdict = attempts.run(delivery).await.1;

@@ -73,6 +73,11 @@ impl Outage {
         self.doubted.store(true, Ordering::Relaxed);
     }
 
+    /// Says whether there is such a doubt.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
+    }
+
     /// Says whether there is such a doubt, once.
     pub(super) fn take_doubt(&self) -> bool {
         self.doubted.swap(false, Ordering::Relaxed)

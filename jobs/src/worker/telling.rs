@@ -11,12 +11,12 @@ use tokio::time::{Instant, timeout};
 use super::config::Pace;
 use super::outage::{Failure, Outage};
 use crate::queue::{Queue, Report, Settled};
-use crate::teller::{Sent, Sheet};
+use crate::teller::{Desk, Sent, Sheet};
 
 pub(super) struct Telling {
     pub slot: Option<BoxFuture<'static, ()>>,
     pub announced: mpsc::UnboundedReceiver<Arc<Sheet>>,
-    pub desk: mpsc::UnboundedSender<Arc<Sheet>>,
+    pub desk: Desk,
     queue: Arc<dyn Queue>,
     outage: Arc<Outage>,
     pace: Pace,

@@ -1,7 +1,7 @@
 //! A queue in memory, just sufficient for a worker.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +30,11 @@ pub(in crate::worker) struct Memory {
     pub claims_after_waits: AtomicBool,
     /// The next wait brings jobs, but its answer never comes.
     pub withhold_jobs: AtomicBool,
+    /// The answer to a claim comes so much later.
+    pub claims_take_ms: AtomicU64,
+    claims_under_way: AtomicUsize,
+    /// The most claims that were under way at once.
+    pub most_claims: AtomicUsize,
     claims: AtomicU64,
     /// How many beats were answered.
     pub beats: AtomicU64,
@@ -102,39 +107,7 @@ impl Memory {
         self.look().ready.iter().any(|job| job.id == id)
     }
 
-    fn answer(&self) -> Result<()> {
-        if self.away.load(Ordering::SeqCst) {
-            return Err(Error::Unavailable { store: "memory".to_owned(), source: "away".into() });
-        }
-        Ok(())
-    }
-}
-
-fn unused<T>() -> T {
-    panic!("a worker does not ask this")
-}
-
-#[async_trait]
-impl Queue for Memory {
-    async fn beat(&self, worker: &WorkerInfo, register: bool) -> Result<Beat> {
-        self.answer()?;
-        self.beats.fetch_add(1, Ordering::SeqCst);
-        let mut inner = self.look();
-        if register {
-            inner.alive.insert(worker.id);
-            inner.registered.push(worker.id);
-        }
-        Ok(Beat { lost: !inner.alive.contains(&worker.id), ..Beat::default() })
-    }
-
-    async fn stops(&self, worker: WorkerId, _: &[QueueName]) -> Result<Vec<JobId>> {
-        self.answer()?;
-        let inner = self.look();
-        let mine = inner.running.iter().filter(|(_, running)| running.worker == worker);
-        Ok(mine.map(|(id, _)| *id).filter(|id| inner.cancel.contains(id)).collect())
-    }
-
-    async fn claim(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim> {
+    fn take(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim> {
         self.answer()?;
         let mut inner = self.look();
         if !inner.alive.contains(&worker) {
@@ -164,6 +137,65 @@ impl Queue for Memory {
         Ok(Claim { jobs, ..Claim::default() })
     }
 
+    fn answer(&self) -> Result<()> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable { store: "memory".to_owned(), source: "away".into() });
+        }
+        Ok(())
+    }
+}
+
+/// Counts a claim while it is under way.
+struct Counted<'a>(&'a Memory);
+
+impl<'a> Counted<'a> {
+    fn new(memory: &'a Memory) -> Self {
+        let under_way = memory.claims_under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        memory.most_claims.fetch_max(under_way, Ordering::SeqCst);
+        Self(memory)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.claims_under_way.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn unused<T>() -> T {
+    panic!("a worker does not ask this")
+}
+
+#[async_trait]
+impl Queue for Memory {
+    async fn beat(&self, worker: &WorkerInfo, register: bool) -> Result<Beat> {
+        self.answer()?;
+        self.beats.fetch_add(1, Ordering::SeqCst);
+        let mut inner = self.look();
+        if register {
+            inner.alive.insert(worker.id);
+            inner.registered.push(worker.id);
+        }
+        Ok(Beat { lost: !inner.alive.contains(&worker.id), ..Beat::default() })
+    }
+
+    async fn stops(&self, worker: WorkerId, _: &[QueueName]) -> Result<Vec<JobId>> {
+        self.answer()?;
+        let inner = self.look();
+        let mine = inner.running.iter().filter(|(_, running)| running.worker == worker);
+        Ok(mine.map(|(id, _)| *id).filter(|id| inner.cancel.contains(id)).collect())
+    }
+
+    async fn claim(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim> {
+        let claim = self.take(worker, queues, limit);
+        let delay = Duration::from_millis(self.claims_take_ms.load(Ordering::SeqCst));
+        if !delay.is_zero() {
+            let _counted = Counted::new(self);
+            tokio::time::sleep(delay).await;
+        }
+        claim
+    }
+
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>> {
         self.answer()?;
         let mut inner = self.look();
@@ -178,6 +210,7 @@ impl Queue for Memory {
             let running = inner.running.remove(&settlement.id).expect("looked up above");
             if settlement.verdict == Verdict::HandBack {
                 inner.ready.push_front(running.job);
+                self.work.notify_one();
             }
             inner.settled.push((settlement.id, settlement.verdict.clone()));
             answers.push(Settled::Applied);

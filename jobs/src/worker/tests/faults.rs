@@ -83,6 +83,22 @@ async fn a_job_whose_claim_was_answered_in_vain_does_not_wait_for_the_others_of_
 }
 
 #[tokio::test]
+async fn two_claims_are_under_way_while_they_bring_all_they_ask_for_and_one_that_fails_loses_nothing() {
+    let bench = Bench::with(Config { concurrency: 200, ..config() }, quick());
+    bench.queue.claims_take_ms.store(2, Ordering::SeqCst);
+    let many: Vec<_> = (0..2_000).map(|_| bench.play(Act::Finish)).collect();
+    bench.started(800).await;
+    bench.queue.swallow_claim.store(true, Ordering::SeqCst);
+    for id in many {
+        assert_eq!(bench.verdict(id).await, Verdict::Succeeded);
+    }
+    assert!(!bench.queue.swallow_claim.load(Ordering::SeqCst), "one failed");
+    assert_eq!(bench.queue.most_claims.load(Ordering::SeqCst), 2);
+    let summary = bench.stop().await;
+    assert_eq!((summary.stale, summary.abandoned), (0, 0), "nobody else was given what runs here");
+}
+
+#[tokio::test]
 async fn what_comes_with_a_wait_runs() {
     let bench = Bench::start();
     bench.queue.claims_after_waits.store(true, Ordering::SeqCst);

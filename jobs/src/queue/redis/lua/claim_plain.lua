@@ -100,10 +100,13 @@ more = #due == 500
 if not aside and redis.call('EXISTS', Q .. 'back:2') == 0 then
   -- None of them was handed back. Should some be, those of one claim will stand in the order of their ids, which is worth no number
   -- for each.
-  local list = redis.call('LPOP', Q .. 'ready:2', room) or {}
-  for _, id in ipairs(list) do
-    if #id == 16 then ids[#ids + 1] = id end
+  ids = redis.call('LPOP', Q .. 'ready:2', room) or {}
+  for n = #ids, 1, -1 do
+    -- What is no id was written by nobody here.
+    if #ids[n] ~= 16 then
+      table.remove(ids, n)
+      more = true
+    end
   end
-  more = more or #ids < #list
   return hand_out()
 end
