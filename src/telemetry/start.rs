@@ -8,9 +8,10 @@ use opentelemetry::KeyValue;
 use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanExporter as _;
+use tracing::Subscriber;
 use tracing_subscriber::filter::{EnvFilter, Targets, filter_fn};
-use tracing_subscriber::layer::{Filter, SubscriberExt};
-use tracing_subscriber::{Layer, Registry};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, registry};
 
 use super::export::{Batches, Export};
 use super::lines::{Format, Lines};
@@ -55,7 +56,7 @@ pub struct Telemetry {
 /// # Errors
 /// [`Error::Invalid`] names a setting that does not fit, [`Error::Internal`] if a log was started before.
 pub fn start(settings: Settings) -> Result<Telemetry> {
-    let filter = filter(&settings.filter)?;
+    let wanted = Wanted::read(&settings.filter)?;
     let files = settings.files.iter().map(|(logger, path)| (logger.as_str(), path.clone()));
     let sinks = Sinks::to(Box::new(std::io::stderr())).and_files(files)?;
     let batches = settings.collector.map(batches).transpose()?;
@@ -65,16 +66,27 @@ pub fn start(settings: Settings) -> Result<Telemetry> {
         sinks: sinks.clone(),
         exported: batches.is_some(),
     };
-    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![lines.with_filter(filter).boxed()];
-    if let Some(batches) = &batches {
-        layers.push(Export(batches.clone()).with_filter(filter_fn(Export::wants)).boxed());
-    }
-    // Without the bridge from the `log` crate: its question whether a line is wanted leaves a mark that makes filters by layer
-    // pass over the next span. Everything here that logs does so by `tracing`.
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layers))
-        .map_err(|error| Error::internal("cannot start the log", error))?;
+    match (&batches, wanted) {
+        // Who alone listens filters for all: a filter by layer looks each span up at each step.
+        (None, Wanted::Levels(targets)) => listen(registry().with(lines).with(targets)),
+        (None, Wanted::Spans(filter)) => listen(registry().with(lines).with(filter)),
+        (Some(batches), wanted) => {
+            let lines = match wanted {
+                Wanted::Levels(targets) => lines.with_filter(targets).boxed(),
+                Wanted::Spans(filter) => lines.with_filter(filter).boxed(),
+            };
+            let export = Export(batches.clone()).with_filter(filter_fn(Export::wants));
+            listen(registry().with(lines).with(export))
+        }
+    }?;
     panics::log();
     Ok(Telemetry { sinks, batches })
+}
+
+// Without the bridge from the `log` crate: its question whether a line is wanted leaves a mark that makes filters by layer pass
+// over the next span. Everything here that logs does so by `tracing`.
+fn listen(subscriber: impl Subscriber + Send + Sync) -> Result<()> {
+    tracing::subscriber::set_global_default(subscriber).map_err(|error| Error::internal("cannot start the log", error))
 }
 
 impl Telemetry {
@@ -96,18 +108,25 @@ impl Telemetry {
     }
 }
 
-/// Reads which lines are written. A list of levels for targets is asked for each place in the code once; one that names spans or
-/// fields is asked whenever a span begins, is entered or tells something.
-fn filter(text: &str) -> Result<Box<dyn Filter<Registry> + Send + Sync>> {
-    let of_spans = text.contains(['[', '{']);
-    if !of_spans && let Ok(targets) = text.parse::<Targets>() {
-        return Ok(Box::new(targets));
+/// Which lines are written.
+enum Wanted {
+    /// By levels for targets, which is asked for each place in the code once.
+    Levels(Targets),
+    /// By spans or fields too, which is asked whenever a span begins, is entered or tells something.
+    Spans(EnvFilter),
+}
+
+impl Wanted {
+    fn read(text: &str) -> Result<Self> {
+        let of_spans = text.contains(['[', '{']);
+        if !of_spans && let Ok(targets) = text.parse::<Targets>() {
+            return Ok(Self::Levels(targets));
+        }
+        EnvFilter::try_new(text).map(Self::Spans).map_err(|error| {
+            let cure = "give it a level such as info, or a list such as info,deskhand=debug";
+            Error::field("/log/filter", format!("log.filter is {text:?}: {error}; {cure}"))
+        })
     }
-    let filter = EnvFilter::try_new(text).map_err(|error| {
-        let cure = "give it a level such as info, or a list such as info,deskhand=debug";
-        Error::field("/log/filter", format!("log.filter is {text:?}: {error}; {cure}"))
-    })?;
-    Ok(Box::new(filter))
 }
 
 fn batches(collector: Collector) -> Result<Batches> {
@@ -149,9 +168,9 @@ mod tests {
     #[test]
     fn a_filter_is_a_list_of_levels_or_names_spans_and_anything_else_is_refused_with_the_cure() {
         for good in ["info", "info,deskhand=debug", "off", "info,deskhand[job]=debug", "[job{kind=a}]=trace"] {
-            assert!(filter(good).is_ok(), "{good}");
+            assert!(Wanted::read(good).is_ok(), "{good}");
         }
-        let refused = filter("deskhand=loud").err().expect("no level").to_string();
+        let refused = Wanted::read("deskhand=loud").err().expect("no level").to_string();
         assert!(refused.contains("deskhand=loud") && refused.contains("info,deskhand=debug"), "{refused}");
     }
 
