@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use deskhand_jobs::QueueName;
+use deskhand_jobs::queue::Queue;
 use deskhand_jobs::worker::{Config, QueueSet, Summary, Worker};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -19,13 +21,19 @@ pub(super) struct Crew {
 
 impl Crew {
     pub(super) fn start(stage: &Stage, starts: &Arc<Starts>) -> Result<Self> {
+        Self::of(stage, Arc::clone(&stage.queue), &[queue()], starts)
+    }
+
+    /// Starts one for these queues, with a connection to the store.
+    pub(super) fn of(stage: &Stage, store: Arc<dyn Queue>, queues: &[QueueName], starts: &Arc<Starts>) -> Result<Self> {
+        let queues = QueueSet::ordered(queues.iter().cloned());
         let config = Config {
             name: "bench".to_owned(),
-            queues: QueueSet::ordered([queue()]).map_err(|error| Error::internal("cannot serve the queue", error))?,
+            queues: queues.map_err(|error| Error::internal("cannot serve the queue", error))?,
             concurrency: stage.plan.concurrency,
             ..Config::default()
         };
-        let worker = Worker::new(Arc::clone(&stage.queue), starts.registry()?, config).on_runtime(Handle::current());
+        let worker = Worker::new(store, starts.registry()?, config).on_runtime(Handle::current());
         let stop = CancellationToken::new();
         let running = AbortOnDropHandle::new(stage.handlers.spawn(worker.run(stop.clone())));
         Ok(Self { stop, running })

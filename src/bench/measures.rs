@@ -87,7 +87,7 @@ pub const MEASURES: [Measure; 26] = [
 ];
 
 /// The figures of `--deep`: rates as parts of those of plain jobs and a short backlog.
-pub const DEEP: [Measure; 7] = [
+pub const DEEP: [Measure; 8] = [
     measure("backlog_ratio", "drain of a long backlog / a short", Ratio, "1,000,000 and 10,000 at 200,000 jobs"),
     measure("priorities_bulk_ratio", "bulk with priorities / plain", Ratio, "four priorities mixed"),
     measure("priorities_drain_ratio", "drain with priorities / plain", Ratio, "the same"),
@@ -95,6 +95,7 @@ pub const DEEP: [Measure; 7] = [
     measure("groups_drain_ratio", "drain with groups / plain", Ratio, "the same"),
     measure("unique_bulk_ratio", "bulk with unique keys / plain", Ratio, "every job with a key of its own"),
     measure("unique_drain_ratio", "drain with unique keys / plain", Ratio, "the same"),
+    measure("two_workers_ratio", "two workers / one", Ratio, "on a cluster: two queues on two masters"),
 ];
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod report;
 mod round;
 mod run;
 mod server;
+mod spread;
 mod stage;
 mod statistics;
 

@@ -102,10 +102,11 @@ impl Report {
     /// Takes the medians of rounds.
     pub(super) fn new(settings: Settings, rounds: Vec<Figures>) -> Self {
         let (mut figures, mut reasons) = (BTreeMap::new(), BTreeMap::new());
+        let deep = rounds.iter().any(|round| DEEP.iter().any(|measure| round.contains_key(measure.key)));
         for measure in MEASURES.iter().chain(&DEEP) {
             let found: Vec<f64> = rounds.iter().filter_map(|round| round.get(measure.key).copied()).collect();
             if found.is_empty() {
-                reasons.insert(measure.key, reason(measure.key));
+                reasons.insert(measure.key, reason(measure.key, deep));
             }
             figures.insert(measure.key, (!found.is_empty()).then(|| rounded(median(found))));
         }
@@ -114,8 +115,9 @@ impl Report {
 }
 
 /// Says why a measure was not taken.
-fn reason(key: &str) -> &'static str {
+fn reason(key: &str, deep: bool) -> &'static str {
     match key {
+        "two_workers_ratio" if deep => "there is one master, or none",
         "page_on_disk_ms" | "single_per_page" => "a push to Redis is a round trip, not a write of ours",
         _ if DEEP.iter().any(|measure| measure.key == key) => "measured with --deep",
         _ => "a SQLite file has no server",

@@ -6,7 +6,7 @@ use super::bare::Bare;
 use super::flood::{Cost, drain, plain_batches, push_in_bulk, push_singly, singles};
 use super::job::plain;
 use super::stage::{Ground, Stage};
-use super::{deep, delay, load, pickup};
+use super::{deep, delay, load, pickup, spread};
 use crate::base::Result;
 
 /// What a round has found, by key.
@@ -103,6 +103,8 @@ pub(super) async fn measure(stage: &Stage, progress: Progress) -> Result<Figures
         deep::flavours(stage, &mut figures).await?;
         progress.say("backlogs");
         deep::backlog(stage, &mut figures).await?;
+        progress.say("two workers");
+        spread::workers(stage, &mut figures).await?;
     }
     Ok(figures)
 }

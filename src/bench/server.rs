@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use deskhand_jobs::QueueName;
 use deskhand_jobs::queue::redis::{SCHEMES, Servers};
 use redis::aio::ConnectionManager;
 use redis::{InfoDict, RedisError};
@@ -17,6 +18,9 @@ const SCAN_COUNT: usize = 1_000;
 
 /// What was sent before a run was broken off may still arrive; so long nothing must have come before the keys count as gone.
 const QUIET: Duration = Duration::from_millis(300);
+
+/// How many queues are tried to find two that different masters have.
+const TRIES: usize = 100;
 
 /// How often the keys are looked for in vain before it is given up.
 const SWEEPS: usize = 20;
@@ -58,6 +62,27 @@ impl Server {
     /// Returns a key beside the queue of the run, on the same master.
     pub(super) fn key(&self, word: &str) -> String {
         format!("{}:{{q:{QUEUE}}}:bare:{word}", self.prefix)
+    }
+
+    /// Returns two queues that different masters have; `None` if there is but one master.
+    pub(super) async fn queues_apart(&self) -> Result<Option<[QueueName; 2]>> {
+        if self.servers.all().len() < 2 {
+            return Ok(None);
+        }
+        let mut first = None;
+        for number in 0..TRIES {
+            let name = format!("{QUEUE}-{number}");
+            let mut connection = self.servers.of(&format!("{}:{{q:{name}}}:", self.prefix))?;
+            let question = redis::cmd("CLUSTER").arg("MYID").to_owned();
+            let master: String = question.query_async(&mut connection).await.map_err(|error| self.failed(error))?;
+            let queue = QueueName::new(name).map_err(|error| Error::internal("cannot name a queue", error))?;
+            match &first {
+                None => first = Some((queue, master)),
+                Some((other, its)) if *its != master => return Ok(Some([other.clone(), queue])),
+                Some(_) => {}
+            }
+        }
+        Ok(None)
     }
 
     /// Returns a connection to the master that has the queue of the run.

@@ -44,6 +44,17 @@ impl Stage {
         Ok(Self { plan, queue, ground, handlers })
     }
 
+    /// Opens the queue again, as another host would.
+    pub(super) async fn queue_again(&self) -> Result<Arc<dyn Queue>> {
+        match &self.ground {
+            Ground::Redis(server) => {
+                let queue = RedisQueue::open(&self.plan.url, server.prefix(), Endings::Drop).await;
+                Ok(Arc::new(queue.map_err(refused)?))
+            }
+            Ground::Sqlite(_) => Ok(Arc::clone(&self.queue)),
+        }
+    }
+
     /// Says where the traces of the run are while it goes on.
     pub(super) fn place(&self) -> String {
         match &self.ground {

@@ -81,6 +81,7 @@ fn a_redis_is_measured_beside_itself_and_keeps_no_key() {
     ] {
         assert!(report[key].as_f64() > Some(0.0), "{key}: {report}");
     }
+    assert_eq!(report["reasons"]["two_workers_ratio"], "there is one master, or none");
     assert_eq!(report["settings"]["store"]["appendonly"], "no");
     assert_eq!(keys(&url), Vec::<String>::new());
 }
@@ -92,8 +93,9 @@ fn a_cluster_is_measured_where_its_queue_is() {
         return;
     };
     let data = tempfile::tempdir().expect("a temporary directory");
-    let report = measured(&url, data.path(), &[]);
+    let report = measured_with(&url, data.path(), &[], &["--jobs", "2000", "--deep"]);
     assert_eq!(report["settings"]["store"]["masters"], "3");
+    assert!(report["two_workers_ratio"].as_f64() > Some(0.0), "{report}");
     let node = url.split("://").nth(1).and_then(|hosts| hosts.split(',').next()).expect("a host");
     assert_eq!(keys(&format!("redis://{node}")), Vec::<String>::new());
 }
