@@ -68,12 +68,12 @@ pub fn start(settings: Settings) -> Result<Telemetry> {
     };
     match (&batches, wanted) {
         // Who alone listens filters for all: a filter by layer looks each span up at each step.
-        (None, Wanted::Levels(targets)) => listen(registry().with(lines).with(targets)),
-        (None, Wanted::Spans(filter)) => listen(registry().with(lines).with(filter)),
+        (None, Wanted::Levels(targets)) => listen(registry().with(lines).with(*targets)),
+        (None, Wanted::Spans(filter)) => listen(registry().with(lines).with(*filter)),
         (Some(batches), wanted) => {
             let lines = match wanted {
-                Wanted::Levels(targets) => lines.with_filter(targets).boxed(),
-                Wanted::Spans(filter) => lines.with_filter(filter).boxed(),
+                Wanted::Levels(targets) => lines.with_filter(*targets).boxed(),
+                Wanted::Spans(filter) => lines.with_filter(*filter).boxed(),
             };
             let export = Export(batches.clone()).with_filter(filter_fn(Export::wants));
             listen(registry().with(lines).with(export))
@@ -111,18 +111,18 @@ impl Telemetry {
 /// Which lines are written.
 enum Wanted {
     /// By levels for targets, which is asked for each place in the code once.
-    Levels(Targets),
+    Levels(Box<Targets>),
     /// By spans or fields too, which is asked whenever a span begins, is entered or tells something.
-    Spans(EnvFilter),
+    Spans(Box<EnvFilter>),
 }
 
 impl Wanted {
     fn read(text: &str) -> Result<Self> {
         let of_spans = text.contains(['[', '{']);
         if !of_spans && let Ok(targets) = text.parse::<Targets>() {
-            return Ok(Self::Levels(targets));
+            return Ok(Self::Levels(Box::new(targets)));
         }
-        EnvFilter::try_new(text).map(Self::Spans).map_err(|error| {
+        EnvFilter::try_new(text).map(|filter| Self::Spans(Box::new(filter))).map_err(|error| {
             let cure = "give it a level such as info, or a list such as info,deskhand=debug";
             Error::field("/log/filter", format!("log.filter is {text:?}: {error}; {cure}"))
         })

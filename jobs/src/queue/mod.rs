@@ -96,6 +96,8 @@ pub trait Queue: Send + Sync + 'static {
     /// arrival; but a priority that waits lets no more than [`PASSED_OVER`] more urgent jobs pass. A job whose group may not start
     /// one now is passed over and keeps its place. Promotes what is due before. A paused queue, and one of which as many jobs run
     /// as may, gives nothing. A worker without a valid lease gets [`Claim::lost`] and no job.
+    ///
+    /// A worker may have two claims under way. It may give one up; what that was given then goes back by [`Queue::hand_back_others`].
     async fn claim(&self, worker: WorkerId, queues: &[QueueName], limit: usize) -> Result<Claim>;
 
     /// Ends attempts. Answers for each in the same order.

@@ -7,10 +7,10 @@
 use std::time::{Duration, Instant};
 
 /// Handlers that take longer on average than this fill their places by themselves.
-const SHORT: Duration = Duration::from_millis(5);
+pub(super) const SHORT: Duration = Duration::from_millis(5);
 
 /// How many times as many as may run are fetched beyond them: while some run, two claims are under way.
-const TIMES: usize = 2;
+pub(super) const TIMES: usize = 2;
 
 /// So long nothing is fetched ahead after some had to be given back.
 const CAREFUL_FOR: Duration = Duration::from_secs(10);

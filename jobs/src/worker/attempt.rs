@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 use tracing::field::Empty;
+use tracing::level_filters::LevelFilter;
 use tracing::{Level, Span};
 
 use super::config::Pace;
@@ -75,7 +76,7 @@ impl Attempts {
         };
         let work = self.attempt((&kind, args), Duration::from_millis(options.timeout_ms), run, &cancellation);
         let (ending, cause) = within(&span, trace.clone().scope(work)).await;
-        let known = !matches!(ending, Ending::Unknown(_));
+        let known = !matches!(self.registry.find(&kind), Found::Nothing);
         let label = if known { &*kind } else { figures::NO_KIND };
         let verdict = self.end(&span, &end, &options, (label, ending, cause));
         (ticket, verdict)
@@ -98,7 +99,7 @@ impl Attempts {
         tell(span, &verdict);
         // Nearly all end well, and nearly nobody wants to read of each: then the span need not be entered for it.
         let well = matches!(verdict, Verdict::Succeeded | Verdict::SucceededWith { .. });
-        if !well || tracing::enabled!(Level::DEBUG) {
+        if !well || LevelFilter::current() >= Level::DEBUG {
             span.in_scope(|| log(end.id, label, end.history, &verdict));
         }
         verdict

@@ -14,7 +14,7 @@ pub struct Config {
     pub name: String,
     /// The queues it serves, in a strict order or by weight; it does nothing without one.
     pub queues: QueueSet,
-    /// How many jobs it has at once; at least 1.
+    /// How many jobs it runs at once; at least 1. Of short ones it has up to three times as many.
     pub concurrency: usize,
     /// How long running jobs may go on after the worker was told to stop.
     pub grace: Duration,

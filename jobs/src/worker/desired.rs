@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::ahead::{SHORT, TIMES};
 use crate::queue::QueueInfo;
 
 /// What is known of a queue and of the workers that would serve it.
@@ -9,7 +10,7 @@ use crate::queue::QueueInfo;
 pub struct Demand {
     /// Jobs that wait for a worker.
     pub ready: u64,
-    /// Jobs that run.
+    /// Jobs that run, or that a worker has fetched ahead because they are short.
     pub running: u64,
     /// Jobs that wait for their time.
     pub scheduled: u64,
@@ -41,7 +42,9 @@ pub fn desired_workers(demand: &Demand) -> u64 {
     let waiting = if demand.paused { 0 } else { demand.ready };
     let drain_s = demand.drain_within.as_secs_f64().max(0.001);
     let backlog = (waiting as f64 * demand.attempt.as_secs_f64() / drain_s).min(waiting as f64);
-    let wanted = ((demand.running as f64 + backlog) / per_worker).ceil() as u64;
+    // Of short jobs workers have more than they run.
+    let fetched = if demand.attempt < SHORT { (1 + TIMES) as f64 } else { 1.0 };
+    let wanted = ((demand.running as f64 / fetched + backlog) / per_worker).ceil() as u64;
     let anything = demand.running > 0 || (!demand.paused && demand.ready + demand.scheduled > 0);
     wanted.max(u64::from(anything))
 }
@@ -79,6 +82,10 @@ mod tests {
             // An attempt longer than the time to drain: a place for each job, and no more.
             (25, 0, 600_000, 3),
             (1_000_000, 0, 0, 1),
+            // A worker has three times as many short jobs as it runs.
+            (600, 30, 1, 2),
+            (0, 30, 1, 1),
+            (0, 30, 5, 3),
         ] {
             assert_eq!(
                 desired_workers(&demand(ready, running, attempt_ms)),

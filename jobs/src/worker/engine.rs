@@ -182,15 +182,20 @@ impl Engine {
 
     fn fed(&mut self, fed: Fed) {
         let Fed::Asked { life, turn, answer } = fed else { return };
+        self.answered(life, &turn, answer);
+        if !matches!(self.work.phase, Phase::Working) && !self.feeding.is_claiming() {
+            // What a claim may have been given whose answer did not come is nobody's here.
+            self.lives.take_no_more();
+        }
+    }
+
+    fn answered(&mut self, life: LifeNumber, turn: &Turn, answer: Result<Answer, Failure>) {
         let answer = match answer {
             Ok(answer) => answer,
             Err(failure) => {
                 self.claim_failed(&failure);
                 if matches!(self.work.phase, Phase::Working) {
                     self.lives.renew();
-                } else {
-                    // What the claim may have been given is nobody's here.
-                    self.lives.take_no_more();
                 }
                 return;
             }
@@ -198,7 +203,7 @@ impl Engine {
         self.outage.answered(Call::Claim);
         self.health.contact();
         match answer {
-            Answer::Claim { claim, early } => self.claimed(life, &turn, claim, early),
+            Answer::Claim { claim, early } => self.claimed(life, turn, claim, early),
             Answer::Wait { early } => {
                 self.feeding.waited(early);
                 if early {

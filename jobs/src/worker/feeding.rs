@@ -1,7 +1,7 @@
-//! Getting work: claim, or wait for something to claim, or rest after a failure; one of them at a time.
+//! Getting work: claim, or wait for something to claim, or rest after a failure.
 //!
-//! But while claims bring all that they ask for, a second one is under way behind the first, so that the store works while the
-//! engine reads what it gave.
+//! One of them is done at a time; but while claims bring all that they ask for, a second one is under way behind the first, so that the
+//! store works while the engine reads what it gave.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,8 +54,9 @@ pub(super) struct Feeding {
     pace: Pace,
     turns: Turns,
     next: Step,
-    /// How many claims are under way, and how many jobs they ask for.
+    /// How many claims are under way, for which life, and how many jobs they ask for.
     claims: usize,
+    life: LifeNumber,
     asked: usize,
     /// Whether the last claim got all it asked for.
     plenty: bool,
@@ -75,6 +76,7 @@ impl Feeding {
             turns: Turns::new(queues),
             next: Step::Claim,
             claims: 0,
+            life: 0,
             asked: 0,
             plenty: false,
             failures: 0,
@@ -92,13 +94,14 @@ impl Feeding {
     /// Does the next step for a registered life that can take so many jobs more than it has. Without `certain`, nothing is begun
     /// behind a claim.
     pub(super) fn start(&mut self, life: &Arc<Life>, certain: bool, free: impl Fn() -> usize) {
-        while let Some(free) = self.room(certain, &free) {
+        while let Some(free) = self.room(life.number, certain, &free) {
             let step = std::mem::replace(&mut self.next, Step::Claim);
             let (queue, life, patience) = (Arc::clone(&self.queue), Arc::clone(life), self.pace.patience);
             self.under_way.push(match step {
                 Step::Claim => {
                     let turn = self.turns.next(free.min(LARGEST_CLAIM));
                     self.claims += 1;
+                    self.life = life.number;
                     self.asked += turn.limit;
                     claim(queue, life, turn, patience).boxed()
                 }
@@ -113,10 +116,12 @@ impl Feeding {
     }
 
     /// Returns how many jobs the next step may bring; `None` if it is not to be done yet.
-    fn room(&self, certain: bool, free: impl Fn() -> usize) -> Option<usize> {
+    fn room(&self, life: LifeNumber, certain: bool, free: impl Fn() -> usize) -> Option<usize> {
         let claims = self.next == Step::Claim;
         let behind = !self.under_way.is_empty();
-        if behind && !(claims && self.claims == 1 && self.plenty && certain) {
+        // Two of different lives would not be given up together rightly: what one of them is told says nothing of the other.
+        let alike = self.claims == 1 && self.life == life;
+        if behind && !(claims && alike && self.plenty && certain) {
             return None;
         }
         // A small one behind a large one would cost more than it brings.

@@ -100,7 +100,6 @@ async fn keep(care: Care, life: Arc<Life>) {
     // Until when this life may believe itself alive: counted from before the beat was sent, which errs on the safe side.
     let mut alive_until: Option<Instant> = None;
     let mut failures = 0;
-    let mut relieved = false;
     let mut leases = QueueLeases::default();
     loop {
         let sent = Instant::now();
@@ -119,8 +118,9 @@ async fn keep(care: Care, life: Arc<Life>) {
                 if !parted.lost.is_empty() {
                     care.tell(News::Parted(life.number, parted.lost));
                 }
-                if let Some(known) = life.known.get().filter(|_| !relieved) {
-                    relieved = care.relieve(&life, known).await;
+                // With every beat: a claim that was given up may reach the store later than the first.
+                if let Some(known) = life.known.get() {
+                    care.relieve(&life, known).await;
                 }
                 sent + care.rest(&life, &beat)
             }
@@ -172,12 +172,12 @@ impl Care {
         }
     }
 
-    /// Gives back what the store believes to be out beside `known`; `false` if it did not hear of it.
-    async fn relieve(&self, life: &Arc<Life>, known: &[JobId]) -> bool {
+    /// Gives back what the store believes to be out beside `known`.
+    async fn relieve(&self, life: &Arc<Life>, known: &[JobId]) {
         let (queue, life, known) = (Arc::clone(&self.queue), Arc::clone(life), known.to_vec());
         let call = async move { queue.hand_back_others(life.info.id, &life.info.queues, &known).await };
         // No longer than until the next beat, which tries again.
-        matches!(timeout(self.pace.beat, AbortOnDropHandle::new(self.home.spawn(call))).await, Ok(Ok(Ok(()))))
+        let _ = timeout(self.pace.beat, AbortOnDropHandle::new(self.home.spawn(call))).await;
     }
 
     async fn lose(&self, life: &Life) {

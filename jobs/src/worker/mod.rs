@@ -7,7 +7,7 @@
 //!   lives
 //! ```
 //!
-//! - `engine` claims as many jobs as there are free places, settles what has ended in batches, and stops in good order;
+//! - `engine` claims as many jobs as there are free places, and more if they are short, settles what has ended in batches, and stops in good order;
 //!   `feeding`, `settling`, `telling` and `lives` are its conversations with the store. `turns`, which is pure, decides which queue of
 //!   a [`QueueSet`] is asked first; `ahead`, how many jobs are fetched beyond those that may run.
 //! - `shell` is the only file that knows apalis. `attempt` turns everything that a handler can do into an ending, and

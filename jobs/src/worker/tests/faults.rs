@@ -133,6 +133,24 @@ async fn what_came_with_a_wait_that_a_stop_ended_goes_back_while_the_others_stil
 }
 
 #[tokio::test]
+async fn what_a_claim_was_given_that_fails_while_the_worker_stops_goes_back_while_the_others_still_run() {
+    let bench = Bench::start();
+    let long = bench.play(Act::Wait);
+    bench.started(1).await;
+    bench.queue.claims_take_ms.store(100, Ordering::SeqCst);
+    bench.queue.swallow_claim.store(true, Ordering::SeqCst);
+    let id = bench.play(Act::Finish);
+    until("the claim", || !bench.queue.swallow_claim.load(Ordering::SeqCst)).await;
+    bench.begin_stop();
+    until("the job to be back", || bench.queue.is_ready(id)).await;
+    assert!(bench.queue.verdicts(long).is_empty(), "the other still runs");
+    bench.stage.go.notify_one();
+    assert_eq!(bench.verdict(long).await, Verdict::Succeeded);
+    let summary = bench.stop().await;
+    assert_eq!((summary.finished, summary.stale, summary.abandoned), (1, 0, 0));
+}
+
+#[tokio::test]
 async fn a_stopping_worker_lets_running_jobs_finish() {
     let bench = Bench::start();
     let id = bench.play(Act::Wait);

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
 use super::bench::{Act, Play, Stage};
@@ -55,6 +57,17 @@ impl Subscriber for Spans {
     fn exit(&self, _: &Id) {}
 }
 
+fn claimed(job: &Envelope) -> Claimed {
+    Claimed {
+        id: job.id,
+        queue: QueueName::default(),
+        lease: Lease(WorkerId::new().to_string().into()),
+        payload: job.encode().into(),
+        history: History { failures: 1, ..History::default() },
+        claimed_at_ms: 1,
+    }
+}
+
 #[tokio::test]
 async fn an_attempt_runs_in_a_span_that_says_which_it_is_and_who_caused_it() {
     let (spans, stage) = (Spans::default(), Stage::default());
@@ -62,14 +75,7 @@ async fn an_attempt_runs_in_a_span_that_says_which_it_is_and_who_caused_it() {
     registry.add::<Play>(stage.clone()).expect("the only one");
     let enqueuer = TraceContext::root();
     let job = enqueuer.clone().scope(async { Envelope::new(&Play { act: Act::Finish }).expect("small") }).await;
-    let claimed = Claimed {
-        id: job.id,
-        queue: QueueName::default(),
-        lease: Lease(WorkerId::new().to_string().into()),
-        payload: job.encode().into(),
-        history: History { failures: 1, ..History::default() },
-        claimed_at_ms: 1,
-    };
+    let claimed = claimed(&job);
     let guard = tracing::subscriber::set_default(spans.clone());
     assert_eq!(crate::worker::once(&claimed, &registry).await.0, Verdict::Succeeded);
     drop(guard);
@@ -87,4 +93,53 @@ async fn an_attempt_runs_in_a_span_that_says_which_it_is_and_who_caused_it() {
     ] {
         assert_eq!(fields.get(name), Some(&value), "{name}");
     }
+}
+
+/// Wants events within spans only, as a filter that names spans does.
+#[derive(Clone, Default)]
+struct Within {
+    entered: Arc<AtomicUsize>,
+    heard: Arc<AtomicUsize>,
+}
+
+impl Subscriber for Within {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_span() || self.entered.load(Ordering::SeqCst) > 0
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {
+        self.heard.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn enter(&self, _: &Id) {
+        self.entered.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn exit(&self, _: &Id) {
+        self.entered.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_an_attempt_is_told_within_its_span() {
+    let (within, mut registry) = (Within::default(), Registry::new());
+    registry.add::<Play>(Stage::default()).expect("the only one");
+    let claimed = claimed(&Envelope::new(&Play { act: Act::Finish }).expect("small"));
+    let guard = tracing::subscriber::set_default(within.clone());
+    assert_eq!(crate::worker::once(&claimed, &registry).await.0, Verdict::Succeeded);
+    drop(guard);
+    assert!(within.heard.load(Ordering::SeqCst) > 0, "of a success too");
+    assert_eq!(within.entered.load(Ordering::SeqCst), 0);
 }
