@@ -32,13 +32,13 @@ const FLOORS: [Floor; 4] = [
     Floor {
         ratio: "drain_ratio",
         appends: false,
-        at_least: 0.38,
+        at_least: 0.3,
         reason: "claims and settlements go in batches that overlap",
     },
     Floor {
         ratio: "drain_ratio",
         appends: true,
-        at_least: 0.28,
+        at_least: 0.25,
         reason: "claims and settlements add little to the file",
     },
 ];
