@@ -1,10 +1,12 @@
 //! The user's Redis: what it says of itself, and the keys of a run on it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deskhand_jobs::QueueName;
-use deskhand_jobs::queue::redis::{SCHEMES, Servers};
+use deskhand_jobs::queue::redis::{RedisQueue, SCHEMES, Servers};
+use deskhand_jobs::queue::{Endings, Queue};
 use redis::aio::ConnectionManager;
 use redis::{InfoDict, RedisError};
 
@@ -62,6 +64,12 @@ impl Server {
     /// Returns a key beside the queue of the run, on the same master.
     pub(super) fn key(&self, word: &str) -> String {
         format!("{}:{{q:{QUEUE}}}:bare:{word}", self.prefix)
+    }
+
+    /// Opens the queue of the run; each time with connections of its own, as on another host.
+    pub(super) async fn queue(&self) -> Result<Arc<dyn Queue>> {
+        let queue = RedisQueue::open(&self.url, &self.prefix, Endings::Drop).await.map_err(refused)?;
+        Ok(Arc::new(queue))
     }
 
     /// Returns two queues that different masters have; `None` if there is but one master.

@@ -6,6 +6,7 @@ use super::crew::Crew;
 use super::flood::{Cost, batches, push_in_bulk};
 use super::job::{Starts, envelope};
 use super::round::Figures;
+use super::server::Server;
 use super::stage::{Ground, Stage};
 use crate::base::Result;
 
@@ -15,15 +16,15 @@ pub(super) async fn workers(stage: &Stage, figures: &mut Figures) -> Result<()> 
     let Some([first, second]) = server.queues_apart().await? else { return Ok(()) };
     let (both, each) = ([first.clone(), second.clone()], [vec![first], vec![second]]);
     // One before and after, since a machine does not stay equally fast.
-    let before = rate(stage, &both, &[both.to_vec()]).await?;
-    let ours = rate(stage, &both, &each).await?;
-    let after = rate(stage, &both, &[both.to_vec()]).await?;
+    let before = rate(stage, server, &both, &[both.to_vec()]).await?;
+    let ours = rate(stage, server, &both, &each).await?;
+    let after = rate(stage, server, &both, &[both.to_vec()]).await?;
     figures.insert("two_workers_ratio", ours / f64::midpoint(before, after));
     Ok(())
 }
 
 /// Fills the queues equally, lets workers with these queues drain them, and returns how many jobs a second that were.
-async fn rate(stage: &Stage, queues: &[QueueName; 2], workers: &[Vec<QueueName>]) -> Result<f64> {
+async fn rate(stage: &Stage, server: &Server, queues: &[QueueName; 2], workers: &[Vec<QueueName>]) -> Result<f64> {
     let half = stage.plan.jobs / 2;
     for queue in queues {
         let options = Options { queue: queue.clone(), ..Options::default() };
@@ -33,8 +34,7 @@ async fn rate(stage: &Stage, queues: &[QueueName; 2], workers: &[Vec<QueueName>]
     let out = Cost::of(stage, async {
         let mut crews = Vec::new();
         for queues in workers {
-            // As on a host of its own, with its own connections.
-            crews.push(Crew::of(stage, stage.queue_again().await?, queues, &starts)?);
+            crews.push(Crew::of(stage, server.queue().await?, queues, &starts)?);
         }
         for crew in crews {
             crew.finish(&starts, 2 * half / workers.len()).await?;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use deskhand_jobs::JobId;
-use deskhand_jobs::queue::redis::RedisQueue;
-use deskhand_jobs::queue::{Endings, Queue};
+use deskhand_jobs::queue::Queue;
 use tokio::runtime::Handle;
 
 use super::file::File;
@@ -38,21 +37,9 @@ impl Stage {
         } else {
             let server = Server::find(&plan.url, format!("{}:{name}", plan.prefix)).await?;
             server.must_hold(plan.most_bytes()).await?;
-            let queue = RedisQueue::open(&plan.url, server.prefix(), Endings::Drop).await.map_err(refused)?;
-            (Arc::new(queue), Ground::Redis(server))
+            (server.queue().await?, Ground::Redis(server))
         };
         Ok(Self { plan, queue, ground, handlers })
-    }
-
-    /// Opens the queue again, as another host would.
-    pub(super) async fn queue_again(&self) -> Result<Arc<dyn Queue>> {
-        match &self.ground {
-            Ground::Redis(server) => {
-                let queue = RedisQueue::open(&self.plan.url, server.prefix(), Endings::Drop).await;
-                Ok(Arc::new(queue.map_err(refused)?))
-            }
-            Ground::Sqlite(_) => Ok(Arc::clone(&self.queue)),
-        }
     }
 
     /// Says where the traces of the run are while it goes on.

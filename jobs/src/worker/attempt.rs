@@ -74,9 +74,11 @@ impl Attempts {
             teller: teller.clone(),
             cancelled: cancellation.clone(),
         };
-        let work = self.attempt((&kind, args), Duration::from_millis(options.timeout_ms), run, &cancellation);
+        let found = self.registry.find(&kind);
+        let known = !matches!(found, Found::Nothing);
+        let timeout = Duration::from_millis(options.timeout_ms);
+        let work = self.attempt(found, (&kind, args), timeout, run, &cancellation);
         let (ending, cause) = within(&span, trace.clone().scope(work)).await;
-        let known = !matches!(self.registry.find(&kind), Found::Nothing);
         let label = if known { &*kind } else { figures::NO_KIND };
         let verdict = self.end(&span, &end, &options, (label, ending, cause));
         (ticket, verdict)
@@ -107,6 +109,7 @@ impl Attempts {
 
     async fn attempt(
         &self,
+        found: Found<'_>,
         (kind, args): (&str, &RawValue),
         timeout: Duration,
         run: Run,
@@ -115,7 +118,7 @@ impl Attempts {
         if let Some(cause) = cancellation.cause() {
             return (Ending::Stopped, Some(cause));
         }
-        let handler = match self.registry.find(kind) {
+        let handler = match found {
             Found::Handler(handler) => handler,
             Found::Retired(reason) => return (Ending::Retired(reason.to_owned()), None),
             Found::Nothing => {

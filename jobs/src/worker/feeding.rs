@@ -213,3 +213,42 @@ async fn wait(queue: Arc<dyn Queue>, life: Arc<Life>, turn: Turn, limit: Duratio
     };
     Fed::Asked { life: life.number, turn, answer }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+    use std::sync::atomic::AtomicBool;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::id::{QueueName, WorkerId};
+    use crate::queue::WorkerInfo;
+    use crate::worker::tests::double::Memory;
+
+    fn life(number: LifeNumber) -> Arc<Life> {
+        let queues = vec![QueueName::default()];
+        let info = WorkerInfo { id: WorkerId::new(), name: "host:1".into(), queues, concurrency: 9, started_at_ms: 1 };
+        let (lost, busy, done) = (Arc::default(), AtomicBool::new(false), CancellationToken::new());
+        Arc::new(Life { number, info, lost, busy, done, known: OnceLock::new() })
+    }
+
+    #[test]
+    fn a_claim_follows_another_of_its_life_if_there_is_plenty_and_room_and_no_doubt() {
+        for (plenty, number, certain, free, claims) in [
+            (true, 1, true, 375, 2),
+            (true, 1, true, 10_000, 2),
+            (true, 1, true, 374, 1),
+            (false, 1, true, 600, 1),
+            (true, 2, true, 600, 1),
+            (true, 1, false, 600, 1),
+        ] {
+            let mut feeding = Feeding::new(Memory::new(), &QueueSet::default(), Pace::default());
+            feeding.start(&life(1), true, || LARGEST_CLAIM);
+            assert_eq!((feeding.claims, feeding.asked), (1, 250));
+            feeding.plenty = plenty;
+            feeding.start(&life(number), certain, || free);
+            assert_eq!(feeding.claims, claims, "{plenty} {number} {certain} {free}");
+        }
+    }
+}

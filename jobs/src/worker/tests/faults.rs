@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::bench::{Act, Bench, config, quick, until};
-use crate::id::QueueName;
+use super::bench::{Act, Bench, Play, config, quick, until};
+use crate::id::{JobId, QueueName};
+use crate::job::Envelope;
 use crate::queue::Verdict;
 use crate::worker::config::{Config, Pace};
 
@@ -83,6 +84,23 @@ async fn a_job_whose_claim_was_answered_in_vain_does_not_wait_for_the_others_of_
 }
 
 #[tokio::test]
+async fn a_claim_of_an_old_life_that_reaches_the_store_late_gives_back_what_it_was_given() {
+    let bench = Bench::start();
+    let long = bench.play(Act::Wait);
+    bench.started(1).await;
+    bench.queue.swallow_claim.store(true, Ordering::SeqCst);
+    let id = bench.play(Act::Finish);
+    assert_eq!(bench.verdict(id).await, Verdict::Succeeded, "given back by the old life and run by the new one");
+    let old = bench.queue.look().registered[0];
+    let late = bench.queue.give(old, &Envelope::new(&Play { act: Act::Finish }).expect("small"));
+    assert_eq!(bench.verdict(late).await, Verdict::Succeeded);
+    assert!(bench.queue.verdicts(long).is_empty(), "the other still runs");
+    bench.stage.go.notify_one();
+    assert_eq!(bench.verdict(long).await, Verdict::Succeeded);
+    bench.stop().await;
+}
+
+#[tokio::test]
 async fn two_claims_are_under_way_while_they_bring_all_they_ask_for_and_one_that_fails_loses_nothing() {
     let bench = Bench::with(Config { concurrency: 200, ..config() }, quick());
     bench.queue.claims_take_ms.store(2, Ordering::SeqCst);
@@ -113,6 +131,17 @@ async fn what_comes_with_a_wait_runs() {
     assert_eq!((summary.finished, summary.stale, summary.abandoned), (6, 0, 0));
 }
 
+/// Stops the worker, which does not know of the one job, while the other one runs.
+async fn stopped_it_gives_back(bench: Bench, id: JobId, long: JobId) {
+    bench.begin_stop();
+    until("the job to be back", || bench.queue.is_ready(id)).await;
+    assert!(bench.queue.verdicts(long).is_empty(), "the other still runs");
+    bench.stage.go.notify_one();
+    assert_eq!(bench.verdict(long).await, Verdict::Succeeded);
+    let summary = bench.stop().await;
+    assert_eq!((summary.finished, summary.stale, summary.abandoned), (1, 0, 0));
+}
+
 #[tokio::test]
 async fn what_came_with_a_wait_that_a_stop_ended_goes_back_while_the_others_still_run() {
     let bench = Bench::start();
@@ -123,13 +152,7 @@ async fn what_came_with_a_wait_that_a_stop_ended_goes_back_while_the_others_stil
     let id = bench.play(Act::Finish);
     until("the claim", || !bench.queue.withhold_jobs.load(Ordering::SeqCst)).await;
     assert!(!bench.queue.is_ready(id));
-    bench.begin_stop();
-    until("the job to be back", || bench.queue.is_ready(id)).await;
-    assert!(bench.queue.verdicts(long).is_empty(), "the other still runs");
-    bench.stage.go.notify_one();
-    assert_eq!(bench.verdict(long).await, Verdict::Succeeded);
-    let summary = bench.stop().await;
-    assert_eq!((summary.finished, summary.stale, summary.abandoned), (1, 0, 0));
+    stopped_it_gives_back(bench, id, long).await;
 }
 
 #[tokio::test]
@@ -141,13 +164,7 @@ async fn what_a_claim_was_given_that_fails_while_the_worker_stops_goes_back_whil
     bench.queue.swallow_claim.store(true, Ordering::SeqCst);
     let id = bench.play(Act::Finish);
     until("the claim", || !bench.queue.swallow_claim.load(Ordering::SeqCst)).await;
-    bench.begin_stop();
-    until("the job to be back", || bench.queue.is_ready(id)).await;
-    assert!(bench.queue.verdicts(long).is_empty(), "the other still runs");
-    bench.stage.go.notify_one();
-    assert_eq!(bench.verdict(long).await, Verdict::Succeeded);
-    let summary = bench.stop().await;
-    assert_eq!((summary.finished, summary.stale, summary.abandoned), (1, 0, 0));
+    stopped_it_gives_back(bench, id, long).await;
 }
 
 #[tokio::test]
