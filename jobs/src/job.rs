@@ -171,9 +171,16 @@ impl Envelope {
     /// # Panics
     /// Never: every field has a JSON form.
     pub fn encode(&self) -> Vec<u8> {
+        let mut payload = Vec::with_capacity(self.args.get().len() + 64);
+        self.encode_behind(&mut payload);
+        payload
+    }
+
+    /// Writes the same behind what is there.
+    pub(crate) fn encode_behind(&self, there: &mut Vec<u8>) {
         let options = &self.options;
         let backoff = options.backoff;
-        serde_json::to_vec(&Wire {
+        let wire = Wire {
             kind: Cow::Borrowed(self.kind.as_str()),
             args: &self.args,
             priority: options.priority,
@@ -184,8 +191,8 @@ impl Envelope {
             group: options.group.as_ref().map(Cow::Borrowed),
             tenant: self.tenant.as_deref().map(Cow::Borrowed),
             headers: Cow::Borrowed(&self.headers),
-        })
-        .expect("an envelope has only JSON fields")
+        };
+        serde_json::to_writer(there, &wire).expect("an envelope has only JSON fields");
     }
 
     /// Reads what [`Envelope::encode`] wrote.

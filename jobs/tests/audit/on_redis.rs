@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use deskhand_jobs::queue::redis::RedisQueue;
 use deskhand_jobs::queue::{Audit, Batch, Drift, DriftKind, Endings, Pushed, Queue, State, Verdict};
-use deskhand_jobs::{Envelope, Group, GroupKey, JobId, Options, QueueName, Unique, UniqueUntil, WorkerId};
+use deskhand_jobs::{Envelope, Group, GroupKey, JobId, Options, Priority, QueueName, Unique, UniqueUntil, WorkerId};
 use redis::aio::MultiplexedConnection;
 
 use crate::conformance::{claim, job, plain, settle, worker, worker_of};
@@ -106,6 +106,17 @@ async fn a_slot_that_no_job_has_is_given_back() {
 }
 
 #[tokio::test]
+async fn options_that_nobody_would_look_at_are_looked_at_again() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let first = bench.push(job(Options { priority: Priority::High, ..Options::default() })).await;
+    bench.write("DEL", "mixed", &[]).await;
+    let me = worker(&bench.queue).await;
+    assert!(claim(&bench.queue, me, 9).await.is_empty());
+    bench.expect(&[(DriftKind::Count, None, "mixed")]).await;
+    assert_eq!(claim(&bench.queue, me, 9).await[0].id, first);
+}
+
+#[tokio::test]
 async fn a_job_in_no_place_is_ready_again() {
     let Some(mut bench) = Bench::new().await else { return };
     let (lost, there) = (bench.push(plain()).await, bench.push(plain()).await);
@@ -157,7 +168,6 @@ async fn what_is_left_of_jobs_that_are_gone_is_removed() {
     bench.write("ZADD", "due", &[b"1", bytes(&gone)]).await;
     bench.write("ZADD", "dead", &[b"1", bytes(&gone)]).await;
     bench.write("HSET", "history", &[bytes(&gone), b"{}"]).await;
-    bench.write("HSET", "side", &[bytes(&gone), b"2-\n\n"]).await;
     bench.write("HSET", "winfo", &[b"0123456789abcdef", b"{}"]).await;
     bench.write("HSET", "jobs", &[b"no id", b"{}"]).await;
     let dangling = |id, what| (DriftKind::Dangling, id, what);
@@ -169,7 +179,6 @@ async fn what_is_left_of_jobs_that_are_gone_is_removed() {
             dangling(Some(gone), "due"),
             dangling(Some(gone), "dead"),
             dangling(Some(gone), "history"),
-            dangling(Some(gone), "side"),
             dangling(None, "0123456789abcdef"),
             dangling(None, "jobs"),
         ])
@@ -246,7 +255,7 @@ async fn a_batch_that_would_never_close() {
     // Both members have ended without being counted: one is gone, the other no member any more.
     bench.write("HDEL", "jobs", &[members[0].id.as_bytes()]).await;
     bench.write("LREM", "ready:2", &[b"0", members[0].id.as_bytes()]).await;
-    bench.write("HDEL", "side", &[members[0].id.as_bytes(), members[1].id.as_bytes()]).await;
+    bench.write("HSET", "jobs", &[members[1].id.as_bytes(), &members[1].encode()]).await;
     let drift = |member: &Envelope| (DriftKind::Dangling, Some(member.id), "left");
     let found = bench.audit(false).await.drift;
     assert_eq!(found.len(), 2, "{found:?}");

@@ -14,7 +14,7 @@ use crate::queue::audit::{Findings, Roll};
 use crate::queue::{Audit, Drift, DriftKind, Result};
 
 /// What is read in parts, each entry of which shows by itself whether it is right. `lua/audit.lua` says how.
-const PARTS: [&str; 20] = [
+const PARTS: [&str; 19] = [
     "running",
     "due",
     "dead",
@@ -29,7 +29,6 @@ const PARTS: [&str; 20] = [
     "limited:3",
     "grouped",
     "unique",
-    "side",
     "history",
     "told",
     "cancel",

@@ -1,7 +1,7 @@
 //! Batches: opened, sealed, cancelled, looked at.
 
 use super::scripts;
-use super::shapes::push_options;
+use super::shapes::{PLAIN, push_options};
 use super::store::RedisQueue;
 use crate::id::{BatchId, QueueName};
 use crate::queue::{Batch, BatchCancelled, BatchInfo, BatchTotals, Opened, Result, Sealed};
@@ -113,6 +113,3 @@ impl RedisQueue {
         })
     }
 }
-
-/// Options of a plain job.
-const PLAIN: &str = "2-\n\n";

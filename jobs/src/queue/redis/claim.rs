@@ -6,6 +6,7 @@ use redis::{FromRedisValue, Value};
 
 use super::connection::may_be_done;
 use super::scripts;
+use super::shapes::payload_of;
 use super::store::RedisQueue;
 use super::work::{BATCH, bytes_of, read_history};
 use crate::id::{QueueName, WorkerId};
@@ -152,7 +153,7 @@ impl RedisQueue {
                 id: self.read_id(id)?,
                 queue: queue.clone(),
                 lease: lease.clone(),
-                payload: bytes_of(payload).into(),
+                payload: payload_of(bytes_of(payload).into()),
                 history: histories.next().map(bytes_of).map(|text| read_history(&text).history).unwrap_or_default(),
                 claimed_at_ms,
             });

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use bytes::{Buf, Bytes};
 use foldhash::fast::RandomState;
 
 use super::limits::limits_text;
@@ -35,14 +36,18 @@ impl Shapes {
 }
 
 /// Writes new jobs as the script reads them.
-pub(super) fn push_arguments<'a>(jobs: impl Iterator<Item = &'a Envelope> + Clone) -> Vec<Argument<'a>> {
+pub(super) fn push_arguments<'a>(jobs: impl Iterator<Item = &'a Envelope>) -> Vec<Argument<'a>> {
     let mut shapes = Shapes::default();
-    let (mut which, mut keys): (Vec<u8>, Vec<Argument<'_>>) = Default::default();
-    for job in jobs.clone() {
-        which.extend(shapes.number_of(shape_of(job)).to_be_bytes());
+    let (mut which, mut keys, mut values): (Vec<u8>, Vec<Argument<'_>>, Vec<Argument<'_>>) = Default::default();
+    for job in jobs {
+        let number = shapes.number_of(shape_of(job));
+        let options = shapes.each[usize::from(number) - 1].split_once(':').map_or("", |(_, options)| options);
+        which.extend(number.to_be_bytes());
         keys.extend(job.options.unique.as_ref().map(|unique| Cow::Borrowed(unique.key.as_bytes())));
+        values.push(Cow::Borrowed(&job.id.as_bytes()[..]));
+        values.push(Cow::Owned(value_of(job, options)));
     }
-    let mut arguments = Vec::with_capacity(3 + shapes.each.len() + keys.len() + which.len());
+    let mut arguments = Vec::with_capacity(3 + shapes.each.len() + keys.len() + values.len());
     if shapes.each.iter().all(String::is_empty) {
         arguments.push(Cow::Borrowed(&b"p"[..]));
     } else {
@@ -50,13 +55,42 @@ pub(super) fn push_arguments<'a>(jobs: impl Iterator<Item = &'a Envelope> + Clon
         arguments.extend(shapes.each.into_iter().map(|shape| Cow::Owned(shape.into_bytes())));
         arguments.push(Cow::Owned(which));
         arguments.push(number(keys.len()));
-        arguments.extend(keys);
+        arguments.append(&mut keys);
     }
-    for job in jobs {
-        arguments.push(Cow::Borrowed(job.id.as_bytes()));
-        arguments.push(Cow::Owned(job.encode()));
-    }
+    arguments.append(&mut values);
     arguments
+}
+
+/// The options of a plain job.
+pub(super) const PLAIN: &str = "2-\n\n";
+
+/// The first byte of what is kept of a job that is not plain; that of a payload is a brace.
+const NOT_PLAIN: u8 = 1;
+
+/// How many bytes say so, and how long the options are.
+const MARK: usize = 5;
+
+/// Writes a job as the scripts keep it: the payload, with its options before it if it is not plain. Where the options depend on what the
+/// store knows, the script writes them anew.
+fn value_of(job: &Envelope, options: &str) -> Vec<u8> {
+    let key = job.options.unique.as_ref().map_or("", |unique| unique.key.as_str());
+    let mut value = Vec::with_capacity(MARK + options.len() + key.len() + job.args.get().len() + 64);
+    if !matches!(options, "" | PLAIN) {
+        value.push(NOT_PLAIN);
+        value.extend(((options.len() + key.len()) as u32).to_be_bytes());
+        value.extend_from_slice(options.as_bytes());
+        value.extend_from_slice(key.as_bytes());
+    }
+    job.encode_behind(&mut value);
+    value
+}
+
+/// Takes off what the scripts keep before a payload.
+pub(super) fn payload_of(mut value: Bytes) -> Bytes {
+    if let [NOT_PLAIN, a, b, c, d, ..] = value[..] {
+        value.advance((MARK + u32::from_be_bytes([a, b, c, d]) as usize).min(value.len()));
+    }
+    value
 }
 
 fn number(count: usize) -> Argument<'static> {
@@ -134,6 +168,19 @@ mod tests {
     #[test]
     fn plain_jobs_are_said_to_be_plain() {
         assert_eq!(told(&[job(Options::default()), job(Options::default())]), ["p"]);
+    }
+
+    #[test]
+    fn options_stand_before_the_payload_of_jobs_that_have_some() {
+        let unique = Unique::new("k\n", UniqueUntil::Finished);
+        let keyed = job(Options { priority: Priority::High, unique: Some(unique), ..Options::default() });
+        for (job, options) in [(job(Options::default()), None), (keyed, Some("1f\n\nk\n"))] {
+            let value = Bytes::copy_from_slice(&push_arguments([&job].into_iter()).pop().expect("comes last"));
+            let marked = options.map(|options| [&[1, 0, 0, 0, 6], options.as_bytes()].concat()).unwrap_or_default();
+            assert_eq!(value, [marked, job.encode()].concat());
+            assert_eq!(payload_of(value), job.encode());
+        }
+        assert_eq!(payload_of(Bytes::from_static(&[1, 0, 0, 0, 9, 1])), "", "nothing of ours");
     }
 
     #[test]

@@ -18,7 +18,7 @@ local function drop(place, id)
     return
   end
   redis.call(place.drop, Q .. place.word, id)
-  local group = place.limited and group_of(redis.call('HGET', Q .. 'side', id))
+  local group = place.limited and group_of(options_of(id))
   if group then redis.call('ZREM', Q .. place.word .. ':' .. group, id) end
 end
 
@@ -55,7 +55,14 @@ local function has_place(id)
   return false
 end
 
-local function look_at_job(id)
+local unmarked = false
+local function look_at_job(id, value)
+  -- Its options would not be looked at.
+  if side_of(value) and not unmarked and not is_mixed() then
+    unmarked = true
+    note('count', '', 'mixed')
+    if repair then mix() end
+  end
   if #id ~= 16 then
     note('dangling', '', 'jobs')
     if repair then redis.call('HDEL', Q .. 'jobs', id) end
@@ -86,7 +93,7 @@ local function look_at_place(place, id, lease)
     note('dangling', #id == 16 and id or '', place.word)
     if repair then drop(place, id) end
   elseif place.limited then
-    local group = group_of(redis.call('HGET', Q .. 'side', id))
+    local group = group_of(options_of(id))
     if not (group and redis.call('ZSCORE', Q .. place.word .. ':' .. group, id)) then
       note('homeless', id, place.word)
       if repair then
@@ -108,7 +115,6 @@ end
 
 -- What is kept beside the jobs, and the question that each entry has to answer with yes.
 local besides = {
-  side = { scan = 'HSCAN', drop = 'HDEL', kind = 'dangling', right = is_job },
   told = { scan = 'HSCAN', drop = 'HDEL', kind = 'dangling', right = is_job },
   history = { scan = 'HSCAN', drop = 'HDEL', kind = 'dangling', right = is_job },
   cancel = { scan = 'SSCAN', drop = 'SREM', kind = 'idle_stop', right = function(id)
@@ -121,8 +127,8 @@ local besides = {
     return redis.call('ZSCORE', Q .. 'workers', worker)
   end },
   unique = { scan = 'HSCAN', drop = 'HDEL', kind = 'held_key', right = function(key, id)
-    if not is_job(id) or redis.call('ZSCORE', Q .. 'dead', id) then return false end
-    local side = redis.call('HGET', Q .. 'side', id)
+    if not is_job(id) or redis.call('ZSCORE', Q .. 'dead', id) or redis.call('ZSCORE', Q .. 'past', id) then return false end
+    local side = options_of(id)
     if not side or string.sub(side, 2, 2) == '-' then return false end
     local own = key_of(side)
     return own == key
@@ -179,7 +185,7 @@ local function running_of(group)
     running = {}
     local ids = redis.call('HKEYS', Q .. 'running')
     for from = 1, #ids, 500 do
-      for _, side in ipairs(redis.call('HMGET', Q .. 'side', unpack(ids, from, math.min(#ids, from + 499)))) do
+      for _, side in ipairs(options_in(redis.call('HMGET', Q .. 'jobs', unpack(ids, from, math.min(#ids, from + 499))))) do
         local name = group_of(side)
         if name then running[name] = (running[name] or 0) + 1 end
       end
@@ -232,7 +238,7 @@ local function judge_missing(id)
   end
   note('homeless', id, 'ready')
   if repair then
-    redis.call('RPUSH', Q .. 'ready:' .. rank_of(redis.call('HGET', Q .. 'side', id)), id)
+    redis.call('RPUSH', Q .. 'ready:' .. rank_of(options_of(id)), id)
     wake()
   end
 end
@@ -254,7 +260,7 @@ end
 -- A member that is no member would be waited for in vain.
 local function look_at_left(batch, id)
   if is_job(id) and not redis.call('ZSCORE', Q .. 'dead', id) and not redis.call('ZSCORE', Q .. 'past', id) then
-    local side = redis.call('HGET', Q .. 'side', id)
+    local side = options_of(id)
     local _, _, _, own = parts_of(side or '2-\n\n')
     if own == batch then return end
   end
@@ -321,7 +327,7 @@ else
   for at = 1, #part[2], width do
     looked = looked + 1
     if look == 'jobs' then
-      look_at_job(part[2][at])
+      look_at_job(part[2][at], part[2][at + 1])
     elseif look == 'grouped' then
       look_at_group(part[2][at])
     elseif place then

@@ -12,13 +12,10 @@ local function close_if_done(batch)
   if redis.call('HEXISTS', Q .. 'jobs', id) == 1 or redis.call('HEXISTS', Q .. 'ended', id) == 1 then return true end
   local totals = {}
   for n = 1, 4 do totals[n] = tonumber(have[4 + n] or 0) end
-  redis.call('HSET', Q .. 'jobs', id, have[2])
+  redis.call('HSET', Q .. 'jobs', id, value_of(side, have[2]))
   redis.call('HSET', Q .. 'history', id, cjson.encode({ f = 0, r = 0, h = 0, b = totals }))
-  if side ~= '2-\n\n' then
-    redis.call('HSET', Q .. 'side', id, side)
-    local group = group_of(side)
-    if group then enroll(group, 1, { have[9] or '' }) end
-  end
+  local group = group_of(side)
+  if group then enroll(group, 1, { have[9] or '' }) end
   redis.call('HINCRBY', Q .. 'stats', 'pushed', 1)
   if due and due > now then
     schedule(id, due)
@@ -42,6 +39,5 @@ end
 -- Lets a job go on without its batch.
 local function go_alone(id, side)
   local rank, until_what, group, _, key = parts_of(side)
-  local alone = rank .. until_what .. group .. '\n\n' .. key
-  if alone == '2-\n\n' then redis.call('HDEL', Q .. 'side', id) else redis.call('HSET', Q .. 'side', id, alone) end
+  set_options(id, rank .. until_what .. group .. '\n\n' .. key)
 end

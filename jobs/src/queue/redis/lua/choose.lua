@@ -108,8 +108,6 @@ local function take_in_turns(room)
     lines[rank] = line
   end
   ids = #runs > 0 and in_runs(lines, runs) or {}
-  -- Of no interest but for unique keys.
-  if aside and #ids > 0 and redis.call('EXISTS', Q .. 'unique') == 1 then sides = redis.call('HMGET', Q .. 'side', unpack(ids)) end
 end
 
 -- Takes jobs of groups of which none is full, nor would be with them: they are counted by group and not looked at one by one. Says
@@ -127,9 +125,9 @@ local function take_loose(room)
     if not are_ids(lines[rank]) then return false end
   end
   local chosen = in_runs(lines, runs)
-  local options, alike, counts = redis.call('HMGET', Q .. 'side', unpack(chosen)), {}, {}
-  for n = 1, #options do
-    local side = options[n]
+  local found, alike, counts = redis.call('HMGET', Q .. 'jobs', unpack(chosen)), {}, {}
+  for n = 1, #found do
+    local side = side_of(found[n])
     if side then alike[side] = (alike[side] or 0) + 1 end
   end
   for side, jobs in pairs(alike) do
@@ -150,7 +148,7 @@ local function take_loose(room)
   end
   if passed then write_turns(passed) end
   for _, it in ipairs(changes) do redis.call('HSET', it[1], 'w', digits(it[2]), 'r', digits(it[3])) end
-  ids, sides = chosen, options
+  ids, values = chosen, found
   return true
 end
 
@@ -168,7 +166,7 @@ local function take_with_limits(room)
   -- Of each priority: what has been pulled and how much that is, where the next one stands, how many were asked for, and whether there
   -- are no more. A job with a place above "first_drawn" comes straight from its list.
   local lines = {}
-  for rank = 0, 3 do lines[rank] = { names = {}, places = {}, sides = {}, its = {}, n = 0, at = 1, asked = 0 } end
+  for rank = 0, 3 do lines[rank] = { names = {}, places = {}, values = {}, its = {}, n = 0, at = 1, asked = 0 } end
   local group_in = knower(function(side)
     local name = group_of(side)
     if not name then return nil end
@@ -205,9 +203,9 @@ local function take_with_limits(room)
       return
     end
     busiest = busiest or rank
-    local options = redis.call('HMGET', Q .. 'side', unpack(names))
-    for at = 1, n do its[at] = group_in(options[at]) or false end
-    line.names, line.places, line.sides, line.its, line.n, line.at = names, places, options, its, n, 1
+    local found = redis.call('HMGET', Q .. 'jobs', unpack(names))
+    for at = 1, n do its[at] = group_in(side_of(found[at])) or false end
+    line.names, line.places, line.values, line.its, line.n, line.at = names, places, found, its, n, 1
   end
 
   -- Returns nothing if the job may start, else what its group waits for: true for a slot, or the milliseconds to a token.
@@ -266,12 +264,13 @@ local function take_with_limits(room)
     while precedes(at) do at = at + 1 end
     table.insert(line.names, at, id)
     table.insert(line.places, at, place)
-    table.insert(line.sides, at, redis.call('HGET', Q .. 'side', id))
+    table.insert(line.values, at, redis.call('HGET', Q .. 'jobs', id))
     table.insert(line.its, at, it)
     line.n = line.n + 1
   end
 
   local passed, changed, ready = read_turns(), false, {}
+  values = {}
   while count < room do
     local first, least = nil, nil
     for rank = 0, 3 do
@@ -302,7 +301,7 @@ local function take_with_limits(room)
     local at = line.at
     local it, place = line.its[at], line.places[at]
     line.at, count = at + 1, count + 1
-    ids[count], sides[count] = line.names[at], line.sides[at]
+    ids[count], values[count] = line.names[at], line.values[at]
     -- Who has passed others would be handed back to before them.
     if place <= first_drawn or parkings > 0 then
       placed[#placed + 1] = line.names[at]

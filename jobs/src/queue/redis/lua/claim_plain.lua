@@ -6,7 +6,7 @@
 -- Returns  {-1} if the worker's lease has run out, else
 --          {0, or 1 if it stopped before it had looked at all, milliseconds to the next due job or token or -1, now, lease,
 --          for each job that became ready how many milliseconds ago it was due}, and if there are jobs also their ids, one after
---          another, their payloads, and their histories or nothing if none has one
+--          another, what "jobs" has of them, and their histories or nothing if none has one
 local worker, room = ARGV[3], tonumber(ARGV[4])
 local expiry = redis.call('ZSCORE', Q .. 'workers', worker)
 if not expiry or tonumber(expiry) < now then return { -1 } end
@@ -20,7 +20,7 @@ if switches[2] then
   if room <= 0 then return { 0, -1, now, '' } end
 end
 
-local aside = redis.call('EXISTS', Q .. 'side') == 1
+local aside = is_mixed()
 local found = redis.call('ZRANGEBYSCORE', Q .. 'due', '-inf', now, 'WITHSCORES', 'LIMIT', 0, 500)
 local due, late = {}, {}
 for at = 1, #found, 2 do
@@ -30,7 +30,7 @@ end
 if #due > 0 then
   redis.call('ZREM', Q .. 'due', unpack(due))
   redis.call('HSET', Q .. 'since', unpack(found))
-  local sides = aside and redis.call('HMGET', Q .. 'side', unpack(due)) or {}
+  local sides = aside and options_in(redis.call('HMGET', Q .. 'jobs', unpack(due))) or {}
   local lists = {}
   for n, id in ipairs(due) do
     local rank = rank_of(sides[n])
@@ -50,9 +50,9 @@ local function base()
   return epoch * 4096
 end
 
--- What a claim takes: the ids in their order, the options of each that has some, id and place of those that have had one, and whether
--- there may be more than was looked at.
-local ids, sides, placed, more = {}, {}, {}, false
+-- What a claim takes: the ids in their order, what "jobs" has of them if it was read, id and place of those that have had one, and
+-- whether there may be more than was looked at.
+local ids, values, placed, more = {}, nil, {}, false
 
 -- Hands out what was taken.
 local function hand_out()
@@ -63,12 +63,16 @@ local function hand_out()
     local lease = string.format('%s:%036.0f:%.0f', worker, base() / 4096, now)
     reply[4] = lease
     if redis.call('EXISTS', Q .. 'since') == 1 then redis.call('HDEL', Q .. 'since', unpack(ids)) end
-    for n, side in pairs(sides) do
-      -- "s" or "S": it holds its key until it starts.
-      local until_what = side and string.byte(side, 2)
-      if until_what == 115 or until_what == 83 then
-        release(ids[n], side)
-        go_keyless(ids[n], side)
+    values = values or redis.call('HMGET', Q .. 'jobs', unpack(ids))
+    if aside and redis.call('EXISTS', Q .. 'unique') == 1 then
+      for n = 1, #ids do
+        local side = side_of(values[n])
+        -- "s" or "S": it holds its key until it starts.
+        local until_what = side and string.byte(side, 2)
+        if until_what == 115 or until_what == 83 then
+          release(ids[n], side)
+          go_keyless(ids[n], side)
+        end
       end
     end
     local owned = {}
@@ -79,7 +83,7 @@ local function hand_out()
     redis.call('HSET', Q .. 'running', unpack(owned))
     if #placed > 0 then redis.call('HSET', Q .. 'place', unpack(placed)) end
     reply[6] = table.concat(ids)
-    reply[7] = redis.call('HMGET', Q .. 'jobs', unpack(ids))
+    reply[7] = values
     reply[8] = redis.call('EXISTS', Q .. 'history') == 1 and redis.call('HMGET', Q .. 'history', unpack(ids)) or {}
   end
 

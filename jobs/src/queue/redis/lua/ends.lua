@@ -44,7 +44,7 @@ local function tidy(limit)
   if #gone == 0 then return end
   redis.call('ZREM', Q .. 'past', unpack(gone))
   redis.call('HDEL', Q .. 'ended', unpack(gone))
-  redis.call('HDEL', Q .. 'jobs', unpack(gone))
+  remove(gone)
 end
 
 -- Removes a job that has ended and is not dead, or retains it; "from" is what it was as its group counts it.
@@ -52,12 +52,11 @@ local function bury(id, from, state, lease, why, result)
   local history = history_of(id)
   if why then history.e = why end
   history.o = result
-  local side = redis.call('HGET', Q .. 'side', id)
+  local side = options_of(id)
   release(id, side)
   if keep or retained then recall(id, history, lease) end
-  if not retained then redis.call('HDEL', Q .. 'jobs', id) end
+  if not retained then remove({ id }) end
   redis.call('HDEL', Q .. 'history', id)
-  redis.call('HDEL', Q .. 'side', id)
   redis.call('HDEL', Q .. 'told', id)
   regroup(side, from, nil)
   leave_batch(id, side, state)
@@ -82,11 +81,11 @@ local function is_batched(side)
   return side and not string.find(side, '^..[^\n]*\n\n')
 end
 
--- Frees the unique keys that these jobs still hold, counts them out of their groups, and forgets their options. If one of them is a
--- member of a batch it says so, and nothing has been done.
+-- Frees the unique keys that these jobs still hold, and counts them out of their groups. If one of them is a member of a batch it
+-- says so, and nothing has been done.
 local function part_with(ids, sides)
-  local names, holders, optional, alike, groups = {}, {}, {}, {}, {}
-  local keyed, count, byte = 0, 0, string.byte
+  local names, holders, alike, groups = {}, {}, {}, {}
+  local keyed, byte = 0, string.byte
   local function count_out(side, jobs)
     local group = group_of(side)
     if group then groups[group] = (groups[group] or 0) + jobs end
@@ -94,8 +93,6 @@ local function part_with(ids, sides)
   for n, id in ipairs(ids) do
     local side = sides[n]
     if side then
-      count = count + 1
-      optional[count] = id
       local seen = alike[side]
       if seen then
         alike[side] = seen + 1
@@ -115,7 +112,6 @@ local function part_with(ids, sides)
       end
     end
   end
-  if count == 0 then return false end
   if keyed > 0 then
     local held, free = redis.call('HMGET', Q .. 'unique', unpack(names)), {}
     for n = 1, keyed do
@@ -123,7 +119,6 @@ local function part_with(ids, sides)
     end
     if #free > 0 then redis.call('HDEL', Q .. 'unique', unpack(free)) end
   end
-  redis.call('HDEL', Q .. 'side', unpack(optional))
   for side, jobs in pairs(alike) do count_out(side, jobs) end
   for group, jobs in pairs(groups) do dismiss(group, jobs) end
   return false
@@ -131,7 +126,7 @@ end
 
 -- Removes jobs that have succeeded and of which there is nothing to remember, or retains them: a few commands for all of them.
 local function bury_light(ids, leases, sides)
-  if not retained then redis.call('HDEL', Q .. 'jobs', unpack(ids)) end
+  if not retained then remove(ids) end
   if not keep and not retained then return end
   local records, at = {}, string.format('%.0f', now)
   local text, lease, rank
@@ -161,10 +156,9 @@ local function bury_done(ids, leases, plain)
   if #histories + #told == 0 and not keep and not retained
     and redis.call('EXISTS', Q .. 'unique', Q .. 'grouped', Q .. 'batches') == 0 then
     -- They differ in nothing but their priorities, which nobody asks for any more.
-    redis.call('HDEL', Q .. 'side', unpack(ids))
     return bury_light(ids, leases, {})
   end
-  local sides = fields_of('side', ids)
+  local sides = is_mixed() and options_in(redis.call('HMGET', Q .. 'jobs', unpack(ids))) or {}
   if #histories > 0 or #told > 0 or part_with(ids, sides) then
     local all, owners, options, count = ids, leases, sides, 0
     ids, leases, sides = {}, {}, {}
@@ -184,13 +178,13 @@ end
 
 -- Reads the kind out of a payload without decoding the rest, which may be what the job died of.
 local function kind_of(id)
-  local kind = string.match(redis.call('HGET', Q .. 'jobs', id) or '', '^{"k":"([a-z0-9_.]+)"')
+  local kind = string.match(payload_of(redis.call('HGET', Q .. 'jobs', id) or ''), '^{"k":"([a-z0-9_.]+)"')
   return kind and #kind <= 64 and string.find(kind, '.', 1, true) and kind or ''
 end
 
 -- Puts a job that was running among the dead, with its payload.
 local function die(id, lease, history, reason, fingerprint)
-  local side = redis.call('HGET', Q .. 'side', id)
+  local side = options_of(id)
   release(id, side)
   regroup(side, 'r', 'd')
   if leave_batch(id, side, 'dead') then go_alone(id, side) end

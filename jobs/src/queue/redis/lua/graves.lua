@@ -7,7 +7,7 @@ local STEP = 500
 local function revive(id, history, delay)
   redis.call('HSET', Q .. 'history', id, cjson.encode({ f = 0, r = 0, h = 0, n = (history.n or 0) + 1, b = history.b }))
   redis.call('HDEL', Q .. 'ended', id)
-  local side = redis.call('HGET', Q .. 'side', id)
+  local side = options_of(id)
   -- The key was free while the job was dead; if another job took it, or its time is over, this one runs without.
   if side and string.sub(side, 2, 2) ~= '-' then
     local key, latest = key_of(side)

@@ -139,7 +139,7 @@ end
 local function take_out(id)
   if redis.call('ZREM', Q .. 'due', id) == 1 then return end
   redis.call('HDEL', Q .. 'since', id)
-  local side = redis.call('HGET', Q .. 'side', id)
+  local side = options_of(id)
   local rank, group = rank_of(side), group_of(side)
   if redis.call('ZREM', Q .. 'back:' .. rank, id) == 1 then return end
   if group and redis.call('ZREM', Q .. 'limited:' .. rank, id) == 1 then

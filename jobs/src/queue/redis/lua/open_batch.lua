@@ -4,7 +4,7 @@
 -- ARGV[4]  the id of its closing job, and
 -- ARGV[5]  its payload,
 -- ARGV[6]  its due time or "",
--- ARGV[7]  its options as "side" keeps them,
+-- ARGV[7]  its options as "jobs" keeps them,
 -- ARGV[8]  the limits of its group or ""
 -- Returns  0 opened, 1 there already, 2 closed: its closing job is there
 local batch, key = ARGV[3], Q .. 'batch:' .. ARGV[3]

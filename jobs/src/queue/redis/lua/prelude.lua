@@ -8,7 +8,12 @@
 -- ARGV[2]  what becomes of ended jobs: "0" dropped, "1" the record is kept until it is fetched, "count:age" retained, at most so
 --          many and for so many milliseconds
 --
--- jobs     hash  id -> payload                    every job that has not ended, the dead, and the retained
+-- jobs     hash  id -> payload                    every job that has not ended, the dead, and the retained. Before the payload of a job
+--                                                 that is not plain stand a byte 1, the length of its options in four, and its options:
+--                                                 priority digit, one of "-sfSF" for the unique key (none, until started, until finished; a
+--                                                 capital if the key has before it until when it holds at most, and ":"), group, "\n", batch,
+--                                                 "\n", unique key
+-- mixed    string, exists if there may be jobs that are not plain
 -- ready:N  list  ids                              N is the priority, 0 the most urgent
 -- back:N   zset  id -> place                      ready, before all of the list: handed back, or limited before
 -- limited:N  zset  id -> place                    ready, but at the last look its group might not start one;
@@ -21,9 +26,6 @@
 -- ended    hash  id -> record                     only if records are kept, or jobs retained
 -- past     zset  id -> time of the end            only the retained: succeeded and cancelled
 -- history  hash  id -> counters, last error       only jobs to which something happened
--- side     hash  id -> options                    only jobs that are not plain: priority digit, one of "-sfSF" for the unique key (none,
---                                                 until started, until finished; a capital if the key has before it until when it
---                                                 holds at most, and ":"), group, "\n", batch, "\n", unique key
 -- since    hash  id -> since when it is ready       only ready jobs that were not when they were pushed
 -- unique   hash  unique key -> id
 -- batches  zset  batch -> 0                       not closed yet
@@ -82,6 +84,62 @@ local function knower(read)
   end
 end
 
+-- Takes a value of "jobs" apart: the options, or nothing if the job is plain; the payload.
+local function side_of(value)
+  if not value then return nil end
+  local mark, a, b, c, d = string.byte(value, 1, 5)
+  if mark == 1 then return string.sub(value, 6, 5 + ((a * 256 + b) * 256 + c) * 256 + d) end
+end
+
+local function payload_of(value)
+  local side = side_of(value)
+  return side and string.sub(value, 6 + #side) or value
+end
+
+-- Says whether there may be jobs that are not plain.
+local mixed
+local function is_mixed()
+  if mixed == nil then mixed = redis.call('EXISTS', Q .. 'mixed') == 1 end
+  return mixed
+end
+
+-- Returns the value of a job; options of which none differs are left out. Whoever writes one with options calls this or `mix`.
+local function mix()
+  if not is_mixed() then redis.call('SET', Q .. 'mixed', 1) end
+  mixed = true
+end
+
+local function value_of(side, payload)
+  if not side or side == '2-\n\n' then return payload end
+  mix()
+  return struct.pack('>BI4', 1, #side) .. side .. payload
+end
+
+-- Reads the options of a job, of many; false or nothing for those that are plain.
+local function options_of(id)
+  return is_mixed() and side_of(redis.call('HGET', Q .. 'jobs', id)) or nil
+end
+
+local function options_in(values)
+  local sides = {}
+  for n = 1, #values do sides[n] = side_of(values[n]) or false end
+  return sides
+end
+
+local function set_options(id, side)
+  local value = redis.call('HGET', Q .. 'jobs', id)
+  if value then redis.call('HSET', Q .. 'jobs', id, value_of(side, payload_of(value))) end
+end
+
+-- Removes jobs with all that is in them.
+local function remove(ids)
+  redis.call('HDEL', Q .. 'jobs', unpack(ids))
+  if is_mixed() and redis.call('EXISTS', Q .. 'jobs') == 0 then
+    redis.call('DEL', Q .. 'mixed')
+    mixed = false
+  end
+end
+
 local function rank_of(side)
   return side and string.sub(side, 1, 1) or '2'
 end
@@ -110,7 +168,7 @@ end
 -- Lets a job go on without its unique key.
 local function go_keyless(id, side)
   local rank, _, group, batch = parts_of(side)
-  redis.call('HSET', Q .. 'side', id, rank .. '-' .. group .. '\n' .. batch .. '\n')
+  set_options(id, rank .. '-' .. group .. '\n' .. batch .. '\n')
 end
 
 -- Takes the unique key for a job; returns who holds it if somebody does. A holder whose time is over loses it, and so does one that
@@ -118,7 +176,7 @@ end
 local function hold(key, id)
   if redis.call('HSETNX', Q .. 'unique', key, id) == 1 then return nil end
   local holder = redis.call('HGET', Q .. 'unique', key)
-  local side = redis.call('HGET', Q .. 'side', holder)
+  local side = options_of(holder)
   if side then
     local _, latest = key_of(side)
     if not latest or latest > now then return holder end

@@ -14,11 +14,10 @@ local function refusal(batch, parent)
 end
 
 -- What is to be written at once for many jobs.
-local fields, lists, optional, keys, dues, groups = {}, {}, {}, {}, {}, {}
+local fields, lists, keys, dues, groups = {}, {}, {}, {}, {}
 
 local function flush()
   if #fields > 0 then redis.call('HSET', Q .. 'jobs', unpack(fields)) end
-  if #optional > 0 then redis.call('HSET', Q .. 'side', unpack(optional)) end
   if #keys > 0 then redis.call('HSET', Q .. 'unique', unpack(keys)) end
   for rank, list in pairs(lists) do
     redis.call('RPUSH', Q .. 'ready:' .. rank, unpack(list))
@@ -26,7 +25,7 @@ local function flush()
   end
   if #dues > 0 then schedule_all(dues) end
   for group, new in pairs(groups) do enroll(group, new.jobs, new.texts) end
-  fields, lists, optional, keys, dues, groups = {}, {}, {}, {}, {}, {}
+  fields, lists, keys, dues, groups = {}, {}, {}, {}, {}
 end
 
 local function add(list, one, two)
@@ -91,7 +90,7 @@ local function win(id, key, replaces)
   return nil, holder
 end
 
--- Takes up what a job brings along; returns who stands in its way or why it is refused, and whom it replaced.
+-- Takes up what a job brings along; returns who stands in its way or why it is refused, whom it replaced, and its options.
 local function settle_in(id, it, key)
   local batch, holder, old = '', nil, nil
   if it.member ~= '' then
@@ -100,22 +99,19 @@ local function settle_in(id, it, key)
     holder = refusal(batch, parent)
   end
   if key and not holder then holder, old = win(id, key, it.replaces) end
-  if holder then return holder, nil end
+  if holder then return holder end
   local latest = it.for_ms and string.format('%.0f:', now + it.for_ms) or ''
   local side = it.rank .. it.until_what .. it.group .. '\n' .. batch .. '\n' .. latest .. (key or '')
-  if side ~= '2-\n\n' then
-    add(optional, id, side)
-    if it.group ~= '' then
-      local new = groups[it.group] or { jobs = 0, texts = {} }
-      groups[it.group], new.jobs = new, new.jobs + 1
-      if new.texts[#new.texts] ~= it.limits then new.texts[#new.texts + 1] = it.limits end
-    end
+  if it.group ~= '' then
+    local new = groups[it.group] or { jobs = 0, texts = {} }
+    groups[it.group], new.jobs = new, new.jobs + 1
+    if new.texts[#new.texts] ~= it.limits then new.texts[#new.texts + 1] = it.limits end
   end
   if batch ~= '' then
     redis.call('SADD', Q .. 'left:' .. batch, id)
     redis.call('HINCRBY', Q .. 'batch:' .. batch, 'total', 1)
   end
-  return nil, old
+  return nil, old, side
 end
 
 local answers, seen, created = {}, {}, 0
@@ -123,13 +119,13 @@ for n, id in ipairs(ids) do
   if there[n] or over[n] or seen[id] then
     answers[n] = 1
   else
-    local it, holder, old = kind_of_job[n], nil, nil
-    if it then holder, old = settle_in(id, it, key_of_job[n]) end
+    local it, holder, old, side = kind_of_job[n], nil, nil, nil
+    if it then holder, old, side = settle_in(id, it, key_of_job[n]) end
     if holder then
       answers[n] = holder
     else
       answers[n], seen[id], created = old and { old } or 0, true, created + 1
-      add(fields, id, ARGV[first + 2 * n - 1])
+      add(fields, id, value_of(side, payload_of(ARGV[first + 2 * n - 1])))
       if it and it.due and it.due > now then
         add(dues, it.due, id)
       else

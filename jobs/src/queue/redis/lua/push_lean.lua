@@ -2,8 +2,7 @@
 -- somebody or hold for a time: a few commands for all of them. Between `push_plain.lua` and what ends jobs, like that before everything
 -- that the others need. What is left to `push.lua` is left as it was.
 
--- Reads the shapes: of each its priority, what "side" keeps of it before its key, whether it has a key, and its group; and the groups
--- by name. Returns nothing if there is more to the jobs, or to the groups, than is known here.
+-- Reads the shapes: of each its priority, whether it is plain, whether it has a key, and its group; and the groups by name. Returns nothing if there is more to the jobs, or to the groups, than is known here.
 local function read_shapes()
   local kinds, groups, names = {}, {}, {}
   for n = 1, shapes do
@@ -13,7 +12,7 @@ local function read_shapes()
       local colon = string.find(text, ':', 1, true)
       local side = string.sub(text, colon + 1)
       if string.byte(text) ~= 59 or string.sub(side, -2) ~= '\n\n' then return nil end
-      it.rank, it.side, it.keyed = string.sub(side, 1, 1), side, string.byte(side, 2) ~= 45
+      it.rank, it.keyed = string.sub(side, 1, 1), string.byte(side, 2) ~= 45
       if #side > 4 then
         local name, limits = string.sub(side, 3, -3), string.sub(text, 2, colon - 1)
         local group = groups[name]
@@ -49,7 +48,7 @@ local function take_lean(kinds, groups, names, enroll)
     end
     it.list = lists[it.rank]
   end
-  local optional, held, at, taken = {}, {}, 0, 0
+  local held, taken = {}, 0
   for n = 1, count do
     local it, id = kinds[256 * which[2 * n - 1] + which[2 * n]], ids[n]
     if ranks > 1 then
@@ -57,16 +56,9 @@ local function take_lean(kinds, groups, names, enroll)
       local last = list.n + 1
       list.n, list[last] = last, id
     end
-    local side = it.side
-    if side then
-      if it.keyed then
-        local key = ARGV[keys + taken + 1]
-        held[2 * taken + 1], held[2 * taken + 2] = key, id
-        taken = taken + 1
-        side = side .. key
-      end
-      optional[at + 1], optional[at + 2] = id, side
-      at = at + 2
+    if it.keyed then
+      held[2 * taken + 1], held[2 * taken + 2] = ARGV[keys + taken + 1], id
+      taken = taken + 1
     end
     it.jobs = it.jobs + 1
   end
@@ -76,7 +68,7 @@ local function take_lean(kinds, groups, names, enroll)
     redis.call('HDEL', Q .. 'jobs', unpack(ids))
     return false
   end
-  if at > 0 then redis.call('HSET', Q .. 'side', unpack(optional)) end
+  mix()
   for rank, list in pairs(lists) do redis.call('RPUSH', Q .. 'ready:' .. rank, unpack(ranks > 1 and list or ids)) end
   wake()
   for _, it in ipairs(kinds) do

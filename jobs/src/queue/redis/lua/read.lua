@@ -6,12 +6,12 @@
 local rows = {}
 for at = 3, #ARGV do
   local id = ARGV[at]
-  local payload = redis.call('HGET', Q .. 'jobs', id)
+  local value = redis.call('HGET', Q .. 'jobs', id)
   local over = redis.call('HGET', Q .. 'ended', id)
-  if not payload and not over then
+  if not value and not over then
     rows[#rows + 1] = false
   else
-    local side = redis.call('HGET', Q .. 'side', id) or ''
+    local side, payload = side_of(value) or '', payload_of(value or '')
     local history = redis.call('HGET', Q .. 'history', id) or ''
     local lease = redis.call('HGET', Q .. 'running', id)
     local due = redis.call('ZSCORE', Q .. 'due', id)
@@ -26,10 +26,10 @@ for at = 3, #ARGV do
     elseif died then
       state, when = 'dead', died
     elseif over then
-      state, history = 'ended', over
+      state, history, side = 'ended', over, ''
     end
     if state == 'ready' or state == 'scheduled' then progress = '' end
-    rows[#rows + 1] = { state, side, when, lease or '', history, payload or '', progress, log }
+    rows[#rows + 1] = { state, side, when, lease or '', history, payload, progress, log }
   end
 end
 return rows

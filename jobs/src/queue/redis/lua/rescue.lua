@@ -35,7 +35,7 @@ for _ = 1, 5 do
         die(id, lease, history, 'poison', ARGV[7])
       else
         redis.call('HSET', Q .. 'history', id, cjson.encode(history))
-        local side = redis.call('HGET', Q .. 'side', id)
+        local side = options_of(id)
         stand_again(id, side, lease, place)
         regroup(side, 'r', 'w')
       end

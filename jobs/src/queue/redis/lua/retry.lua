@@ -5,6 +5,6 @@
 local id = ARGV[3]
 if redis.call('ZREM', Q .. 'due', id) == 0 then return 0 end
 ready_now(id)
-redis.call('RPUSH', Q .. 'ready:' .. rank_of(redis.call('HGET', Q .. 'side', id)), id)
+redis.call('RPUSH', Q .. 'ready:' .. rank_of(options_of(id)), id)
 wake()
 return 1

@@ -23,7 +23,8 @@ for n = at, #ARGV, 3 do
 end
 local leases = redis.call('HMGET', Q .. 'running', unpack(ids))
 -- What most queues have nothing of, in one look.
-local plain = redis.call('EXISTS', Q .. 'cancel', Q .. 'history', Q .. 'side', Q .. 'told', Q .. 'place', Q .. 'limit') == 0
+local plain = redis.call('EXISTS', Q .. 'cancel', Q .. 'history', Q .. 'mixed', Q .. 'told', Q .. 'place', Q .. 'limit') == 0
+if plain then mixed = false end
 local asked = not plain and redis.call('EXISTS', Q .. 'cancel') == 1 and redis.call('SMISMEMBER', Q .. 'cancel', unpack(ids)) or {}
 
 local ours, done, theirs, other, stale, stopped = ids, ids, owners, {}, {}, {}
@@ -96,7 +97,7 @@ for _, n in ipairs(other) do
     if asked[n] == 1 then
       bury(id, 'r', 'cancelled', leases[n])
     else
-      local side = not plain and redis.call('HGET', Q .. 'side', id)
+      local side = not plain and options_of(id)
       if what == 'H' then
         stand_again(id, side, leases[n], places and places[n])
       else
