@@ -84,7 +84,7 @@ async fn a_slot_that_no_job_has_is_given_back() {
     let me = worker(&bench.queue).await;
     assert_eq!(claim(&bench.queue, me, 9).await.len(), 1);
     assert!(claim(&bench.queue, me, 9).await.is_empty());
-    bench.write("HINCRBY", "group:a", &[b"r", b"1"]).await;
+    bench.write("HINCRBY", "runs", &[b"a", b"1"]).await;
     bench.expect(&[(DriftKind::Count, None, "group a")]).await;
     bench.queue.cancel(first).await.expect("asks");
     assert_eq!(

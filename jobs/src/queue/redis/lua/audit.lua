@@ -196,10 +196,10 @@ end
 
 local function look_at_group(group)
   if redis.call('HLEN', Q .. 'running') > 5000 then return end
-  if read_group(group).running ~= running_of(group) then
+  if tonumber(redis.call('HGET', Q .. 'runs', group) or 0) ~= running_of(group) then
     note('count', '', 'group ' .. group)
     if repair then
-      redis.call('HSET', Q .. 'group:' .. group, 'r', running_of(group))
+      redis.call('HSET', Q .. 'runs', group, running_of(group))
       unpark(group)
     end
   end

@@ -15,7 +15,7 @@ local function close_if_done(batch)
   redis.call('HSET', Q .. 'jobs', id, value_of(side, have[2]))
   redis.call('HSET', Q .. 'history', id, cjson.encode({ f = 0, r = 0, h = 0, b = totals }))
   local group = group_of(side)
-  if group then enroll(group, 1, { have[9] or '' }) end
+  if group then enroll({ [group] = { jobs = 1, texts = { have[9] or '' } } }) end
   redis.call('HINCRBY', Q .. 'stats', 'pushed', 1)
   if due and due > now then
     schedule(id, due)

@@ -134,20 +134,22 @@ local function take_loose(room)
     local group = group_of(side)
     if group then counts[group] = (counts[group] or 0) + jobs end
   end
-  local changes = {}
-  for group, jobs in pairs(counts) do
-    local key = Q .. 'group:' .. group
-    local seen = redis.call('HMGET', key, 'l', 'm', 'w', 'r')
-    local text = seen[2] or seen[1]
-    local limits, running = text and limits_in(text), (seen[4] or 0) + jobs
-    if limits and (limits.starts or limits.most and running > limits.most) then return false end
-    changes[#changes + 1] = { key, (seen[3] or 0) - jobs, running }
+  local names, waits, runs = {}, {}, {}
+  for group in pairs(counts) do names[#names + 1] = group end
+  for n, it in ipairs(read_groups(names)) do
+    local jobs = counts[it.name]
+    if it.starts or it.most and it.running + jobs > it.most then return false end
+    waits[2 * n - 1], waits[2 * n] = it.name, digits(it.waiting - jobs)
+    runs[2 * n - 1], runs[2 * n] = it.name, digits(it.running + jobs)
   end
   for rank = 0, 3 do
     if take[rank] > 0 then redis.call('LTRIM', Q .. 'ready:' .. rank, take[rank], -1) end
   end
   if passed then write_turns(passed) end
-  for _, it in ipairs(changes) do redis.call('HSET', it[1], 'w', digits(it[2]), 'r', digits(it[3])) end
+  if #names > 0 then
+    redis.call('HSET', Q .. 'waits', unpack(waits))
+    redis.call('HSET', Q .. 'runs', unpack(runs))
+  end
   ids, values = chosen, found
   return true
 end
@@ -167,12 +169,18 @@ local function take_with_limits(room)
   -- are no more. A job with a place above "first_drawn" comes straight from its list.
   local lines = {}
   for rank = 0, 3 do lines[rank] = { names = {}, places = {}, values = {}, its = {}, n = 0, at = 1, asked = 0 } end
-  local group_in = knower(function(side)
-    local name = group_of(side)
-    if not name then return nil end
-    groups[name] = groups[name] or read_group(name)
-    return groups[name]
-  end)
+  local name_in = knower(group_of)
+  -- Reads those groups of jobs that no job before was of.
+  local function meet(sides)
+    local names = {}
+    for n = 1, #sides do
+      local name = name_in(sides[n])
+      if name and not groups[name] then
+        groups[name], names[#names + 1] = true, name
+      end
+    end
+    for _, it in ipairs(read_groups(names)) do groups[it.name] = it end
+  end
 
   local function pull(rank)
     local line, want = lines[rank], room - count
@@ -204,7 +212,9 @@ local function take_with_limits(room)
     end
     busiest = busiest or rank
     local found = redis.call('HMGET', Q .. 'jobs', unpack(names))
-    for at = 1, n do its[at] = group_in(side_of(found[at])) or false end
+    local sides = options_in(found)
+    meet(sides)
+    for at = 1, n do its[at] = groups[name_in(sides[at])] or false end
     line.names, line.places, line.values, line.its, line.n, line.at = names, places, found, its, n, 1
   end
 
@@ -327,15 +337,18 @@ local function take_with_limits(room)
   end
   for key, list in pairs(parked) do redis.call('ZADD', key, unpack(list)) end
   for group, at in pairs(tokens) do redis.call('ZADD', Q .. 'tokens', string.format('%.0f', at), group) end
+  local waits, runs = {}, {}
   for name, it in pairs(groups) do
     if it.touched then
-      local key = Q .. 'group:' .. name
-      if it.starts then
-        redis.call('HSET', key, 'w', it.waiting, 'r', it.running, 'p', string.format('%.0f', it.parts), 'a', string.format('%.0f', it.at))
-      else
-        redis.call('HSET', key, 'w', it.waiting, 'r', it.running)
-      end
+      local at = #waits
+      waits[at + 1], waits[at + 2] = name, digits(it.waiting)
+      runs[at + 1], runs[at + 2] = name, digits(it.running)
+      if it.starts then write_bucket(it) end
     end
+  end
+  if #waits > 0 then
+    redis.call('HSET', Q .. 'waits', unpack(waits))
+    redis.call('HSET', Q .. 'runs', unpack(runs))
   end
   if changed then write_turns(passed) end
 end

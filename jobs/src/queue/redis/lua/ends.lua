@@ -47,7 +47,7 @@ local function tidy(limit)
   remove(gone)
 end
 
--- Removes a job that has ended and is not dead, or retains it; "from" is what it was as its group counts it.
+-- Removes a job that has ended and is not dead, or retains it; "from" is where its group counts it.
 local function bury(id, from, state, lease, why, result)
   local history = history_of(id)
   if why then history.e = why end
@@ -120,7 +120,7 @@ local function part_with(ids, sides)
     if #free > 0 then redis.call('HDEL', Q .. 'unique', unpack(free)) end
   end
   for side, jobs in pairs(alike) do count_out(side, jobs) end
-  for group, jobs in pairs(groups) do dismiss(group, jobs) end
+  dismiss(groups)
   return false
 end
 
@@ -164,7 +164,7 @@ local function bury_done(ids, leases, plain)
     ids, leases, sides = {}, {}, {}
     for n, id in ipairs(all) do
       if histories[n] or told[n] or is_batched(options[n]) then
-        bury(id, 'r', 'succeeded', owners[n])
+        bury(id, 'runs', 'succeeded', owners[n])
       else
         count = count + 1
         ids[count], leases[count], sides[count] = id, owners[n], options[n] or false
@@ -186,7 +186,7 @@ end
 local function die(id, lease, history, reason, fingerprint)
   local side = options_of(id)
   release(id, side)
-  regroup(side, 'r', 'd')
+  regroup(side, 'runs', 'deads')
   if leave_batch(id, side, 'dead') then go_alone(id, side) end
   history.g = fingerprint .. ':' .. kind_of(id)
   redis.call('ZADD', Q .. 'dead', now, id)

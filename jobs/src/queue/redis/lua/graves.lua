@@ -13,7 +13,7 @@ local function revive(id, history, delay)
     local key, latest = key_of(side)
     if latest and latest <= now or hold(key, id) then go_keyless(id, side) end
   end
-  regroup(side, 'd', 'w')
+  regroup(side, 'deads', 'waits')
   if delay > 0 then
     schedule(id, now + delay)
   else

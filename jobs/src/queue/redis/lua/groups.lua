@@ -1,37 +1,59 @@
 -- Groups: their limits, who of them waits, and what opens them. Between the prelude and the scripts that move jobs.
 --
--- The decisions are those of `queue/gate.rs`. A limit as text is "concurrency,starts,per_ms,burst", each of them or nothing.
+-- The decisions are those of `queue/gate.rs`. Limits as text are "concurrency,starts,per_ms,burst", each of them or nothing. What is known
+-- of a group is a field in a few hashes, so that one command reads or writes it for many.
 
-local limits_in = knower(function(text)
-  local most, starts, per, burst = string.match(text, '^(%d*),(%d*),(%d*),(%d*)$')
-  return { most = tonumber(most), starts = tonumber(starts), per = tonumber(per), burst = tonumber(burst) }
+-- Takes an entry of "bounds" apart. What an operator says goes before what the jobs say.
+local limits_in = knower(function(bounds)
+  local pushed, pinned = string.match(bounds, '^([^\n]*)\n(.*)$')
+  local most, starts, per, burst = string.match(pinned ~= '' and pinned or pushed, '^(%d*),(%d*),(%d*),(%d*)$')
+  return {
+    pushed = pushed, pinned = pinned, most = tonumber(most), starts = tonumber(starts), per = tonumber(per), burst = tonumber(burst),
+  }
 end)
 
 -- Writes a number, which the server would do anew for each command; most of those of one script are alike.
 local digits = knower(function(number) return string.format('%.0f', number) end)
 
-local function read_limits(text)
-  local it = text and limits_in(text) or {}
-  return { most = it.most, starts = it.starts, per = it.per, burst = it.burst }
-end
-
 local function group_of(side)
   if side and string.sub(side, 3, 3) ~= '\n' then return string.match(side, '^..([^\n]*)') end
 end
 
--- Reads a group: "m" what an operator says, else "l" what its jobs say; counts "w", "r" and "d" of those that wait, run and are
--- dead; "p" parts of tokens as of "a".
-local function read_group(group)
-  local have = redis.call('HMGET', Q .. 'group:' .. group, 'l', 'm', 'w', 'r', 'd', 'p', 'a')
-  local it = read_limits(have[2] or have[1])
-  it.name, it.pushed, it.pinned = group, have[1], have[2]
-  it.waiting, it.running, it.dead = tonumber(have[3] or 0), tonumber(have[4] or 0), tonumber(have[5] or 0)
-  it.parts, it.at = tonumber(have[6] or 0), tonumber(have[7] or 0)
+-- Makes a group of its name, its limits, and its bucket if it has a rate.
+local function group_with(name, bounds)
+  local limits = limits_in(bounds or '\n')
+  local it = {
+    name = name, pushed = limits.pushed, pinned = limits.pinned,
+    most = limits.most, starts = limits.starts, per = limits.per, burst = limits.burst,
+  }
   if it.starts then
-    it.parts = math.min(it.burst * it.per, it.parts + math.max(0, now - it.at) * it.starts)
+    local have = redis.call('HMGET', Q .. 'bucket:' .. name, 'p', 'a')
+    it.parts = math.min(it.burst * it.per, (have[1] or 0) + math.max(0, now - (have[2] or 0)) * it.starts)
     it.at = now
   end
   return it
+end
+
+local function read_group(name)
+  return group_with(name, redis.call('HGET', Q .. 'bounds', name))
+end
+
+-- Reads groups, and how many of their jobs wait and run.
+local function read_groups(names)
+  if #names == 0 then return {} end
+  local bounds = redis.call('HMGET', Q .. 'bounds', unpack(names))
+  local waits, runs = redis.call('HMGET', Q .. 'waits', unpack(names)), redis.call('HMGET', Q .. 'runs', unpack(names))
+  local groups = {}
+  for n, name in ipairs(names) do
+    local it = group_with(name, bounds[n])
+    it.waiting, it.running = tonumber(waits[n] or 0), tonumber(runs[n] or 0)
+    groups[n] = it
+  end
+  return groups
+end
+
+local function write_bucket(it)
+  redis.call('HSET', Q .. 'bucket:' .. it.name, 'p', string.format('%.0f', it.parts), 'a', string.format('%.0f', it.at))
 end
 
 -- Returns in how many milliseconds there will be so many parts.
@@ -66,73 +88,133 @@ local function unpark(group)
   wake()
 end
 
--- Forgets a group that no job needs any more, unless an operator has fixed its limits. A bucket that is not full is remembered
+-- Forgets those groups that no job needs any more, unless an operator has fixed their limits. A bucket that is not full is remembered
 -- until it would be.
-local function forget_idle(group)
-  local have = redis.call('HMGET', Q .. 'group:' .. group, 'w', 'r', 'd', 'm')
-  if (have[1] or 0) + (have[2] or 0) + (have[3] or 0) > 0 or have[4] then return end
-  local it = read_group(group)
-  redis.call('ZREM', Q .. 'grouped', group)
-  local rest = it.starts and wait_for(it, it.burst * it.per) or 0
-  if rest > 0 then
-    redis.call('PEXPIRE', Q .. 'group:' .. group, string.format('%.0f', rest))
-  else
-    redis.call('DEL', Q .. 'group:' .. group)
+local function forget_idle(names)
+  local counts = {}
+  for n, word in ipairs({ 'waits', 'runs', 'deads' }) do counts[n] = redis.call('HMGET', Q .. word, unpack(names)) end
+  local bounds = redis.call('HMGET', Q .. 'bounds', unpack(names))
+  local idle, buckets = {}, {}
+  for n, name in ipairs(names) do
+    local jobs = (counts[1][n] or 0) + (counts[2][n] or 0) + (counts[3][n] or 0)
+    local it = jobs <= 0 and group_with(name, bounds[n])
+    if it and it.pinned == '' then
+      idle[#idle + 1] = name
+      local key, rest = Q .. 'bucket:' .. name, it.starts and wait_for(it, it.burst * it.per) or 0
+      if rest > 0 then
+        redis.call('HSET', key, 'l', it.pushed)
+        redis.call('PEXPIRE', key, string.format('%.0f', rest))
+      else
+        buckets[#buckets + 1] = key
+      end
+    end
   end
+  if #idle == 0 then return end
+  redis.call('ZREM', Q .. 'grouped', unpack(idle))
+  for _, word in ipairs({ 'waits', 'runs', 'deads', 'bounds' }) do redis.call('HDEL', Q .. word, unpack(idle)) end
+  if #buckets > 0 then redis.call('DEL', unpack(buckets)) end
 end
 
--- Counts a job that goes from one of "w", "r", "d" to another; nothing is outside. Every change of a job with a group calls this.
+-- Counts a job that goes from one of "waits", "runs", "deads" to another; nothing is outside. Every change of a job with a group calls
+-- this.
 local function regroup(side, from, to)
   local group = group_of(side)
   if not group then return end
-  local key = Q .. 'group:' .. group
-  if from then redis.call('HINCRBY', key, from, -1) end
-  if to then redis.call('HINCRBY', key, to, 1) end
-  if from == 'r' or from == 'w' then unpark(group) end
-  if not to then forget_idle(group) end
+  if from then redis.call('HINCRBY', Q .. from, group, -1) end
+  if to then redis.call('HINCRBY', Q .. to, group, 1) end
+  if from == 'runs' or from == 'waits' then unpark(group) end
+  if not to then forget_idle({ group }) end
 end
 
--- Changes the limits in field "l" or "m"; without text there are none. Whole tokens are kept, a new bucket is full.
-local function set_limits(group, field, text)
+-- Changes the limits that the jobs say, or an operator if "pinned"; without text there are none. Whole tokens are kept, a new bucket is
+-- full.
+local function set_limits(group, text, pinned)
   local before = read_group(group)
-  local key = Q .. 'group:' .. group
-  if text then redis.call('HSET', key, field, text) else redis.call('HDEL', key, field) end
-  local pinned = field == 'm' and text or field ~= 'm' and before.pinned
-  local after = read_limits(pinned or (field == 'l' and text or before.pushed))
+  local bounds = pinned and before.pushed .. '\n' .. text or text .. '\n' .. before.pinned
+  if bounds == '\n' then redis.call('HDEL', Q .. 'bounds', group) else redis.call('HSET', Q .. 'bounds', group, bounds) end
+  local after = group_with(group, bounds)
   if after.starts and (before.starts ~= after.starts or before.per ~= after.per or before.burst ~= after.burst) then
     local tokens = before.starts and math.floor(before.parts / before.per) or after.burst
-    local parts = math.min(tokens, after.burst) * after.per
-    redis.call('HSET', key, 'p', string.format('%.0f', parts), 'a', string.format('%.0f', now))
+    after.parts = math.min(tokens, after.burst) * after.per
+    write_bucket(after)
   end
   unpark(group)
 end
 
--- Takes up what is left of the last time that a group had jobs: a bucket that is not full, and its rate.
-local function recall(group)
-  local it = read_group(group)
-  if it.starts and it.parts < it.burst * it.per then
-    redis.call('PERSIST', Q .. 'group:' .. group)
-  else
-    redis.call('DEL', Q .. 'group:' .. group)
+-- Takes up what is left of the last time that groups had jobs: a bucket that is not full, and its rate.
+local function recall(names)
+  local keys = {}
+  for n, name in ipairs(names) do keys[n] = Q .. 'bucket:' .. name end
+  if #keys == 0 or redis.call('EXISTS', unpack(keys)) == 0 then return end
+  for n, key in ipairs(keys) do
+    local pushed = redis.call('HGET', key, 'l')
+    local it = group_with(names[n], (pushed or '') .. '\n')
+    if it.starts and it.parts < it.burst * it.per then
+      redis.call('PERSIST', key)
+      redis.call('HDEL', key, 'l')
+      redis.call('HSET', Q .. 'bounds', names[n], pushed .. '\n')
+    else
+      redis.call('DEL', key)
+    end
   end
 end
 
--- Counts new jobs, and notes the limits that they bring, one after another; "known" if the group is among those that have jobs.
-local function enroll(group, jobs, texts, known)
-  local key = Q .. 'group:' .. group
-  if not known and redis.call('ZADD', Q .. 'grouped', 0, group) == 1 then recall(group) end
-  redis.call('HINCRBY', key, 'w', digits(jobs))
-  for _, text in ipairs(texts) do
-    if text ~= '' and redis.call('HGET', key, 'l') ~= text then set_limits(group, 'l', text) end
+-- Notes groups among those that have jobs or fixed limits.
+local function name_groups(names)
+  local known, new, entries = redis.call('ZMSCORE', Q .. 'grouped', unpack(names)), {}, {}
+  for n, name in ipairs(names) do
+    if not known[n] then
+      new[#new + 1] = name
+      entries[2 * #new - 1], entries[2 * #new] = 0, name
+    end
+  end
+  if #new == 0 then return end
+  redis.call('ZADD', Q .. 'grouped', unpack(entries))
+  recall(new)
+end
+
+-- Counts new jobs of groups, and notes the limits that they bring, one after another.
+local function enroll(groups)
+  local names, counts = {}, {}
+  for name in pairs(groups) do names[#names + 1] = name end
+  if #names == 0 then return end
+  name_groups(names)
+  local waits, bounds = redis.call('HMGET', Q .. 'waits', unpack(names)), redis.call('HMGET', Q .. 'bounds', unpack(names))
+  for n, name in ipairs(names) do
+    counts[2 * n - 1], counts[2 * n] = name, digits((waits[n] or 0) + groups[name].jobs)
+  end
+  redis.call('HSET', Q .. 'waits', unpack(counts))
+  for n, name in ipairs(names) do
+    local said = limits_in(bounds[n] or '\n').pushed
+    for _, text in ipairs(groups[name].texts) do
+      if text ~= '' and text ~= said then
+        set_limits(name, text)
+        said = text
+      end
+    end
   end
 end
 
--- Counts jobs of a group that have run and are gone.
-local function dismiss(group, jobs)
-  local left = redis.call('HINCRBY', Q .. 'group:' .. group, 'r', digits(-jobs))
-  unpark(group)
+-- Counts jobs of groups that have run and are gone.
+local function dismiss(groups)
+  local names, counts, left = {}, {}, {}
+  for name in pairs(groups) do names[#names + 1] = name end
+  if #names == 0 then return end
+  local runs = redis.call('HMGET', Q .. 'runs', unpack(names))
+  for n, name in ipairs(names) do
+    local running = (runs[n] or 0) - groups[name]
+    counts[2 * n - 1], counts[2 * n] = name, digits(running)
+    if running <= 0 then left[#left + 1] = name end
+  end
+  redis.call('HSET', Q .. 'runs', unpack(counts))
+  for _, name in ipairs(names) do unpark(name) end
+  if #left == 0 then return end
   -- Most often others wait.
-  if left == 0 and tonumber(redis.call('HGET', Q .. 'group:' .. group, 'w') or 0) <= 0 then forget_idle(group) end
+  local waits, idle = redis.call('HMGET', Q .. 'waits', unpack(left)), {}
+  for n, name in ipairs(left) do
+    if tonumber(waits[n] or 0) <= 0 then idle[#idle + 1] = name end
+  end
+  if #idle > 0 then forget_idle(idle) end
 end
 
 -- Takes a waiting job out of wherever it waits.

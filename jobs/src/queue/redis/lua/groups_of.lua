@@ -12,9 +12,9 @@ elseif not redis.call('ZSCORE', Q .. 'grouped', ARGV[3]) then
   names = {}
 end
 local rows = {}
-for n, name in ipairs(names) do
-  local it = read_group(name)
+for n, it in ipairs(read_groups(names)) do
   local token = it.starts and now + wait_for(it, it.per) or -1
-  rows[n] = { name, it.pinned or it.pushed or '', it.pinned and 1 or 0, it.running, it.waiting, token }
+  local pinned = it.pinned ~= ''
+  rows[n] = { it.name, pinned and it.pinned or it.pushed, pinned and 1 or 0, it.running, it.waiting, token }
 end
 return rows

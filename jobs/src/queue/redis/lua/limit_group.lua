@@ -5,10 +5,11 @@
 -- Returns  nothing
 local group = ARGV[3]
 if ARGV[4] == '' then
-  set_limits(group, 'm', nil)
-  forget_idle(group)
+  if not redis.call('ZSCORE', Q .. 'grouped', group) then return redis.status_reply('OK') end
+  set_limits(group, '', true)
+  forget_idle({ group })
 else
-  if redis.call('ZADD', Q .. 'grouped', 0, group) == 1 then recall(group) end
-  set_limits(group, 'm', ARGV[4])
+  name_groups({ group })
+  set_limits(group, ARGV[4], true)
 end
 return redis.status_reply('OK')

@@ -39,7 +39,10 @@
 -- wake     zset  the marker on which idle workers block
 -- place    hash  id -> place                      running jobs that stood at a numbered place; see claim_plain.lua
 -- grouped  zset  group -> 0                       groups that have jobs or fixed limits
--- group:GROUP  hash of its limits, counts and tokens;  tokens  zset  group -> when its next token comes
+-- waits, runs, deads  hashes  group -> how many of its jobs wait, run and are dead
+-- bounds   hash  group -> its limits: what its jobs say, "\n", what an operator says
+-- bucket:GROUP  hash, of groups with a rate: parts of tokens "p" as of "a"; the limits "l" while it has no jobs
+-- tokens   zset  group -> when its next token comes
 -- turns    string, how many jobs each priority has let pass;  limit  string, how many jobs may run at once
 -- paused   string, exists while the queue is paused;  stats  hash of totals
 local Q = KEYS[1]

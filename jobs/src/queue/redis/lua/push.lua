@@ -1,5 +1,5 @@
 -- Accepts all other jobs; for the arguments see `push_plain.lua`.
-if kinds and #names > 0 and take_lean(kinds, groups_named, names, enroll) then return 0 end
+if kinds and grouped and take_lean(kinds, groups_named, enroll) then return 0 end
 
 -- Returns why a batch does not take a job, as `queue/batches.rs` has it.
 local function refusal(batch, parent)
@@ -24,7 +24,7 @@ local function flush()
     wake()
   end
   if #dues > 0 then schedule_all(dues) end
-  for group, new in pairs(groups) do enroll(group, new.jobs, new.texts) end
+  enroll(groups)
   fields, lists, keys, dues, groups = {}, {}, {}, {}, {}
 end
 
@@ -85,7 +85,7 @@ local function win(id, key, replaces)
   if not holder then return nil, nil end
   if not replaces or redis.call('HEXISTS', Q .. 'running', holder) == 1 then return holder, nil end
   take_out(holder)
-  bury(holder, 'w', 'cancelled', nil, 'replaced by job ' .. name_of(id))
+  bury(holder, 'waits', 'cancelled', nil, 'replaced by job ' .. name_of(id))
   redis.call('HSET', Q .. 'unique', key, id)
   return nil, holder
 end

@@ -4,7 +4,7 @@
 
 -- Reads the shapes: of each its priority, whether it is plain, whether it has a key, and its group; and the groups by name. Returns nothing if there is more to the jobs, or to the groups, than is known here.
 local function read_shapes()
-  local kinds, groups, names = {}, {}, {}
+  local kinds, groups, grouped = {}, {}, false
   for n = 1, shapes do
     local text = ARGV[3 + n]
     local it = { rank = '2', jobs = 0 }
@@ -17,9 +17,9 @@ local function read_shapes()
         local name, limits = string.sub(side, 3, -3), string.sub(text, 2, colon - 1)
         local group = groups[name]
         if not group then
-          group = { jobs = 0, limits = limits }
-          groups[name], names[#names + 1] = group, name
-        elseif group.limits ~= limits then
+          group = { jobs = 0, texts = { limits } }
+          groups[name], grouped = group, true
+        elseif group.texts[1] ~= limits then
           -- Which come last decides.
           return nil
         end
@@ -28,11 +28,11 @@ local function read_shapes()
     end
     kinds[n] = it
   end
-  return kinds, groups, names
+  return kinds, groups, grouped
 end
 
 -- Writes the jobs; says whether it did.
-local function take_lean(kinds, groups, names, enroll)
+local function take_lean(kinds, groups, enroll)
   local keys = 5 + shapes
   if keyed > 0 then
     for _, holder in ipairs(redis.call('HMGET', Q .. 'unique', unpack(ARGV, keys + 1, keys + keyed))) do
@@ -74,12 +74,11 @@ local function take_lean(kinds, groups, names, enroll)
   for _, it in ipairs(kinds) do
     if it.group then it.group.jobs = it.group.jobs + it.jobs end
   end
-  local have_jobs = #names > 0 and redis.call('ZMSCORE', Q .. 'grouped', unpack(names)) or {}
-  for n, name in ipairs(names) do enroll(name, groups[name].jobs, { groups[name].limits }, have_jobs[n]) end
+  if enroll then enroll(groups) end
   redis.call('HINCRBY', Q .. 'stats', 'pushed', count)
   return true
 end
 
-local kinds, groups_named, names
-if fresh and not plain then kinds, groups_named, names = read_shapes() end
-if kinds and #names == 0 and take_lean(kinds, groups_named, names) then return 0 end
+local kinds, groups_named, grouped
+if fresh and not plain then kinds, groups_named, grouped = read_shapes() end
+if kinds and not grouped and take_lean(kinds, groups_named) then return 0 end

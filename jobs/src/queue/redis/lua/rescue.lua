@@ -29,7 +29,7 @@ for _ = 1, 5 do
       if dead then history.r = history.r + 1 else history.h = history.h + 1 end
       if redis.call('SREM', Q .. 'cancel', id) == 1 then
         redis.call('HSET', Q .. 'history', id, cjson.encode(history))
-        bury(id, 'r', 'cancelled', lease)
+        bury(id, 'runs', 'cancelled', lease)
       elseif dead and history.r > tonumber(ARGV[6]) then
         history.e = history.r .. ' workers died while running this job'
         die(id, lease, history, 'poison', ARGV[7])
@@ -37,7 +37,7 @@ for _ = 1, 5 do
         redis.call('HSET', Q .. 'history', id, cjson.encode(history))
         local side = options_of(id)
         stand_again(id, side, lease, place)
-        regroup(side, 'r', 'w')
+        regroup(side, 'runs', 'waits')
       end
     end
   end

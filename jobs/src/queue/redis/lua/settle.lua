@@ -71,9 +71,9 @@ for _, n in ipairs(other) do
   local history = history_of(id)
   if what == 'O' then
     redis.call('HINCRBY', Q .. 'stats', 'succeeded', 1)
-    bury(id, 'r', 'succeeded', leases[n], nil, rest)
+    bury(id, 'runs', 'succeeded', leases[n], nil, rest)
   elseif what == 'C' then
-    bury(id, 'r', 'cancelled', leases[n], rest)
+    bury(id, 'runs', 'cancelled', leases[n], rest)
   elseif what == 'D' then
     local counts, reason, fingerprint, text = string.match(rest, '^(%d):([^:]*):(%x*):(.*)$')
     history.f, history.e = history.f + counts, text
@@ -95,7 +95,7 @@ for _, n in ipairs(other) do
     end
     if what ~= 'S' then redis.call('HSET', Q .. 'history', id, cjson.encode(history)) end
     if asked[n] == 1 then
-      bury(id, 'r', 'cancelled', leases[n])
+      bury(id, 'runs', 'cancelled', leases[n])
     else
       local side = not plain and options_of(id)
       if what == 'H' then
@@ -103,7 +103,7 @@ for _, n in ipairs(other) do
       else
         schedule(id, now + rest)
       end
-      regroup(side, 'r', 'w')
+      regroup(side, 'runs', 'waits')
     end
   end
 end
