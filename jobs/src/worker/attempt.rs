@@ -170,7 +170,7 @@ impl Attempts {
 }
 
 /// Runs within a span, and drops within it what has not ended. What has ended says no more.
-async fn within<F: Future>(span: &Span, work: F) -> F::Output {
+pub(super) async fn within<F: Future>(span: &Span, work: F) -> F::Output {
     let mut rest = Rest { span, work: pin!(Some(work)) };
     poll_fn(move |cx| {
         let Some(work) = rest.work.as_mut().as_pin_mut() else { return Poll::Pending };

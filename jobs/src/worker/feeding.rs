@@ -251,4 +251,17 @@ mod tests {
             assert_eq!(feeding.claims, claims, "{plenty} {number} {certain} {free}");
         }
     }
+
+    #[tokio::test]
+    async fn a_claim_that_fails_takes_the_other_with_it() {
+        let mut feeding = Feeding::new(Memory::new(), &QueueSet::default(), Pace::default());
+        feeding.start(&life(1), true, || LARGEST_CLAIM);
+        feeding.plenty = true;
+        feeding.failed();
+        assert_eq!((feeding.claims, feeding.asked, feeding.under_way.len()), (0, 0, 0));
+        assert!(matches!(feeding.next, Step::Rest(_)), "{:?}", feeding.next);
+        feeding.start(&life(1), true, || 600);
+        feeding.start(&life(1), true, || 600);
+        assert_eq!((feeding.claims, feeding.under_way.len()), (0, 1), "nothing behind the rest");
+    }
 }

@@ -1,4 +1,4 @@
-//! The scripts: each is the shared part followed by its own text, called by its digest.
+//! The scripts: each is the parts that it needs, one after the other, called by its digest.
 
 #![allow(non_upper_case_globals, reason = "a script has the name of its file")]
 
@@ -7,32 +7,50 @@ use std::sync::LazyLock;
 use redis::Script;
 
 macro_rules! scripts {
-    ($head:literal $(first $first:literal)* $($part:literal)*: $($name:ident),*) => {
-        scripts!(@ concat!($(include_str!(concat!("lua/", $first, ".lua"))),*), concat!($(include_str!(concat!("lua/", $part, ".lua"))),*), $head: $($name),*);
-    };
-    (@ $first:expr, $parts:expr, $head:literal: $($name:ident),*) => {
+    ($($head:ident $name:ident: $($part:ident)*;)*) => {
         $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-            let text = include_str!(concat!("lua/", stringify!($name), ".lua"));
-            let shared = [
-                include_str!("lua/prelude.lua"),
-                $first,
-                include_str!("lua/groups.lua"),
-                include_str!("lua/batches.lua"),
-                include_str!("lua/ends.lua"),
-            ];
-            Script::new(&[$head, &shared.concat(), $parts, text].concat())
+            Script::new(&[$head, include_str!("lua/prelude.lua"), $(include_str!(concat!("lua/", stringify!($part), ".lua"))),*].concat())
         });)*
     };
 }
 
-// Nor are reports worth memory that others need.
-scripts!("" first "push_plain" first "push_lean": push);
-scripts!("": open_batch, report);
+/// Brings new jobs, or reports, which are not worth memory that others need.
+const NEW: &str = "";
 
-// A server whose memory is full must refuse new jobs, but not the beats and ends by which it becomes empty again.
-scripts!("#!lua flags=allow-oom\nlocal function ask(KEYS, ARGV)\n" first "claim_plain" "choose": claim);
-scripts!("#!lua flags=allow-oom\n": settle, beat, stops, rescue, cancel, retry, pause, limit, limit_group, groups_of, seal_batch, cancel_batch, batches_of, read, workers, forget, audit);
+/// A server whose memory is full must refuse new jobs, but not the beats and ends by which it becomes empty again.
+const OLD: &str = "#!lua flags=allow-oom\n";
 
-// These pages and walks have some text in common.
-scripts!("#!lua flags=allow-oom\n" "keyset": list);
-scripts!("#!lua flags=allow-oom\n" "keyset" "graves": redrive, redrive_like, discard, discard_like, list_dead, dead_groups, swap);
+/// The same for a script that is a function of a queue, which its last part ends.
+const EACH: &str = "#!lua flags=allow-oom\nlocal function ask(KEYS, ARGV)\n";
+
+scripts! {
+    NEW push: push_plain push_lean options groups push_grouped batches ends push;
+    NEW open_batch: open_batch;
+    NEW report: options groups batches ends report;
+    EACH claim: claim_plain options groups choose claim;
+    OLD settle: settle_plain options groups batches ends settle;
+    OLD beat: options groups batches ends beat;
+    OLD stops: stops;
+    OLD rescue: options groups batches ends rescue;
+    OLD cancel: options groups batches ends cancel;
+    OLD retry: options retry;
+    OLD pause: pause;
+    OLD limit: limit;
+    OLD limit_group: options groups limit_group;
+    OLD groups_of: options groups groups_of;
+    OLD seal_batch: options groups batches ends seal_batch;
+    OLD cancel_batch: options groups batches ends cancel_batch;
+    OLD batches_of: batches_of;
+    OLD read: options groups batches ends read;
+    OLD workers: workers;
+    OLD forget: forget;
+    OLD audit: options groups batches ends audit;
+    OLD list: options groups keyset list;
+    OLD redrive: options groups batches ends keyset graves redrive;
+    OLD redrive_like: options groups batches ends keyset graves redrive_like;
+    OLD discard: options groups batches ends keyset graves discard;
+    OLD discard_like: options groups batches ends keyset graves discard_like;
+    OLD list_dead: options groups batches ends keyset graves list_dead;
+    OLD dead_groups: dead_groups;
+    OLD swap: options swap;
+}

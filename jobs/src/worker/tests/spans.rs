@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
@@ -142,4 +143,28 @@ async fn the_end_of_an_attempt_is_told_within_its_span() {
     drop(guard);
     assert!(within.heard.load(Ordering::SeqCst) > 0, "of a success too");
     assert_eq!(within.entered.load(Ordering::SeqCst), 0);
+}
+
+struct Parting;
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        tracing::info!("the last of it");
+    }
+}
+
+#[test]
+fn what_a_dropped_handler_says_at_last_is_said_within_its_span() {
+    let within = Within::default();
+    let guard = tracing::subscriber::set_default(within.clone());
+    let span = tracing::info_span!("attempt");
+    let work = async {
+        let _parting = Parting;
+        std::future::pending::<()>().await;
+    };
+    let mut attempt = Box::pin(crate::worker::attempt::within(&span, work));
+    assert!(attempt.as_mut().now_or_never().is_none());
+    drop(attempt);
+    drop(guard);
+    assert_eq!(within.heard.load(Ordering::SeqCst), 1);
 }

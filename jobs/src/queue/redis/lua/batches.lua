@@ -1,5 +1,7 @@
 -- Batches: what happens when a member ends. Between the groups and what ends jobs.
 
+local Q, now = Q, now
+
 -- Makes the closing job of a batch if it is sealed and nobody is left; returns whether it did.
 local function close_if_done(batch)
   local key = Q .. 'batch:' .. batch

@@ -1,6 +1,8 @@
 -- Which ready jobs a claim takes, if they differ in anything. Between what ends jobs and `claim.lua`, which goes on where
 -- `claim_plain.lua` has ended.
 
+local Q, now = Q, now
+
 -- Reads how many jobs each priority has let pass.
 local function read_turns()
   local passed = { [0] = 0, 0, 0, 0 }

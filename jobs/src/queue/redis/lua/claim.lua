@@ -1,4 +1,15 @@
 -- Takes jobs that are not all plain; for arguments and answer see `claim_plain.lua`. All before is a function, which asks one queue.
+let_go = function()
+  for n, id in ipairs(ids) do
+    local until_what = until_of(values[n])
+    if until_what == 115 or until_what == 83 then -- "s" or "S"
+      local side = side_of(values[n])
+      release(id, side)
+      go_keyless(id, side)
+    end
+  end
+end
+
 if aside and redis.call('EXISTS', Q .. 'grouped') == 1 then
   if not take_loose(room) then take_with_limits(room) end
 else

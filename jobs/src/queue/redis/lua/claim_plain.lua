@@ -30,10 +30,11 @@ end
 if #due > 0 then
   redis.call('ZREM', Q .. 'due', unpack(due))
   redis.call('HSET', Q .. 'since', unpack(found))
-  local sides = aside and options_in(redis.call('HMGET', Q .. 'jobs', unpack(due))) or {}
+  local kept = aside and redis.call('HMGET', Q .. 'jobs', unpack(due)) or {}
   local lists = {}
   for n, id in ipairs(due) do
-    local rank = rank_of(sides[n])
+    -- The first of its options.
+    local rank = kept[n] and string.byte(kept[n]) == 1 and string.sub(kept[n], 6, 6) or '2'
     local list = lists[rank] or {}
     lists[rank] = list
     list[#list + 1] = id
@@ -54,6 +55,9 @@ end
 -- whether there may be more than was looked at.
 local ids, values, placed, more = {}, nil, {}, false
 
+-- Lets jobs go that hold their keys until they start; of use only if not all jobs are plain.
+local let_go
+
 -- Hands out what was taken.
 local function hand_out()
   local reply = { more and 1 or 0, -1, now, '', late }
@@ -64,17 +68,7 @@ local function hand_out()
     reply[4] = lease
     if redis.call('EXISTS', Q .. 'since') == 1 then redis.call('HDEL', Q .. 'since', unpack(ids)) end
     values = values or redis.call('HMGET', Q .. 'jobs', unpack(ids))
-    if aside and redis.call('EXISTS', Q .. 'unique') == 1 then
-      for n = 1, #ids do
-        local side = side_of(values[n])
-        -- "s" or "S": it holds its key until it starts.
-        local until_what = side and string.byte(side, 2)
-        if until_what == 115 or until_what == 83 then
-          release(ids[n], side)
-          go_keyless(ids[n], side)
-        end
-      end
-    end
+    if aside and redis.call('EXISTS', Q .. 'unique') == 1 then let_go() end
     local owned = {}
     for n = 1, #ids do
       owned[2 * n - 1] = ids[n]

@@ -1,5 +1,7 @@
 -- What is left of a job that ends. Between the batches and the scripts that end jobs.
 
+local Q, now = Q, now
+
 local function history_of(id)
   local text = redis.call('HGET', Q .. 'history', id)
   return text and cjson.decode(text) or { f = 0, r = 0, h = 0 }
@@ -69,111 +71,6 @@ local function bury(id, from, state, lease, why, result)
     redis.call('ZADD', Q .. 'past', now, id)
     tidy(2)
   end
-end
-
--- Reads a field of a hash for many jobs; nothing if there is no such hash.
-local function fields_of(word, ids)
-  return redis.call('EXISTS', Q .. word) == 1 and redis.call('HMGET', Q .. word, unpack(ids)) or {}
-end
-
--- Says whether a job is a member of a batch.
-local function is_batched(side)
-  return side and not string.find(side, '^..[^\n]*\n\n')
-end
-
--- Frees the unique keys that these jobs still hold, and counts them out of their groups. If one of them is a member of a batch it
--- says so, and nothing has been done.
-local function part_with(ids, sides)
-  local names, holders, alike, groups = {}, {}, {}, {}
-  local keyed, byte = 0, string.byte
-  local function count_out(side, jobs)
-    local group = group_of(side)
-    if group then groups[group] = (groups[group] or 0) + jobs end
-  end
-  for n, id in ipairs(ids) do
-    local side = sides[n]
-    if side then
-      local seen = alike[side]
-      if seen then
-        alike[side] = seen + 1
-      else
-        local until_what, second, third = byte(side, 2, 4)
-        local lonely = second == 10 and third == 10
-        if not lonely and is_batched(side) then return true end
-        if until_what == 45 then
-          alike[side] = 1
-        else
-          keyed = keyed + 1
-          holders[keyed] = id
-          -- Most keys have no end.
-          names[keyed] = lonely and until_what > 96 and string.sub(side, 5) or key_of(side)
-          if not lonely then count_out(side, 1) end
-        end
-      end
-    end
-  end
-  if keyed > 0 then
-    local held, free = redis.call('HMGET', Q .. 'unique', unpack(names)), {}
-    for n = 1, keyed do
-      if held[n] == holders[n] then free[#free + 1] = names[n] end
-    end
-    if #free > 0 then redis.call('HDEL', Q .. 'unique', unpack(free)) end
-  end
-  for side, jobs in pairs(alike) do count_out(side, jobs) end
-  dismiss(groups)
-  return false
-end
-
--- Removes jobs that have succeeded and of which there is nothing to remember, or retains them: a few commands for all of them.
-local function bury_light(ids, leases, sides)
-  if not retained then remove(ids) end
-  if not keep and not retained then return end
-  local records, at = {}, string.format('%.0f', now)
-  local text, lease, rank
-  for n, id in ipairs(ids) do
-    local its = sides[n] and rank_of(sides[n])
-    -- Most often it is that of the job before.
-    if leases[n] ~= lease or its ~= rank or not text then
-      lease, rank = leases[n], its
-      text = '{"s":"succeeded","l":"' .. lease .. '","t":' .. at .. (rank and ',"p":' .. rank or '') .. '}'
-    end
-    records[2 * n - 1], records[2 * n] = id, text
-  end
-  redis.call('HSET', Q .. 'ended', unpack(records))
-  if not retained then return end
-  local past = {}
-  for n, id in ipairs(ids) do
-    past[2 * n - 1], past[2 * n] = at, id
-  end
-  redis.call('ZADD', Q .. 'past', unpack(past))
-  tidy(2 * #ids)
-end
-
--- Buries jobs that have succeeded; "plain" if nothing of the queue has a past or options.
-local function bury_done(ids, leases, plain)
-  if plain then return bury_light(ids, leases, {}) end
-  local histories, told = fields_of('history', ids), fields_of('told', ids)
-  if #histories + #told == 0 and not keep and not retained
-    and redis.call('EXISTS', Q .. 'unique', Q .. 'grouped', Q .. 'batches') == 0 then
-    -- They differ in nothing but their priorities, which nobody asks for any more.
-    return bury_light(ids, leases, {})
-  end
-  local sides = is_mixed() and options_in(redis.call('HMGET', Q .. 'jobs', unpack(ids))) or {}
-  if #histories > 0 or #told > 0 or part_with(ids, sides) then
-    local all, owners, options, count = ids, leases, sides, 0
-    ids, leases, sides = {}, {}, {}
-    for n, id in ipairs(all) do
-      if histories[n] or told[n] or is_batched(options[n]) then
-        bury(id, 'runs', 'succeeded', owners[n])
-      else
-        count = count + 1
-        ids[count], leases[count], sides[count] = id, owners[n], options[n] or false
-      end
-    end
-    if count == 0 then return end
-    part_with(ids, sides)
-  end
-  bury_light(ids, leases, sides)
 end
 
 -- Reads the kind out of a payload without decoding the rest, which may be what the job died of.

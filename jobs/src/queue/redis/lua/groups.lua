@@ -3,6 +3,8 @@
 -- The decisions are those of `queue/gate.rs`. Limits as text are "concurrency,starts,per_ms,burst", each of them or nothing. What is known
 -- of a group is a field in a few hashes, so that one command reads or writes it for many.
 
+local Q, now = Q, now
+
 -- Takes an entry of "bounds" apart. What an operator says goes before what the jobs say.
 local limits_in = knower(function(bounds)
   local pushed, pinned = string.match(bounds, '^([^\n]*)\n(.*)$')
@@ -113,6 +115,7 @@ local function forget_idle(names)
   redis.call('ZREM', Q .. 'grouped', unpack(idle))
   for _, word in ipairs({ 'waits', 'runs', 'deads', 'bounds' }) do redis.call('HDEL', Q .. word, unpack(idle)) end
   if #buckets > 0 then redis.call('DEL', unpack(buckets)) end
+  if redis.call('EXISTS', Q .. 'grouped') == 0 then redis.call('DEL', Q .. 'waits', Q .. 'runs', Q .. 'bounds') end
 end
 
 -- Counts a job that goes from one of "waits", "runs", "deads" to another; nothing is outside. Every change of a job with a group calls
@@ -159,6 +162,10 @@ local function recall(names)
   end
 end
 
+-- Longer than 64 bytes, beyond which the server keeps a hash as a hash table: the packed list of a short one is searched from end to end
+-- for each group.
+local LONG = string.rep('-', 65)
+
 -- Notes groups among those that have jobs or fixed limits.
 local function name_groups(names)
   local known, new, entries = redis.call('ZMSCORE', Q .. 'grouped', unpack(names)), {}, {}
@@ -169,7 +176,9 @@ local function name_groups(names)
     end
   end
   if #new == 0 then return end
-  redis.call('ZADD', Q .. 'grouped', unpack(entries))
+  if redis.call('ZADD', Q .. 'grouped', unpack(entries)) == redis.call('ZCARD', Q .. 'grouped') then
+    for _, word in ipairs({ 'waits', 'runs', 'bounds' }) do redis.call('HSET', Q .. word, '', LONG) end
+  end
   recall(new)
 end
 
@@ -178,8 +187,12 @@ local function enroll(groups)
   local names, counts = {}, {}
   for name in pairs(groups) do names[#names + 1] = name end
   if #names == 0 then return end
-  name_groups(names)
-  local waits, bounds = redis.call('HMGET', Q .. 'waits', unpack(names)), redis.call('HMGET', Q .. 'bounds', unpack(names))
+  local waits, unknown = redis.call('HMGET', Q .. 'waits', unpack(names)), {}
+  for n, name in ipairs(names) do
+    if not waits[n] then unknown[#unknown + 1] = name end
+  end
+  if #unknown > 0 then name_groups(unknown) end
+  local bounds = redis.call('HMGET', Q .. 'bounds', unpack(names))
   for n, name in ipairs(names) do
     counts[2 * n - 1], counts[2 * n] = name, digits((waits[n] or 0) + groups[name].jobs)
   end

@@ -1,5 +1,5 @@
 -- Accepts all other jobs; for the arguments see `push_plain.lua`.
-if kinds and grouped and take_lean(kinds, groups_named, enroll) then return 0 end
+local Q, now = Q, now
 
 -- Returns why a batch does not take a job, as `queue/batches.rs` has it.
 local function refusal(batch, parent)

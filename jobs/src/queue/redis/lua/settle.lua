@@ -1,30 +1,98 @@
--- Ends attempts. Each answer stands alone: a stale one changes nothing and harms no other.
---
--- ARGV     from 3 on: how many leases follow; for each of them the lease, how many jobs of it have succeeded, and their ids; then three
---          for each other job: id, lease, verdict. A verdict is
---          "O" result      succeeded with a result
---          "R" delay ":" error   retry
---          "S" delay       snooze              "A" delay             set aside
---          "H"             hand back           "C" reason            cancelled
---          "D" counts ":" reason ":" fingerprint ":" error     dead; counts is 1 if it is one more failure
--- Returns  which jobs are stale, in the order in which they were named, the first being 1
-local ids, owners, verdicts, count, at = {}, {}, {}, 0, 4
-for _ = 1, tonumber(ARGV[3]) do
-  local last = at + 1 + tonumber(ARGV[at + 1])
-  for n = at + 2, last do
-    count = count + 1
-    ids[count], owners[count] = ARGV[n], ARGV[at]
+-- Ends all other attempts; for the arguments see `settle_plain.lua`.
+local Q, now = Q, now
+
+-- Reads a field of a hash for many jobs; nothing if there is no such hash.
+local function fields_of(word, ids)
+  return redis.call('EXISTS', Q .. word) == 1 and redis.call('HMGET', Q .. word, unpack(ids)) or {}
+end
+
+-- Says whether a job is a member of a batch.
+local function is_batched(side)
+  return side and not string.find(side, '^..[^\n]*\n\n')
+end
+
+-- Frees the unique keys that these jobs hold, and counts them out of their groups. If one of them is a member of a batch it
+-- says so, and nothing has been done.
+local function part_with(ids, values)
+  local names, alike, groups = {}, {}, {}
+  local keyed = 0
+  local function count_out(side, jobs)
+    local group = group_of(side)
+    if group then groups[group] = (groups[group] or 0) + jobs end
   end
-  at = last + 1
+  for n = 1, #ids do
+    local until_what, second, third = until_of(values[n])
+    local lonely = second == 10 and third == 10
+    if lonely and until_what > 96 then
+      -- Nothing but a key that has no end: nine bytes are before it.
+      keyed = keyed + 1
+      names[keyed] = string.sub(values[n], 10, 5 + length_of(values[n]))
+    elseif until_what and not (lonely and until_what == 45) then
+      local side = side_of(values[n])
+      local seen = alike[side]
+      if seen then
+        alike[side] = seen + 1
+      else
+        if is_batched(side) then return true end
+        if until_what == 45 then
+          alike[side] = 1
+        else
+          keyed = keyed + 1
+          names[keyed] = key_of(side)
+          count_out(side, 1)
+        end
+      end
+    end
+  end
+  if keyed > 0 then
+    -- Whoever loses a key in life is written anew without it, so a job that has one in its options holds it.
+    redis.call('HDEL', Q .. 'unique', unpack(names))
+  end
+  for side, jobs in pairs(alike) do count_out(side, jobs) end
+  dismiss(groups)
+  return false
 end
-for n = at, #ARGV, 3 do
-  count = count + 1
-  ids[count], owners[count], verdicts[count] = ARGV[n], ARGV[n + 1], ARGV[n + 2]
+
+-- Removes jobs that have succeeded and of which there is nothing to remember, or retains them: a few commands for all of them.
+local function bury_light(ids, leases, values)
+  if not retained then remove(ids) end
+  if keep or retained then keep_ends(ids, leases, values) end
+  if not retained then return end
+  local past, at = {}, string.format('%.0f', now)
+  for n, id in ipairs(ids) do
+    past[2 * n - 1], past[2 * n] = at, id
+  end
+  redis.call('ZADD', Q .. 'past', unpack(past))
+  tidy(2 * #ids)
 end
-local leases = redis.call('HMGET', Q .. 'running', unpack(ids))
--- What most queues have nothing of, in one look.
-local plain = redis.call('EXISTS', Q .. 'cancel', Q .. 'history', Q .. 'mixed', Q .. 'told', Q .. 'place', Q .. 'limit') == 0
-if plain then mixed = false end
+
+-- Buries jobs that have succeeded.
+local function bury_done(ids, leases)
+  if plain then return bury_light(ids, leases, {}) end
+  local histories, told = fields_of('history', ids), fields_of('told', ids)
+  if #histories + #told == 0 and not keep and not retained
+    and redis.call('EXISTS', Q .. 'unique', Q .. 'grouped', Q .. 'batches') == 0 then
+    -- They differ in nothing but their priorities, which nobody asks for any more.
+    return bury_light(ids, leases, {})
+  end
+  local values = is_mixed() and redis.call('HMGET', Q .. 'jobs', unpack(ids)) or {}
+  if #histories > 0 or #told > 0 or part_with(ids, values) then
+    local all, owners, found, count = ids, leases, values, 0
+    ids, leases, values = {}, {}, {}
+    for n, id in ipairs(all) do
+      if histories[n] or told[n] or is_batched(side_of(found[n])) then
+        bury(id, 'runs', 'succeeded', owners[n])
+      else
+        count = count + 1
+        ids[count], leases[count], values[count] = id, owners[n], found[n] or false
+      end
+    end
+    if count == 0 then return end
+    part_with(ids, values)
+  end
+  bury_light(ids, leases, values)
+end
+
 local asked = not plain and redis.call('EXISTS', Q .. 'cancel') == 1 and redis.call('SMISMEMBER', Q .. 'cancel', unpack(ids)) or {}
 
 local ours, done, theirs, other, stale, stopped = ids, ids, owners, {}, {}, {}
@@ -47,22 +115,19 @@ local function sort(twice)
     end
   end
 end
--- Most often there is nothing to sort.
-local mixed = next(verdicts) or asked[1]
-for n = 1, count do mixed = mixed or leases[n] ~= owners[n] end
-if mixed then sort(false) end
+if unlike or asked[1] then sort(false) end
 if #ours == 0 then return stale end
 local most = not plain and redis.call('GET', Q .. 'limit')
 if most and redis.call('HLEN', Q .. 'running') >= tonumber(most) then wake() end
 local placed = not plain and redis.call('EXISTS', Q .. 'place') == 1
 local places = placed and #other > 0 and redis.call('HMGET', Q .. 'place', unpack(ids))
 if placed then redis.call('HDEL', Q .. 'place', unpack(ours)) end
-if redis.call('HDEL', Q .. 'running', unpack(ours)) < #ours then sort(true) end
+if parted or redis.call('HDEL', Q .. 'running', unpack(ours)) < #ours then sort(true) end
 if #stopped > 0 then redis.call('SREM', Q .. 'cancel', unpack(stopped)) end
 
 if #done > 0 then
   redis.call('HINCRBY', Q .. 'stats', 'succeeded', #done)
-  bury_done(done, theirs, plain)
+  bury_done(done, theirs)
 end
 
 for _, n in ipairs(other) do
