@@ -1,6 +1,6 @@
 //! How long finished jobs stay without anybody fetching them.
 
-use deskhand_jobs::queue::{Cancelled, Claimed, DeadReason, Endings, Page, Pushed, Queue, Retention, State, Verdict};
+use deskhand_jobs::queue::{Batch, Cancelled, Claimed, DeadReason, Endings, Page, Pushed, Queue, Retention, State, Verdict};
 use deskhand_jobs::{Envelope, JobId, Options, Priority, QueueName, Unique, UniqueUntil};
 
 use super::{claim, job, on_every_store, plain, settle, settlement, worker, worker_of};
@@ -20,6 +20,7 @@ on_every_store!(
     the_dead_stay_whatever_their_number_and_age,
     a_retained_job_holds_no_key,
     each_queue_retains_its_own,
+    a_closing_job_that_ended_long_ago_is_not_made_again_by_the_end_that_forgets_it,
 );
 
 async fn list(q: &dyn Queue, state: State) -> Vec<JobId> {
@@ -170,4 +171,17 @@ async fn each_queue_retains_its_own(store: Store) {
     let page = Page::first(99);
     assert_eq!(q.list(&other, State::Cancelled, page).await.expect("lists").jobs.len() as u64, MAX_COUNT);
     assert_eq!(list(q, State::Succeeded).await.len(), 1);
+}
+
+async fn a_closing_job_that_ended_long_ago_is_not_made_again_by_the_end_that_forgets_it(store: Store) {
+    let q = &*store.queue;
+    let batch = Batch::new(plain()).expect("may close");
+    let then = batch.then().clone();
+    q.open_batch(&batch).await.expect("opens");
+    q.push(&[then.clone(), Envelope { batch: Some(batch.id()), ..plain() }]).await.expect("pushes");
+    assert_eq!(q.cancel(then.id).await.expect("cancels"), Cancelled::Ended);
+    store.pass(MAX_AGE_MS + 1_000).await;
+    q.cancel_batch(batch.id()).await.expect("cancels");
+    assert_eq!(list(q, State::Ready).await, []);
+    assert_eq!(q.queues().await.expect("reads")[0].pushed_total, 2);
 }

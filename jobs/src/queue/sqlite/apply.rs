@@ -104,6 +104,8 @@ impl SqliteQueue {
         change.delete(gone).await?;
         change.succeed(succeeded, self.endings).await?;
         change.move_on(moved, self.endings).await?;
+        // Before old ones are removed: that the closing job of a batch has ended long ago must still be known.
+        let closed = change.leave_batches(ended).await?;
         if let Some(retention) = self.endings.retention() {
             for (queue, total) in &totals {
                 change.retained(queue, total.finished).await?;
@@ -111,7 +113,7 @@ impl SqliteQueue {
             }
         }
         let mut queues = change.add(totals).await?;
-        queues.extend(change.leave_batches(ended).await?);
+        queues.extend(closed);
         Ok(queues)
     }
 }
