@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use futures_util::FutureExt;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::Interest;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::subscriber::{DefaultGuard, Interest};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 use super::bench::{Act, Play, Stage};
 use crate::id::{QueueName, WorkerId};
@@ -58,6 +58,15 @@ impl Subscriber for Spans {
     fn exit(&self, _: &Id) {}
 }
 
+/// While only one subscriber is alive, what a place in the code may say is decided by that of the thread that comes by first, and
+/// here it may have none. With another one all are asked.
+static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Within::default()));
+
+fn listen<S: Subscriber + Clone + Send + Sync>(subscriber: &S) -> DefaultGuard {
+    LazyLock::force(&ANOTHER);
+    tracing::subscriber::set_default(subscriber.clone())
+}
+
 fn claimed(job: &Envelope) -> Claimed {
     Claimed {
         id: job.id,
@@ -77,7 +86,7 @@ async fn an_attempt_runs_in_a_span_that_says_which_it_is_and_who_caused_it() {
     let enqueuer = TraceContext::root();
     let job = enqueuer.clone().scope(async { Envelope::new(&Play { act: Act::Finish }).expect("small") }).await;
     let claimed = claimed(&job);
-    let guard = tracing::subscriber::set_default(spans.clone());
+    let guard = listen(&spans);
     assert_eq!(crate::worker::once(&claimed, &registry).await.0, Verdict::Succeeded);
     drop(guard);
     let seen = spans.0.lock().expect("no test panics under this lock");
@@ -138,7 +147,7 @@ async fn the_end_of_an_attempt_is_told_within_its_span() {
     let (within, mut registry) = (Within::default(), Registry::new());
     registry.add::<Play>(Stage::default()).expect("the only one");
     let claimed = claimed(&Envelope::new(&Play { act: Act::Finish }).expect("small"));
-    let guard = tracing::subscriber::set_default(within.clone());
+    let guard = listen(&within);
     assert_eq!(crate::worker::once(&claimed, &registry).await.0, Verdict::Succeeded);
     drop(guard);
     assert!(within.heard.load(Ordering::SeqCst) > 0, "of a success too");
@@ -156,7 +165,7 @@ impl Drop for Parting {
 #[test]
 fn what_a_dropped_handler_says_at_last_is_said_within_its_span() {
     let within = Within::default();
-    let guard = tracing::subscriber::set_default(within.clone());
+    let guard = listen(&within);
     let span = tracing::info_span!("attempt");
     let work = async {
         let _parting = Parting;
