@@ -49,6 +49,13 @@ pub(crate) fn prefix() -> String {
     format!("test:{}", deskhand_jobs::JobId::new())
 }
 
+/// An id that Redis keeps as the 16 bytes that it is, for tests that write there by hand.
+pub(crate) fn whole_id() -> deskhand_jobs::JobId {
+    let mut bytes = *deskhand_jobs::JobId::new().as_bytes();
+    bytes[0] = 0xf0;
+    deskhand_jobs::JobId::from_slice(&bytes).expect("16 bytes")
+}
+
 /// On the Redis server of this run.
 pub(crate) async fn redis(endings: Endings) -> Option<Store> {
     Some(at(&redis_url()?, endings).await)

@@ -8,7 +8,7 @@ use deskhand_jobs::{Envelope, Group, GroupKey, JobId, Options, Priority, QueueNa
 use redis::aio::MultiplexedConnection;
 
 use crate::conformance::{claim, job, plain, settle, worker, worker_of};
-use crate::fixtures::{prefix, redis_url};
+use crate::fixtures::{prefix, redis_url, whole_id};
 
 /// A queue and a hand in its keys.
 struct Bench {
@@ -56,6 +56,7 @@ impl Bench {
     }
 
     async fn push(&self, job: Envelope) -> JobId {
+        let job = Envelope { id: whole_id(), ..job };
         self.queue.push(std::slice::from_ref(&job)).await.expect("takes it");
         job.id
     }
@@ -161,7 +162,7 @@ async fn what_is_left_of_jobs_that_are_gone_is_removed() {
     let Some(mut bench) = Bench::new().await else { return };
     worker(&bench.queue).await;
     bench.push(plain()).await;
-    let gone = JobId::new();
+    let gone = whole_id();
     let lease = format!("{}:1:1", WorkerId::new());
     bench.write("RPUSH", "ready:0", &[bytes(&gone), b"no id"]).await;
     bench.write("HSET", "running", &[bytes(&gone), lease.as_bytes()]).await;
@@ -188,7 +189,7 @@ async fn what_is_left_of_jobs_that_are_gone_is_removed() {
 #[tokio::test]
 async fn a_key_whose_holder_is_gone_and_a_stop_of_nobody_are_released() {
     let Some(mut bench) = Bench::new().await else { return };
-    let (holder, gone) = (bench.push(unique("held")).await, JobId::new());
+    let (holder, gone) = (bench.push(unique("held")).await, whole_id());
     bench.write("HSET", "unique", &[b"of the gone", bytes(&gone), b"of another", bytes(&holder)]).await;
     bench.write("SADD", "cancel", &[bytes(&holder)]).await;
     bench
@@ -245,7 +246,7 @@ async fn a_batch_that_would_never_close() {
     let Some(mut bench) = Bench::new().await else { return };
     let then = plain();
     let batch = Batch::new(then.clone()).expect("may close");
-    let members = vec![plain(), plain()];
+    let members = vec![plain(), plain()].into_iter().map(|job| Envelope { id: whole_id(), ..job }).collect::<Vec<_>>();
     bench.queue.push_batch(&batch, members.clone()).await.expect("pushes");
     let hash = format!("batch:{}", batch.id());
     let what = format!("batch {}", batch.id());

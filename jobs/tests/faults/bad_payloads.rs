@@ -8,7 +8,7 @@ use deskhand_jobs::queue::{DeadReason, Endings, Queue, State};
 use deskhand_jobs::{JobId, QueueName};
 
 use super::{Running, Runs, count, until};
-use crate::fixtures::{prefix, redis_url};
+use crate::fixtures::{prefix, redis_url, whole_id};
 
 const GARBAGE: [&[u8]; 5] = [b"\xff\xfe\x00", b"", b"{", b"null", b"{\"k\":\"UPPER\",\"a\":1}"];
 
@@ -44,12 +44,12 @@ async fn garbage_in_redis_is_dead_and_no_id_is_passed_over() {
     let key = |word: &str| format!("{prefix}:{{q:default}}:{word}");
     let mut write = redis::pipe();
     write.del(key("ready:2")).del(key("jobs"));
-    let ids = GARBAGE.map(|_| JobId::new());
+    let ids = GARBAGE.map(|_| whole_id());
     for (id, garbage) in ids.iter().zip(GARBAGE) {
         write.hset(key("jobs"), id.as_bytes(), garbage).rpush(key("ready:2"), id.as_bytes());
     }
     // An id without a job, and what is no id at all, in a list and among the scheduled.
-    let nobody = JobId::new();
+    let nobody = whole_id();
     write.rpush(key("ready:2"), nobody.as_bytes()).rpush(key("ready:2"), "no id").zadd(key("due"), "nor this", 1);
     let () = write.query_async(&mut connection).await.expect("it obeys");
 

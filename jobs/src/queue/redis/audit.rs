@@ -7,7 +7,9 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use super::ids::Packed;
 use super::scripts;
+use super::shapes::Argument;
 use super::store::RedisQueue;
 use crate::id::{JobId, QueueName};
 use crate::queue::audit::{Findings, Roll};
@@ -86,14 +88,14 @@ impl Auditor<'_> {
             findings.checked += part.1.max(0) as u64;
             called += part.2.len();
             if called <= LONGEST_ROLL || unbalanced {
-                part.2.iter().filter_map(|id| JobId::from_slice(id)).for_each(|id| roll.expect(id));
+                part.2.iter().filter_map(|id| Packed::read(id)).for_each(|id| roll.expect(id));
             }
         })
         .await?;
         let called_all = called <= LONGEST_ROLL || unbalanced;
         for look in READY {
             self.read(look, |_, part| {
-                part.2.iter().filter_map(|id| JobId::from_slice(id)).for_each(|id| roll.meet(id));
+                part.2.iter().filter_map(|id| Packed::read(id)).for_each(|id| roll.meet(id));
             })
             .await?;
         }
@@ -139,13 +141,14 @@ impl Auditor<'_> {
 
     async fn look(&mut self, look: &str, cursor: &str, suspects: &[JobId]) -> Result<Part> {
         let fixed = [look.as_bytes(), cursor.as_bytes(), if self.repair { b"1" } else { b"" }];
-        let arguments = fixed.into_iter().chain(suspects.iter().map(|id| &id.as_bytes()[..]));
+        let arguments =
+            fixed.map(Argument::from).into_iter().chain(suspects.iter().map(|id| Argument::Id(Packed::of(*id))));
         let part: Part = self.store.connection.call(&scripts::audit, self.queue, arguments).await?;
         for found in part.3.chunks_exact(3) {
             let kind = DriftKind::from_name(&String::from_utf8_lossy(&found[0]))
                 .ok_or_else(|| self.store.connection.unreadable("a kind of drift"))?;
             let what = String::from_utf8_lossy(&found[2]).into_owned();
-            self.findings.add(Drift { kind, id: JobId::from_slice(&found[1]), what, repaired: self.repair });
+            self.findings.add(Drift { kind, id: Packed::read(&found[1]), what, repaired: self.repair });
         }
         Ok(part)
     }

@@ -1,5 +1,6 @@
 //! Batches: opened, sealed, cancelled, looked at.
 
+use super::ids::Packed;
 use super::scripts;
 use super::shapes::{PLAIN, push_options};
 use super::store::RedisQueue;
@@ -20,7 +21,7 @@ impl RedisQueue {
         let (due, side) = options.split_once(':').unwrap_or(("", PLAIN));
         let (due, limits) = due.split_once(';').unwrap_or((due, ""));
         let (id, payload) = (batch.id().to_string(), then.encode());
-        let then = [then.id.as_bytes(), &payload[..], due.as_bytes(), side.as_bytes(), limits.as_bytes()];
+        let then = [&*Packed::of(then.id), &payload[..], due.as_bytes(), side.as_bytes(), limits.as_bytes()];
         let arguments = std::iter::once(id.as_bytes()).chain(then);
         Ok(match self.connection.call::<i64>(&scripts::open_batch, queue, arguments).await? {
             0 => Opened::Created,

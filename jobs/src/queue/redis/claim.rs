@@ -12,9 +12,6 @@ use super::work::{BATCH, bytes_of, read_history};
 use crate::id::{QueueName, WorkerId};
 use crate::queue::{Claim, Claimed, Late, Lease, Result};
 
-/// Ids are kept as bytes.
-const ID_BYTES: usize = 16;
-
 /// How often one claim looks on if it met only jobs whose groups may not start one. Each look puts 500 of them aside for good.
 const LOOKS: usize = 20;
 
@@ -141,16 +138,25 @@ impl RedisQueue {
         let lease = Lease(String::from_utf8_lossy(&lease).into());
         let ms: Vec<u64> = values.next().map_or(Ok(Vec::new()), |value| self.readable(value))?;
         let late = if ms.is_empty() { Vec::new() } else { vec![Late { queue: queue.clone(), ms }] };
-        let ids: Vec<u8> = values.next().map_or(Ok(Vec::new()), |value| self.readable(value))?;
+        let ids = values.next();
         let [payloads, histories] = [values.next(), values.next()].map(|list| match list {
             Some(Value::Array(each)) => each,
             _ => Vec::new(),
         });
         let mut histories = histories.into_iter();
         let mut jobs = Vec::with_capacity(payloads.len());
-        for (id, payload) in ids.chunks(ID_BYTES).zip(payloads) {
+        let ids = match ids {
+            // One after another, if all are of one length.
+            Some(Value::BulkString(ids)) => ids
+                .chunks((ids.len() / payloads.len().max(1)).max(1))
+                .map(|id| self.read_id(id))
+                .collect::<Result<_>>()?,
+            Some(ids) => self.read_ids(&self.readable::<Vec<Vec<u8>>>(ids)?)?,
+            None => Vec::new(),
+        };
+        for (id, payload) in ids.into_iter().zip(payloads) {
             jobs.push(Claimed {
-                id: self.read_id(id)?,
+                id,
                 queue: queue.clone(),
                 lease: lease.clone(),
                 payload: payload_of(bytes_of(payload).into()),

@@ -1,6 +1,8 @@
 //! The dead letters: looking for them, and letting them go.
 
+use super::ids::Packed;
 use super::scripts;
+use super::shapes::Argument;
 use super::store::RedisQueue;
 use super::work::read_history;
 use crate::id::{JobId, Kind, QueueName};
@@ -26,7 +28,7 @@ impl RedisQueue {
         for queue in self.queue_names().await? {
             for part in ids.chunks(BATCH) {
                 let mut arguments = pace_arguments(pace.then(moved.len()));
-                arguments.extend(part.iter().map(|id| id.as_bytes().to_vec()));
+                arguments.extend(part.iter().map(|id| Packed::of(*id).to_vec()));
                 let found: Vec<Vec<u8>> = self.connection.call(&scripts::redrive, &queue, &arguments).await?;
                 moved.extend(self.read_ids(&found)?);
             }
@@ -45,7 +47,8 @@ impl RedisQueue {
         let mut moved = Vec::new();
         for queue in self.queue_names().await? {
             for part in ids.chunks(BATCH) {
-                let arguments = std::iter::once(reason.as_bytes()).chain(part.iter().map(|id| &id.as_bytes()[..]));
+                let ids = part.iter().map(|id| Argument::Id(Packed::of(*id)));
+                let arguments = std::iter::once(reason.as_bytes().into()).chain(ids);
                 let found: Vec<Vec<u8>> = self.connection.call(&scripts::discard, &queue, arguments).await?;
                 moved.extend(self.read_ids(&found)?);
             }
@@ -89,7 +92,7 @@ impl RedisQueue {
     }
 
     pub(super) async fn swap(&self, queue: &QueueName, id: JobId, old: &[u8], new: &[u8]) -> Result<bool> {
-        self.connection.call(&scripts::swap, queue, [&id.as_bytes()[..], old, new]).await
+        self.connection.call(&scripts::swap, queue, [&*Packed::of(id), old, new]).await
     }
 
     fn read_group(&self, queue: &QueueName, row: GroupRow) -> Result<DeadGroup> {
@@ -141,7 +144,7 @@ fn named(filter: &DeadFilter, after: Option<&Cursor>) -> Result<[Vec<u8>; 7]> {
         text(died_after_ms.map(|at_ms| at_ms.to_string())),
         text(died_before_ms.map(|at_ms| at_ms.to_string())),
         text(after.map(|(died_at_ms, _)| died_at_ms.to_string())),
-        after.map(|(_, id)| id.as_bytes().to_vec()).unwrap_or_default(),
+        after.map(|(_, id)| Packed::of(id).to_vec()).unwrap_or_default(),
         text(kind.as_ref().map(Kind::to_string)),
         text(fingerprint.as_ref().map(ToString::to_string)),
     ])

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::ids::Packed;
 use super::scripts;
 use super::store::RedisQueue;
 use super::work::read_history;
@@ -43,7 +44,7 @@ impl RedisQueue {
         while ids.len() < page.size {
             let last = after.as_ref().map(Cursor::place::<i64, JobId>).transpose()?;
             let score = last.map(|(score, _)| score.to_string()).unwrap_or_default();
-            let id = last.map(|(_, id)| id.as_bytes().to_vec()).unwrap_or_default();
+            let id = last.map(|(_, id)| Packed::of(id).to_vec()).unwrap_or_default();
             let size = (page.size - ids.len()).min(BATCH).to_string();
             let arguments = [word.as_bytes(), score.as_bytes(), &id, size.as_bytes()];
             let (found, more): (Vec<Vec<u8>>, bool) = self.connection.call(&scripts::list, queue, arguments).await?;

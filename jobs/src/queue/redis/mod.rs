@@ -1,7 +1,7 @@
 //! The store on Redis 7 or Valkey: one server, one found through Sentinels, or a cluster.
 //!
 //! All keys of a queue share the hash tag `{q:NAME}` and every change is one Lua script over them (`lua/`, the layout is described
-//! in `lua/prelude.lua`), so a queue is always whole. Ids travel as their 16 bytes. What is plain costs least: a job with default
+//! in `lua/prelude.lua`), so a queue is always whole. Ids travel as the bytes under which they are kept (`ids`). What is plain costs least: a job with default
 //! options, never failed, is one list entry and one hash field.
 //!
 //! A ready job whose group may not start one is met by a claim once and put aside, so that no later claim passes over it again;
@@ -22,6 +22,7 @@ mod claim;
 mod connection;
 mod dead;
 mod failure;
+mod ids;
 mod limits;
 mod list;
 mod look;

@@ -8,7 +8,9 @@ use std::sync::{MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 
+use super::ids::Packed;
 use super::scripts;
+use super::shapes::Argument;
 use super::store::RedisQueue;
 use crate::fingerprint::Fingerprint;
 use crate::id::{JobId, QueueName, WorkerId};
@@ -114,7 +116,8 @@ impl RedisQueue {
                 recoveries.as_bytes(),
                 poison.as_str().as_bytes(),
             ];
-            let arguments = fixed.into_iter().chain(kept.iter().map(|id| &id.as_bytes()[..]));
+            let kept = kept.iter().map(|id| Argument::Id(Packed::of(*id)));
+            let arguments = fixed.map(Argument::from).into_iter().chain(kept);
             let part: (String, usize) = self.connection.call(&scripts::rescue, queue, arguments).await?;
             taken += part.1;
             cursor = part.0;

@@ -8,6 +8,7 @@ use std::sync::{MutexGuard, PoisonError};
 use bytes::Bytes;
 use redis::Value;
 
+use super::ids::Packed;
 use super::scripts;
 use super::store::RedisQueue;
 use super::tell::{read_log, read_progress};
@@ -57,14 +58,14 @@ impl RedisQueue {
             pipeline.lrange(key("ready"), 0, 0).zrange(key("back"), 0, 0).zrange(key("limited"), 0, 0);
         }
         let heads: Vec<Vec<Vec<u8>>> = self.connection.pipeline(&pipeline).await?;
-        let heads: Vec<JobId> = heads.iter().flatten().filter_map(|id| JobId::from_slice(id)).collect();
+        let heads: Vec<JobId> = heads.iter().flatten().filter_map(|id| Packed::read(id)).collect();
         if heads.is_empty() {
             return Ok(None);
         }
         let mut command = redis::cmd("HMGET");
         command.arg(self.connection.key(queue, "since"));
         for id in &heads {
-            command.arg(id.as_bytes());
+            command.arg(&*Packed::of(*id));
         }
         let since_ms: Vec<Option<i64>> = self.connection.command(&command).await?;
         Ok(heads.iter().zip(since_ms).map(|(id, since_ms)| since_ms.unwrap_or_else(|| id.created_at_ms())).min())
@@ -102,7 +103,7 @@ impl RedisQueue {
                 let mut pipeline = redis::pipe();
                 for id in part {
                     for key in &keys {
-                        pipeline.hexists(key, id.as_bytes());
+                        pipeline.hexists(key, &*Packed::of(*id));
                     }
                 }
                 let there: Vec<bool> = self.connection.pipeline(&pipeline).await?;
@@ -119,7 +120,7 @@ impl RedisQueue {
         let mut records = Vec::with_capacity(ids.len());
         for part in ids.chunks(BATCH) {
             let rows: Vec<Value> =
-                self.connection.call(&scripts::read, queue, part.iter().map(JobId::as_bytes)).await?;
+                self.connection.call(&scripts::read, queue, part.iter().map(|id| Packed::of(*id))).await?;
             for (id, row) in part.iter().zip(rows) {
                 records.push(self.read_row(*id, queue, row)?);
             }
@@ -290,7 +291,7 @@ impl RedisQueue {
             for places in places.chunks(BATCH) {
                 let mut arguments = Vec::with_capacity(places.len() * 2);
                 for ending in places.iter().map(|&place| &endings[place]) {
-                    arguments.push(ending.id.as_bytes().to_vec());
+                    arguments.push(Packed::of(ending.id).to_vec());
                     arguments.push(ending.ended_at_ms.to_string().into_bytes());
                 }
                 self.connection.call::<()>(&scripts::forget, &queue, &arguments).await?;

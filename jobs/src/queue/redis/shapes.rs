@@ -6,11 +6,38 @@ use std::collections::HashMap;
 use bytes::{Buf, Bytes};
 use foldhash::fast::RandomState;
 
+use super::ids::Packed;
 use super::limits::limits_text;
 use crate::job::Envelope;
 use crate::options::{OnConflict, Options, Priority, UniqueUntil};
 
-type Argument<'a> = Cow<'a, [u8]>;
+/// What a script is told.
+#[derive(Debug)]
+pub(super) enum Argument<'a> {
+    Text(Cow<'a, [u8]>),
+    Id(Packed),
+}
+
+impl AsRef<[u8]> for Argument<'_> {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text,
+            Self::Id(id) => id,
+        }
+    }
+}
+
+impl<'a> From<&'a [u8]> for Argument<'a> {
+    fn from(text: &'a [u8]) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<Vec<u8>> for Argument<'_> {
+    fn from(text: Vec<u8>) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
 
 /// The shapes of the jobs of one call, each once, in the order in which they come up.
 #[derive(Default)]
@@ -43,17 +70,17 @@ pub(super) fn push_arguments<'a>(jobs: impl Iterator<Item = &'a Envelope>) -> Ve
         let number = shapes.number_of(shape_of(job));
         let options = shapes.each[usize::from(number) - 1].split_once(':').map_or("", |(_, options)| options);
         which.extend(number.to_be_bytes());
-        keys.extend(job.options.unique.as_ref().map(|unique| Cow::Borrowed(unique.key.as_bytes())));
-        values.push(Cow::Borrowed(&job.id.as_bytes()[..]));
-        values.push(Cow::Owned(value_of(job, options)));
+        keys.extend(job.options.unique.as_ref().map(|unique| Argument::from(unique.key.as_bytes())));
+        values.push(Argument::Id(Packed::of(job.id)));
+        values.push(value_of(job, options).into());
     }
     let mut arguments = Vec::with_capacity(3 + shapes.each.len() + keys.len() + values.len());
     if shapes.each.iter().all(String::is_empty) {
-        arguments.push(Cow::Borrowed(&b"p"[..]));
+        arguments.push(b"p"[..].into());
     } else {
         arguments.push(number(shapes.each.len()));
-        arguments.extend(shapes.each.into_iter().map(|shape| Cow::Owned(shape.into_bytes())));
-        arguments.push(Cow::Owned(which));
+        arguments.extend(shapes.each.into_iter().map(|shape| shape.into_bytes().into()));
+        arguments.push(which.into());
         arguments.push(number(keys.len()));
         arguments.append(&mut keys);
     }
@@ -94,7 +121,7 @@ pub(super) fn payload_of(mut value: Bytes) -> Bytes {
 }
 
 fn number(count: usize) -> Argument<'static> {
-    Cow::Owned(count.to_string().into_bytes())
+    count.to_string().into_bytes().into()
 }
 
 pub(super) fn replaces(job: &Envelope) -> bool {
@@ -124,7 +151,7 @@ fn shape_of(job: &Envelope) -> String {
         (Some(UniqueUntil::Finished), Some(_)) => 'F',
     };
     let latest = for_ms.map(|for_ms| format!("{for_ms}:")).unwrap_or_default();
-    let instead = if replaces(job) { "r" } else { "" };
+    let instead = if replaces(job) { format!("r{}", job.id) } else { String::new() };
     let due = job.run_at_ms.map(|at| at.max(0).to_string()).unwrap_or_default();
     let limits = group.as_ref().map(|group| group.limits).filter(|limits| !limits.is_empty());
     let limits = limits.map(limits_text).unwrap_or_default();
@@ -132,7 +159,7 @@ fn shape_of(job: &Envelope) -> String {
     let mut batch = job.batch.map(|batch| batch.to_string()).unwrap_or_default();
     if let Some(parent) = job.parent.filter(|_| job.batch.is_some()) {
         batch.push('/');
-        batch.push_str(&parent.to_string());
+        batch.extend(Packed::of(parent).iter().map(|byte| format!("{byte:02x}")));
     }
     format!("{due}{instead};{limits}:{}{until}{group}\n{batch}\n{latest}", priority.rank())
 }
@@ -155,11 +182,13 @@ mod tests {
         let mut arguments = push_arguments(jobs.iter());
         let rest = arguments.split_off(arguments.len() - 2 * jobs.len());
         assert!(
-            rest.iter().step_by(2).zip(jobs).all(|(id, job)| id.as_ref() == job.id.as_bytes()),
+            rest.iter().step_by(2).zip(jobs).all(|(id, job)| id.as_ref() == &*Packed::of(job.id)),
             "the jobs come last"
         );
         let text = |bytes: Argument<'_>| match bytes.as_ref() {
-            [0, ..] => bytes.chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]).to_string()).collect(),
+            [0, ..] => {
+                bytes.as_ref().chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]).to_string()).collect()
+            }
             bytes => String::from_utf8_lossy(bytes).into_owned(),
         };
         arguments.into_iter().map(text).collect()
@@ -175,7 +204,8 @@ mod tests {
         let unique = Unique::new("k\n", UniqueUntil::Finished);
         let keyed = job(Options { priority: Priority::High, unique: Some(unique), ..Options::default() });
         for (job, options) in [(job(Options::default()), None), (keyed, Some("1f\n\nk\n"))] {
-            let value = Bytes::copy_from_slice(&push_arguments([&job].into_iter()).pop().expect("comes last"));
+            let value = push_arguments([&job].into_iter()).pop().expect("comes last");
+            let value = Bytes::copy_from_slice(value.as_ref());
             let marked = options.map(|options| [&[1, 0, 0, 0, 6], options.as_bytes()].concat()).unwrap_or_default();
             assert_eq!(value, [marked, job.encode()].concat());
             assert_eq!(payload_of(value), job.encode());
@@ -202,7 +232,8 @@ mod tests {
             later,
             job(grouped),
         ];
-        let shapes = [";:2f\n\n", "", "r;:2S\n\n9:", ";2,,,:1-g\n\n", "7;:2-\n\n"];
+        let replacing = format!("r{};:2S\n\n9:", jobs[3].id);
+        let shapes = [";:2f\n\n", "", &replacing, ";2,,,:1-g\n\n", "7;:2-\n\n"];
         let expected: Vec<&str> = ["5"].into_iter().chain(shapes).chain(["1213454", "3", "a", "b", "c"]).collect();
         assert_eq!(told(&jobs), expected);
     }

@@ -1,5 +1,6 @@
 //! What people do: cancel, retry, pause.
 
+use super::ids::Packed;
 use super::scripts;
 use super::store::RedisQueue;
 use crate::id::{JobId, QueueName};
@@ -8,7 +9,7 @@ use crate::queue::{Cancelled, Result};
 impl RedisQueue {
     pub(super) async fn cancel_job(&self, id: JobId) -> Result<Cancelled> {
         let ask = |queue: QueueName| async move {
-            let answer: String = self.connection.call(&scripts::cancel, &queue, [id.as_bytes()]).await?;
+            let answer: String = self.connection.call(&scripts::cancel, &queue, [Packed::of(id)]).await?;
             Ok(match answer.as_str() {
                 "ended" => Some(Cancelled::Ended),
                 "asked" => Some(Cancelled::Asked),
@@ -21,7 +22,7 @@ impl RedisQueue {
 
     pub(super) async fn retry_job(&self, id: JobId) -> Result<bool> {
         let ask = |queue: QueueName| async move {
-            Ok(self.connection.call::<bool>(&scripts::retry, &queue, [id.as_bytes()]).await?.then_some(()))
+            Ok(self.connection.call::<bool>(&scripts::retry, &queue, [Packed::of(id)]).await?.then_some(()))
         };
         Ok(self.search(ask).await?.is_some())
     }

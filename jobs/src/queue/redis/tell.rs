@@ -1,5 +1,6 @@
 //! What running jobs tell: written to the store, and read again.
 
+use super::ids::Packed;
 use super::scripts;
 use super::store::RedisQueue;
 use super::work::by_queue;
@@ -15,7 +16,7 @@ impl RedisQueue {
             for places in places.chunks(REPORTS) {
                 let mut arguments = Vec::with_capacity(places.len() * 5);
                 for report in places.iter().map(|&place| &reports[place]) {
-                    arguments.push(report.id.as_bytes().to_vec());
+                    arguments.push(Packed::of(report.id).to_vec());
                     arguments.push(report.lease.0.as_bytes().to_vec());
                     arguments.push(report.progress.map(progress_text).unwrap_or_default().into_bytes());
                     arguments.push(report.before.to_string().into_bytes());

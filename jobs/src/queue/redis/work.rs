@@ -1,12 +1,11 @@
 //! What changes many jobs at once: push and settle.
 
-use std::borrow::Cow;
-
 use futures_util::future::try_join;
 use redis::Value;
 
+use super::ids::Packed;
 use super::scripts;
-use super::shapes::{push_arguments, replaces};
+use super::shapes::{Argument, push_arguments, replaces};
 use super::store::RedisQueue;
 use super::tell::{read_log, read_progress};
 use crate::fingerprint::Fingerprint;
@@ -95,28 +94,28 @@ impl RedisQueue {
     }
 
     pub(super) fn read_id(&self, bytes: &[u8]) -> Result<JobId> {
-        JobId::from_slice(bytes).ok_or_else(|| self.connection.unreadable(format!("a job id of {} bytes", bytes.len())))
+        Packed::read(bytes).ok_or_else(|| self.connection.unreadable(format!("a job id of {} bytes", bytes.len())))
     }
 }
 
 /// Writes ends as the script reads them: those that are all alike first, by lease. Returns the places in the order of the ends.
-fn settle_arguments<'a>(settlements: &'a [Settlement], places: &[usize]) -> (Vec<usize>, Vec<Cow<'a, [u8]>>) {
+fn settle_arguments<'a>(settlements: &'a [Settlement], places: &[usize]) -> (Vec<usize>, Vec<Argument<'a>>) {
     let (alike, others): (Vec<usize>, Vec<usize>) =
         places.iter().partition(|&&place| matches!(settlements[place].verdict, Verdict::Succeeded));
     let leases = groups_of(alike.into_iter().map(|place| (place, &settlements[place].lease)));
-    let mut arguments: Vec<Cow<'a, [u8]>> = Vec::with_capacity(1 + 2 * leases.len() + places.len() + 2 * others.len());
+    let mut arguments: Vec<Argument<'a>> = Vec::with_capacity(1 + 2 * leases.len() + places.len() + 2 * others.len());
     let mut order = Vec::with_capacity(places.len());
-    arguments.push(Cow::Owned(leases.len().to_string().into_bytes()));
+    arguments.push(leases.len().to_string().into_bytes().into());
     for (lease, places) in leases {
-        arguments.push(Cow::Borrowed(lease.0.as_bytes()));
-        arguments.push(Cow::Owned(places.len().to_string().into_bytes()));
-        arguments.extend(places.iter().map(|&place| Cow::Borrowed(&settlements[place].id.as_bytes()[..])));
+        arguments.push(lease.0.as_bytes().into());
+        arguments.push(places.len().to_string().into_bytes().into());
+        arguments.extend(places.iter().map(|&place| Argument::Id(Packed::of(settlements[place].id))));
         order.extend(places);
     }
     for settlement in others.iter().map(|&place| &settlements[place]) {
-        arguments.push(Cow::Borrowed(settlement.id.as_bytes()));
-        arguments.push(Cow::Borrowed(settlement.lease.0.as_bytes()));
-        arguments.push(Cow::Owned(verdict_text(&settlement.verdict).into_bytes()));
+        arguments.push(Argument::Id(Packed::of(settlement.id)));
+        arguments.push(settlement.lease.0.as_bytes().into());
+        arguments.push(verdict_text(&settlement.verdict).into_bytes().into());
     }
     order.extend(others);
     (order, arguments)

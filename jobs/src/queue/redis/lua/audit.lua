@@ -41,7 +41,7 @@ local function is_in(place, id)
 end
 
 local function is_job(id)
-  return #id == 16 and redis.call('HEXISTS', Q .. 'jobs', id) == 1
+  return is_id(id) and redis.call('HEXISTS', Q .. 'jobs', id) == 1
 end
 
 local function note(kind, id, what)
@@ -63,7 +63,7 @@ local function look_at_job(id, value)
     note('count', '', 'mixed')
     if repair then mix() end
   end
-  if #id ~= 16 then
+  if not is_id(id) then
     note('dangling', '', 'jobs')
     if repair then redis.call('HDEL', Q .. 'jobs', id) end
     return
@@ -90,7 +90,7 @@ end
 local unknown = {}
 local function look_at_place(place, id, lease)
   if not is_job(id) then
-    note('dangling', #id == 16 and id or '', place.word)
+    note('dangling', is_id(id) and id or '', place.word)
     if repair then drop(place, id) end
   elseif place.limited then
     local group = group_of(options_of(id))
@@ -139,7 +139,7 @@ local function look_beside(word, entry, value)
   local beside = besides[word]
   if beside.right(entry, value) then return end
   local id = word == 'unique' and value or entry
-  note(beside.kind, #id == 16 and word ~= 'winfo' and id or '', (word == 'unique' or word == 'winfo') and entry or word)
+  note(beside.kind, is_id(id) and word ~= 'winfo' and id or '', (word == 'unique' or word == 'winfo') and entry or word)
   if repair then redis.call(beside.drop, Q .. word, entry) end
 end
 
@@ -167,7 +167,7 @@ local function look_at_ready(list)
       end
     end
     if kind then
-      note(kind, #id == 16 and id or '', look)
+      note(kind, is_id(id) and id or '', look)
       wrong = wrong + 1
       if repair then redis.call('LSET', list, from + n - 1, 'gone') end
     end
@@ -264,7 +264,7 @@ local function look_at_left(batch, id)
     local _, _, _, own = parts_of(side or '2-\n\n')
     if own == batch then return end
   end
-  note('dangling', #id == 16 and id or '', 'left')
+  note('dangling', is_id(id) and id or '', 'left')
   if repair then
     redis.call('SREM', Q .. 'left:' .. batch, id)
     redis.call('HINCRBY', Q .. 'batch:' .. batch, 'total', -1)

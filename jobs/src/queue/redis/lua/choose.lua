@@ -70,7 +70,7 @@ end
 -- Says whether all are ids. What is none was written by nobody here. Handed out, it would fail its claim, come back, and fail the next.
 local function are_ids(list)
   for n = 1, #list do
-    if #list[n] ~= 16 then return false end
+    if not is_id(list[n]) then return false end
   end
   return true
 end
@@ -90,7 +90,7 @@ local function take_in_turns(room)
     if take[rank] > 0 then
       local back = redis.call('ZPOPMIN', Q .. 'back:' .. rank, take[rank])
       for n = 1, #back, 2 do
-        if #back[n] == 16 then
+        if is_id(back[n]) then
           line[#line + 1] = back[n]
           placed[#placed + 1] = back[n]
           placed[#placed + 1] = back[n + 1]
@@ -102,7 +102,7 @@ local function take_in_turns(room)
         line = list
       else
         for _, id in ipairs(list) do
-          if #id == 16 then line[#line + 1] = id end
+          if is_id(id) then line[#line + 1] = id end
         end
       end
       more = more or #line < take[rank]
@@ -193,7 +193,7 @@ local function take_with_limits(room)
     -- What is no id was written by nobody here. Handed out, it would fail this claim, come back, and fail the next.
     local back = redis.call('ZPOPMIN', Q .. 'back:' .. rank, line.asked)
     for at = 1, #back, 2 do
-      if #back[at] == 16 then
+      if is_id(back[at]) then
         n = n + 1
         names[n], places[n] = back[at], tonumber(back[at + 1])
       end
@@ -201,7 +201,7 @@ local function take_with_limits(room)
     local list = #back == 0 and redis.call('LPOP', Q .. 'ready:' .. rank, line.asked) or {}
     for _, id in ipairs(list) do
       drawn = drawn + 1
-      if #id == 16 then
+      if is_id(id) then
         n = n + 1
         names[n], places[n] = id, first_drawn + drawn
       end

@@ -6,7 +6,7 @@
 -- Returns  {-1} if the worker's lease has run out, else
 --          {0, or 1 if it stopped before it had looked at all, milliseconds to the next due job or token or -1, now, lease,
 --          for each job that became ready how many milliseconds ago it was due}, and if there are jobs also their ids, one after
---          another, what "jobs" has of them, and their histories or nothing if none has one
+--          another in a text if all are of one length, what "jobs" has of them, and their histories or nothing if none has one
 local worker, room = ARGV[3], tonumber(ARGV[4])
 local expiry = redis.call('ZSCORE', Q .. 'workers', worker)
 if not expiry or tonumber(expiry) < now then return { -1 } end
@@ -69,14 +69,15 @@ local function hand_out()
     if redis.call('EXISTS', Q .. 'since') == 1 then redis.call('HDEL', Q .. 'since', unpack(ids)) end
     values = values or redis.call('HMGET', Q .. 'jobs', unpack(ids))
     if aside and redis.call('EXISTS', Q .. 'unique') == 1 then let_go() end
-    local owned = {}
+    local owned, size, alike = {}, #ids[1], true
     for n = 1, #ids do
+      alike = alike and #ids[n] == size
       owned[2 * n - 1] = ids[n]
       owned[2 * n] = lease
     end
     redis.call('HSET', Q .. 'running', unpack(owned))
     if #placed > 0 then redis.call('HSET', Q .. 'place', unpack(placed)) end
-    reply[6] = table.concat(ids)
+    reply[6] = alike and table.concat(ids) or ids
     reply[7] = values
     reply[8] = redis.call('EXISTS', Q .. 'history') == 1 and redis.call('HMGET', Q .. 'history', unpack(ids)) or {}
   end
@@ -101,7 +102,7 @@ if not aside and redis.call('EXISTS', Q .. 'back:2') == 0 then
   ids = redis.call('LPOP', Q .. 'ready:2', room) or {}
   for n = #ids, 1, -1 do
     -- What is no id was written by nobody here.
-    if #ids[n] ~= 16 then
+    if not is_id(ids[n]) then
       table.remove(ids, n)
       more = true
     end

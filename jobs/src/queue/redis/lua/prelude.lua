@@ -8,6 +8,8 @@
 -- ARGV[2]  what becomes of ended jobs: "0" dropped, "1" the record is kept until it is fetched, "count:age" retained, at most so
 --          many and for so many milliseconds
 --
+-- An id is 14 or 16 bytes, as `ids.rs` has it.
+--
 -- jobs     hash  id -> payload                    every job that has not ended, the dead, and the retained. Before the payload of a job
 --                                                 that is not plain stand a byte 1, the length of its options in four, and its options:
 --                                                 priority digit, one of "-sfSF" for the unique key (none, until started, until finished; a
@@ -50,6 +52,12 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
 local keep = ARGV[2] == '1'
 local retained = string.find(ARGV[2], ':', 1, true)
+
+-- Says whether a text is an id. What is none was written by nobody here: handed out, it would fail its claim, come back, and fail the next.
+local function is_id(text)
+  local size = #text
+  return size == 14 or size == 16
+end
 
 local function wake()
   redis.call('ZADD', Q .. 'wake', 0, 'w')

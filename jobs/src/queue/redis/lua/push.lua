@@ -7,8 +7,7 @@ local function refusal(batch, parent)
   if not have[1] then return 2 end
   if have[3] then return 4 end
   if not have[2] then return nil end
-  local digits = string.gsub(parent, '-', '')
-  local id = string.gsub(digits, '%x%x', function(byte) return string.char(tonumber(byte, 16)) end)
+  local id = string.gsub(parent, '%x%x', function(byte) return string.char(tonumber(byte, 16)) end)
   local inside = redis.call('HEXISTS', Q .. 'running', id) == 1 and redis.call('SISMEMBER', Q .. 'left:' .. batch, id) == 1
   return not inside and 3 or nil
 end
@@ -33,11 +32,6 @@ local function add(list, one, two)
   list[#list + 1] = two
 end
 
-local function name_of(id)
-  local digits = string.gsub(id, '.', function(byte) return string.format('%02x', string.byte(byte)) end)
-  return string.gsub(digits, '^(........)(....)(....)(....)', '%1-%2-%3-%4-')
-end
-
 -- Takes the shapes apart, and says which shape each job has and which key.
 local kind_of_job, key_of_job = {}, {}
 if not plain then
@@ -46,9 +40,9 @@ if not plain then
     local text = ARGV[3 + n]
     if text ~= '' then
       local due, replaces, limits, rank, until_what, group, member, for_ms =
-        string.match(text, '^(%d*)(r?);([%d,]*):(.)(.)([^\n]*)\n([^\n]*)\n(%d*)')
+        string.match(text, '^(%d*)(r?[%x-]*);([%d,]*):(.)(.)([^\n]*)\n([^\n]*)\n(%d*)')
       known[n] = {
-        due = tonumber(due), replaces = replaces == 'r', limits = limits, rank = rank, until_what = until_what, group = group,
+        due = tonumber(due), replaces = replaces ~= '' and string.sub(replaces, 2), limits = limits, rank = rank, until_what = until_what, group = group,
         member = member, for_ms = tonumber(for_ms),
       }
     end
@@ -85,7 +79,7 @@ local function win(id, key, replaces)
   if not holder then return nil, nil end
   if not replaces or redis.call('HEXISTS', Q .. 'running', holder) == 1 then return holder, nil end
   take_out(holder)
-  bury(holder, 'waits', 'cancelled', nil, 'replaced by job ' .. name_of(id))
+  bury(holder, 'waits', 'cancelled', nil, 'replaced by job ' .. replaces)
   redis.call('HSET', Q .. 'unique', key, id)
   return nil, holder
 end

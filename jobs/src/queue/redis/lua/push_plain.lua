@@ -3,9 +3,9 @@
 --
 -- ARGV[3]  "p" if all are plain, else how many shapes there are
 -- ARGV     from 4 on, if not all are plain: the shapes, which is what jobs differ in besides their unique keys: "" for a plain job,
---          or due time or nothing, "r" if it replaces who holds its unique key and has not started, ";", limits of its group or
+--          or due time or nothing, "r" and its id as a UUID if it replaces who holds its unique key and has not started, ";", limits of its group or
 --          nothing, ":", options as "jobs" keeps them without the unique key, which may be plain too; after the batch there may be
---          "/" and the member that pushes the job; at the end for how long the key holds and ":", or nothing. Then in one text which
+--          "/" and the member that pushes the job, in hexadecimal digits; at the end for how long the key holds and ":", or nothing. Then in one text which
 --          shape each job has, counted from 1 in two bytes; how many unique keys there are, and those in the order of their jobs
 -- ARGV     the rest, two for each job: id, payload with its options before it as "jobs" keeps them
 -- Returns  0 if all are created, else one for each job: 0 created, 1 duplicate, 2 no such batch, 3 it is sealed, 4 it is cancelled, the
