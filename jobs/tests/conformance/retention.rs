@@ -1,6 +1,8 @@
 //! How long finished jobs stay without anybody fetching them.
 
-use deskhand_jobs::queue::{Batch, Cancelled, Claimed, DeadReason, Endings, Page, Pushed, Queue, Retention, State, Verdict};
+use deskhand_jobs::queue::{
+    Batch, Cancelled, Claimed, DeadReason, Endings, Page, Pushed, Queue, Retention, State, Verdict,
+};
 use deskhand_jobs::{Envelope, JobId, Options, Priority, QueueName, Unique, UniqueUntil};
 
 use super::{claim, job, on_every_store, plain, settle, settlement, worker, worker_of};

@@ -32,6 +32,23 @@ async fn a_replica_is_refused_with_the_address_of_its_master() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queues_of_another_layout_are_refused_and_left_alone() {
+    let Some(server) = RedisServer::start() else { return };
+    server.say(&["SADD", "test:queues", "default"]).await;
+    let text = refusal(&server.url()).await;
+    assert!(text.contains("queue.prefix") && text.contains("docs/upgrades.md"), "{text}");
+    let left: usize = server.ask(&["DBSIZE"]).await;
+    assert_eq!(left, 1);
+    server.say(&["FLUSHALL"]).await;
+    for _ in 0..2 {
+        let queue =
+            RedisQueue::open(&server.url(), "test", Endings::Drop).await.expect("nothing is there, or it is ours");
+        queue.push(&[plain()]).await.expect("pushes");
+        assert_eq!(queue.queues().await.expect("reads").len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_password_is_told_from_a_server_that_is_away() {
     let Some(server) = RedisServer::start_with(&["--requirepass", "secret"]) else { return };
     for url in [server.url().replace("secret", "wrong"), server.url().replace(":secret@", "")] {

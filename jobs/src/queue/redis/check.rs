@@ -11,6 +11,10 @@ use super::failure::{classify, way};
 use super::server::Server;
 use crate::queue::{Error, Health, Result};
 
+/// How jobs are kept, as the set of queues says it among their names; no queue can be called so. Whoever changes the layout of the keys
+/// in a way that a program of before cannot read gives it another number.
+pub(super) const LAYOUT: &str = "layout 2";
+
 /// What a user of the server is to be allowed beside its keys; jobs/README.md says the same. `CONFIG GET` is only for the report.
 const RULE: &str = "+@hash +@list +@set +@sortedset +@string -sort -sort_ro +evalsha +script|load +exists +del \
                     +pexpire +persist +time +ping +select +info +config|get +cluster|slots";
@@ -36,6 +40,20 @@ impl Connection {
             healths[0].version = version;
         }
         healths.into_iter().next().ok_or_else(|| self.away("the cluster has no master".to_owned()))
+    }
+
+    /// Refuses queues that a program with another layout has left: their jobs would be run again and again.
+    pub(super) async fn check_layout(&self) -> Result<()> {
+        let known: Vec<String> = match self.command(redis::cmd("SMEMBERS").arg(self.registry_key())).await {
+            Err(error) if self.is_partial(&error) => return Ok(()),
+            answer => answer?,
+        };
+        if known.is_empty() || known.iter().any(|name| name == LAYOUT) {
+            return Ok(());
+        }
+        let message = "its queues are kept as another release of this program does: let that one finish their jobs, or take another \
+                       queue.prefix; where a database knows the jobs, remove all keys of the prefix (docs/upgrades.md)";
+        Err(Error::Refused { store: self.store.clone(), message: message.to_owned() })
     }
 
     async fn check_server(&self, seen: u64, server: &Server) -> Result<Health> {

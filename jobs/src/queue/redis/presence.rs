@@ -8,6 +8,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 
+use super::check::LAYOUT;
 use super::ids::Packed;
 use super::scripts;
 use super::shapes::Argument;
@@ -164,6 +165,6 @@ impl RedisQueue {
         if known {
             return Ok(());
         }
-        self.connection.command(redis::cmd("SADD").arg(&registry).arg(queue.as_str())).await
+        self.connection.command(redis::cmd("SADD").arg(&registry).arg(queue.as_str()).arg(LAYOUT)).await
     }
 }

@@ -47,6 +47,7 @@ impl RedisQueue {
     pub async fn open(url: &str, prefix: &str, endings: Endings) -> Result<Self> {
         let connection = Connection::open(url, prefix, endings).await?;
         connection.check().await?;
+        connection.check_layout().await?;
         Ok(Self {
             connection,
             waiter: Waiter::default(),
