@@ -138,11 +138,13 @@ local function take_loose(room)
   end
   local names, waits, runs = {}, {}, {}
   for group in pairs(counts) do names[#names + 1] = group end
-  for n, it in ipairs(read_groups(names)) do
-    local jobs = counts[it.name]
-    if it.starts or it.most and it.running + jobs > it.most then return false end
-    waits[2 * n - 1], waits[2 * n] = it.name, digits(it.waiting - jobs)
-    runs[2 * n - 1], runs[2 * n] = it.name, digits(it.running + jobs)
+  local bounds, waiting, running = fields_of_groups(names)
+  for n, name in ipairs(names) do
+    local jobs, limits = counts[name], bounds[n] and limits_in(bounds[n]) or {}
+    local started = (running[n] or 0) + jobs
+    if limits.starts or limits.most and started > limits.most then return false end
+    waits[2 * n - 1], waits[2 * n] = name, digits((waiting[n] or 0) - jobs)
+    runs[2 * n - 1], runs[2 * n] = name, digits(started)
   end
   for rank = 0, 3 do
     if take[rank] > 0 then redis.call('LTRIM', Q .. 'ready:' .. rank, take[rank], -1) end

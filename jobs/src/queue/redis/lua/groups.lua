@@ -40,11 +40,15 @@ local function read_group(name)
   return group_with(name, redis.call('HGET', Q .. 'bounds', name))
 end
 
--- Reads groups, and how many of their jobs wait and run.
+-- Reads of groups their limits, and how many of their jobs wait and run.
+local function fields_of_groups(names)
+  if #names == 0 then return {}, {}, {} end
+  local bounds, waits = redis.call('HMGET', Q .. 'bounds', unpack(names)), redis.call('HMGET', Q .. 'waits', unpack(names))
+  return bounds, waits, redis.call('HMGET', Q .. 'runs', unpack(names))
+end
+
 local function read_groups(names)
-  if #names == 0 then return {} end
-  local bounds = redis.call('HMGET', Q .. 'bounds', unpack(names))
-  local waits, runs = redis.call('HMGET', Q .. 'waits', unpack(names)), redis.call('HMGET', Q .. 'runs', unpack(names))
+  local bounds, waits, runs = fields_of_groups(names)
   local groups = {}
   for n, name in ipairs(names) do
     local it = group_with(name, bounds[n])
