@@ -1,12 +1,12 @@
 //! From push to claim: order, time, priority, uniqueness.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
-use deskhand_jobs::queue::{Endings, Pushed, State, Verdict};
-use deskhand_jobs::{Options, Priority, QueueName, Unique, UniqueUntil};
+use deskhand_jobs::queue::{Cancelled, Endings, Page, Pushed, State, Verdict};
+use deskhand_jobs::{Envelope, JobId, Options, Priority, QueueName, Unique, UniqueUntil};
 
 use super::{claim, ids, job, on_every_store, plain, queue, settle, worker, worker_of};
-use crate::fixtures::Store;
+use crate::fixtures::{Store, whole_id};
 
 const ENDINGS: Endings = Endings::Drop;
 
@@ -24,6 +24,7 @@ on_every_store!(
     conflicts_within_one_push_are_seen,
     payloads_arrive_as_they_were_sent,
     a_large_push_is_one_push,
+    ids_of_every_kind_live_side_by_side,
 );
 
 async fn jobs_are_claimed_in_the_order_of_arrival(store: Store) {
@@ -197,4 +198,41 @@ async fn a_large_push_is_one_push(store: Store) {
     assert_eq!(answers.len(), jobs.len());
     assert!(answers.iter().all(|answer| *answer == Pushed::Created));
     assert_eq!(q.queues().await.expect("reads")[0].ready, 2_345);
+}
+
+async fn ids_of_every_kind_live_side_by_side(store: Store) {
+    let q = &*store.queue;
+    let later = |job: Envelope| Envelope { run_at_ms: Some(JobId::new().created_at_ms() + 60_000), ..job };
+    let mut jobs: Vec<Envelope> = (0..3).flat_map(|_| [plain(), Envelope { id: whole_id(), ..plain() }]).collect();
+    jobs.push(Envelope { id: "00000000-0000-0000-0000-000000000007".parse().expect("a UUID"), ..plain() });
+    let due: Vec<Envelope> =
+        (0..2).flat_map(|_| [later(plain()), later(Envelope { id: whole_id(), ..plain() })]).collect();
+    q.push(&[&jobs[..], &due[..]].concat()).await.expect("pushes");
+    let again = q.push(&jobs).await.expect("answers");
+    assert!(again.iter().all(|answer| *answer == Pushed::Duplicate), "{again:?}");
+
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = Page { after: after.take(), size: 1 };
+        let part = q.list(&QueueName::default(), State::Scheduled, page).await.expect("lists");
+        seen.extend(part.jobs.iter().map(|job| job.id));
+        after = part.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen.iter().collect::<BTreeSet<_>>(), due.iter().map(|job| &job.id).collect());
+    assert_eq!(seen.len(), due.len(), "each once");
+
+    let me = worker(q).await;
+    let running = claim(q, me, 9).await;
+    assert_eq!(ids(&running), jobs.iter().map(|job| job.id).collect::<Vec<_>>());
+    for job in &running {
+        settle(q, job, Verdict::Succeeded).await;
+    }
+    for job in &due {
+        assert_eq!(q.cancel(job.id).await.expect("cancels"), Cancelled::Ended);
+    }
+    let info = &q.queues().await.expect("reads")[0];
+    assert_eq!((info.ready, info.running, info.scheduled, info.succeeded_total), (0, 0, 0, jobs.len() as u64));
 }
