@@ -111,6 +111,25 @@ async fn many_jobs_with_options_take_few_commands() {
 }
 
 #[tokio::test]
+async fn an_end_does_not_read_what_jobs_bring_along() {
+    let Some(alone) = Alone::new().await else { return };
+    let jobs = [keyed(1), prioritised(0), keyed(2)];
+    alone.push(&jobs).await;
+    let claimed = claim(&alone.queue, alone.worker, 9).await;
+    let ends = [
+        settlement(&claimed[0], Verdict::Succeeded),
+        settlement(&claimed[1], Verdict::Succeeded),
+        settlement(&claimed[2], Verdict::Snooze { delay_ms: 1_000 }),
+    ];
+    alone.calls().await;
+    alone.queue.settle(&ends).await.expect("settles");
+    let calls = alone.calls().await;
+    let read = |command: &str| calls.get(command).copied().unwrap_or(0);
+    // Of the snoozed one its history is looked up.
+    assert_eq!((read("hmget"), read("hget")), (1, 1), "beside the leases: {calls:?}");
+}
+
+#[tokio::test]
 async fn a_push_of_many_finds_the_one_whose_key_is_held() {
     let Some(alone) = Alone::new().await else { return };
     let (holder, jobs) = (keyed(7), many(keyed));

@@ -13,14 +13,14 @@ use crate::queue::{Error, Health, Result};
 
 /// How jobs are kept, as the set of queues says it among their names; no queue can be called so. Whoever changes the layout of the keys
 /// in a way that a program of before cannot read gives it another number.
-pub(super) const LAYOUT: &str = "layout 2";
+pub(super) const LAYOUT: &str = "layout 3";
 
 /// What a user of the server is to be allowed beside its keys; jobs/README.md says the same. `CONFIG GET` is only for the report.
 const RULE: &str = "+@hash +@list +@set +@sortedset +@string -sort -sort_ro +evalsha +script|load +exists +del \
                     +pexpire +persist +time +ping +select +info +config|get +cluster|slots";
 
 /// The commands that scripts and this client send with a key, and how a user may load scripts.
-const COMMANDS: &str = "BZPOPMIN DEL EXISTS GET HDEL HEXISTS HGET HGETALL HINCRBY HKEYS HLEN HMGET HSCAN HSET HSETNX \
+const COMMANDS: &str = "BZPOPMIN DEL EXISTS GET HDEL HEXISTS HGET HGETALL HINCRBY HKEYS HLEN HMGET HSCAN HSET HSETNX HVALS \
                         LLEN LPOP LPOS LPUSH LRANGE LREM LSET LTRIM MGET PERSIST PEXPIRE RPUSH SADD SCARD SCRIPT|LOAD \
                         SET SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER SREM SSCAN TIME ZADD ZCARD ZCOUNT ZMSCORE \
                         ZPOPMIN ZRANGE ZRANGEBYSCORE ZREM ZSCAN ZSCORE";

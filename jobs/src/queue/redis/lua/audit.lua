@@ -183,12 +183,10 @@ local running
 local function running_of(group)
   if not running then
     running = {}
-    local ids = redis.call('HKEYS', Q .. 'running')
-    for from = 1, #ids, 500 do
-      for _, side in ipairs(options_in(redis.call('HMGET', Q .. 'jobs', unpack(ids, from, math.min(#ids, from + 499))))) do
-        local name = group_of(side)
-        if name then running[name] = (running[name] or 0) + 1 end
-      end
+    for _, entry in ipairs(redis.call('HVALS', Q .. 'running')) do
+      local _, side = lease_of(entry)
+      local name = group_of(side)
+      if name then running[name] = (running[name] or 0) + 1 end
     end
   end
   return running[group] or 0

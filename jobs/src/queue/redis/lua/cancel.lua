@@ -10,5 +10,5 @@ end
 if redis.call('ZSCORE', Q .. 'dead', id) or redis.call('HEXISTS', Q .. 'ended', id) == 1 then return 'already' end
 if redis.call('HEXISTS', Q .. 'jobs', id) == 0 then return 'unknown' end
 take_out(id)
-bury(id, 'waits', 'cancelled', nil)
+bury(id, options_of(id), 'waits', 'cancelled', nil)
 return 'ended'

@@ -14,7 +14,7 @@ for _, id in ipairs(part[2]) do
     asked = asked + redis.call('SADD', Q .. 'cancel', id)
   elseif redis.call('SISMEMBER', Q .. 'left:' .. batch, id) == 1 then
     take_out(id)
-    bury(id, 'waits', 'cancelled', nil)
+    bury(id, options_of(id), 'waits', 'cancelled', nil)
     ended = ended + 1
   end
 end

@@ -128,8 +128,9 @@ local function take_loose(room)
   end
   local chosen = in_runs(lines, runs)
   local found, alike, counts = redis.call('HMGET', Q .. 'jobs', unpack(chosen)), {}, {}
-  for n = 1, #found do
-    local side = side_of(found[n])
+  local its = options_in(found)
+  for n = 1, #its do
+    local side = its[n]
     if side then alike[side] = (alike[side] or 0) + 1 end
   end
   for side, jobs in pairs(alike) do
@@ -154,7 +155,7 @@ local function take_loose(room)
     redis.call('HSET', Q .. 'waits', unpack(waits))
     redis.call('HSET', Q .. 'runs', unpack(runs))
   end
-  ids, values = chosen, found
+  ids, values, sides = chosen, found, its
   return true
 end
 

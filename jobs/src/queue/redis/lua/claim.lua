@@ -1,13 +1,18 @@
 -- Takes jobs that are not all plain; for arguments and answer see `claim_plain.lua`. All before is a function, which asks one queue.
-let_go = function()
-  for n, id in ipairs(ids) do
-    local until_what = until_of(values[n])
-    if until_what == 115 or until_what == 83 then -- "s" or "S"
-      local side = side_of(values[n])
-      release(id, side)
-      go_keyless(id, side)
+entries_with = function(lease)
+  sides = sides or options_in(values)
+  local keyed, head, entries = redis.call('EXISTS', Q .. 'unique') == 1, lease .. '\n', {}
+  for n, side in ipairs(sides) do
+    if side then
+      local until_what = keyed and string.byte(side, 2)
+      if until_what == 115 or until_what == 83 then -- "s" or "S": it is held until now.
+        release(ids[n], side)
+        side = go_keyless(ids[n], side)
+      end
+      entries[n] = head .. side
     end
   end
+  return entries
 end
 
 if aside and redis.call('EXISTS', Q .. 'grouped') == 1 then

@@ -51,29 +51,30 @@ local function base()
   return epoch * 4096
 end
 
--- What a claim takes: the ids in their order, what "jobs" has of them if it was read, id and place of those that have had one, and
--- whether there may be more than was looked at.
-local ids, values, placed, more = {}, nil, {}, false
+-- What a claim takes: the ids in their order, what "jobs" has of them and their options if these were read, id and place of those that
+-- have had one, and whether there may be more than was looked at.
+local ids, values, sides, placed, more = {}, nil, nil, {}, false
 
--- Lets jobs go that hold their keys until they start; of use only if not all jobs are plain.
-local let_go
+-- Makes what "running" has of those jobs that are not plain; of use only if there may be such.
+local entries_with
 
 -- Hands out what was taken.
 local function hand_out()
   local reply = { more and 1 or 0, -1, now, '', late }
   if #ids > 0 then
-    -- Longer than 64 bytes, beyond which the server keeps a hash as a hash table: the packed list of a short one is searched from
-    -- end to end for each job.
-    local lease = string.format('%s:%036.0f:%.0f', worker, base() / 4096, now)
+    -- The first is longer than 64 bytes, beyond which the server keeps a hash as a hash table: the packed list of a short one is
+    -- searched from end to end for each job.
+    local form = redis.call('EXISTS', Q .. 'running') == 1 and '%s:%.0f:%.0f' or '%s:%036.0f:%.0f'
+    local lease = string.format(form, worker, base() / 4096, now)
     reply[4] = lease
     if redis.call('EXISTS', Q .. 'since') == 1 then redis.call('HDEL', Q .. 'since', unpack(ids)) end
     values = values or redis.call('HMGET', Q .. 'jobs', unpack(ids))
-    if aside and redis.call('EXISTS', Q .. 'unique') == 1 then let_go() end
+    local entries = aside and entries_with(lease) or {}
     local owned, size, alike = {}, #ids[1], true
     for n = 1, #ids do
       alike = alike and #ids[n] == size
       owned[2 * n - 1] = ids[n]
-      owned[2 * n] = lease
+      owned[2 * n] = entries[n] or lease
     end
     redis.call('HSET', Q .. 'running', unpack(owned))
     if #placed > 0 then redis.call('HSET', Q .. 'place', unpack(placed)) end

@@ -8,7 +8,7 @@ for at = 4, #ARGV do
   local id = ARGV[at]
   if leave_dead(id) then
     moved[#moved + 1] = id
-    bury(id, 'deads', 'cancelled', nil, ARGV[3])
+    bury(id, options_of(id), 'deads', 'cancelled', nil, ARGV[3])
   end
 end
 return moved

@@ -8,6 +8,6 @@ named.before = end_of_walk(named.before)
 local ids, score, last = find_dead(named, false, STEP)
 for _, id in ipairs(ids) do
   leave_dead(id)
-  bury(id, 'deads', 'cancelled', nil, ARGV[3])
+  bury(id, options_of(id), 'deads', 'cancelled', nil, ARGV[3])
 end
 return { ids, named.before, score, last }

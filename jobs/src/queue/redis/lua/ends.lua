@@ -50,11 +50,10 @@ local function tidy(limit)
 end
 
 -- Removes a job that has ended and is not dead, or retains it; "from" is where its group counts it.
-local function bury(id, from, state, lease, why, result)
+local function bury(id, side, from, state, lease, why, result)
   local history = history_of(id)
   if why then history.e = why end
   history.o = result
-  local side = options_of(id)
   release(id, side)
   if keep or retained then recall(id, history, lease) end
   if not retained then remove({ id }) end
@@ -80,8 +79,7 @@ local function kind_of(id)
 end
 
 -- Puts a job that was running among the dead, with its payload.
-local function die(id, lease, history, reason, fingerprint)
-  local side = options_of(id)
+local function die(id, side, lease, history, reason, fingerprint)
   release(id, side)
   regroup(side, 'runs', 'deads')
   if leave_batch(id, side, 'dead') then go_alone(id, side) end

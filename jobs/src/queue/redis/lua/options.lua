@@ -48,13 +48,6 @@ local function side_of(value)
   return length and string.sub(value, 6, 5 + length)
 end
 
--- The byte that says until when the unique key holds, and the two behind it, without taking anything apart; nothing if the job is plain.
-local function until_of(value)
-  if not value then return nil end
-  local mark, _, _, _, _, _, until_what, second, third = string.byte(value, 1, 9)
-  if mark == 1 then return until_what, second, third end
-end
-
 local function payload_of(value)
   local length = length_of(value)
   return length and string.sub(value, 6 + length) or value
@@ -78,9 +71,16 @@ local function options_in(values)
   return sides
 end
 
+-- Takes an entry of "running" apart: the lease, and the options or nothing.
+local function lease_of(entry)
+  local lease, side = string.match(entry, '^([^\n]*)\n(.*)$')
+  return lease or entry, side
+end
+
 local function set_options(id, side)
-  local value = redis.call('HGET', Q .. 'jobs', id)
+  local value, entry = redis.call('HGET', Q .. 'jobs', id), redis.call('HGET', Q .. 'running', id)
   if value then redis.call('HSET', Q .. 'jobs', id, value_of(side, payload_of(value))) end
+  if entry then redis.call('HSET', Q .. 'running', id, lease_of(entry) .. '\n' .. side) end
 end
 
 -- Removes jobs with all that is in them.
@@ -117,10 +117,12 @@ local function release(id, side)
   if redis.call('HGET', Q .. 'unique', key) == id then redis.call('HDEL', Q .. 'unique', key) end
 end
 
--- Lets a job go on without its unique key.
+-- Lets a job go on without its unique key; returns what its options are then.
 local function go_keyless(id, side)
   local rank, _, group, batch = parts_of(side)
-  set_options(id, rank .. '-' .. group .. '\n' .. batch .. '\n')
+  local rest = rank .. '-' .. group .. '\n' .. batch .. '\n'
+  set_options(id, rest)
+  return rest
 end
 
 -- Takes the unique key for a job; returns who holds it if somebody does. A holder whose time is over loses it, and so does one that

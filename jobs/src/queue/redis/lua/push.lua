@@ -79,7 +79,7 @@ local function win(id, key, replaces)
   if not holder then return nil, nil end
   if not replaces or redis.call('HEXISTS', Q .. 'running', holder) == 1 then return holder, nil end
   take_out(holder)
-  bury(holder, 'waits', 'cancelled', nil, 'replaced by job ' .. replaces)
+  bury(holder, options_of(holder), 'waits', 'cancelled', nil, 'replaced by job ' .. replaces)
   redis.call('HSET', Q .. 'unique', key, id)
   return nil, holder
 end

@@ -13,7 +13,8 @@ for at = 3, #ARGV do
   else
     local side, payload = side_of(value) or '', payload_of(value or '')
     local history = redis.call('HGET', Q .. 'history', id) or ''
-    local lease = redis.call('HGET', Q .. 'running', id)
+    local entry = redis.call('HGET', Q .. 'running', id)
+    local lease = entry and lease_of(entry)
     local due = redis.call('ZSCORE', Q .. 'due', id)
     local died = redis.call('ZSCORE', Q .. 'dead', id)
     local owner, progress, _, log = told_of(id)

@@ -6,7 +6,7 @@
 local answers = {}
 for at = 3, #ARGV, 5 do
   local id, lease, progress, count = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
-  local kept = redis.call('HGET', Q .. 'running', id) == lease
+  local kept = lease_of(redis.call('HGET', Q .. 'running', id) or '') == lease
   answers[#answers + 1] = kept and 1 or 0
   if kept then
     local owner, before, known, log = told_of(id)

@@ -19,8 +19,9 @@ for _ = 1, 5 do
   local part = redis.call('HSCAN', Q .. 'running', cursor, 'COUNT', 100)
   cursor = part[1]
   for at = 1, #part[2], 2 do
-    local id, lease = part[2][at], part[2][at + 1]
-    if string.sub(lease, 1, #worker) == worker and not kept[id] then
+    local id, entry = part[2][at], part[2][at + 1]
+    if string.sub(entry, 1, #worker) == worker and not kept[id] then
+      local lease, side = lease_of(entry)
       taken = taken + 1
       redis.call('HDEL', Q .. 'running', id)
       local place = redis.call('HGET', Q .. 'place', id)
@@ -29,13 +30,12 @@ for _ = 1, 5 do
       if dead then history.r = history.r + 1 else history.h = history.h + 1 end
       if redis.call('SREM', Q .. 'cancel', id) == 1 then
         redis.call('HSET', Q .. 'history', id, cjson.encode(history))
-        bury(id, 'runs', 'cancelled', lease)
+        bury(id, side, 'runs', 'cancelled', lease)
       elseif dead and history.r > tonumber(ARGV[6]) then
         history.e = history.r .. ' workers died while running this job'
-        die(id, lease, history, 'poison', ARGV[7])
+        die(id, side, lease, history, 'poison', ARGV[7])
       else
         redis.call('HSET', Q .. 'history', id, cjson.encode(history))
-        local side = options_of(id)
         stand_again(id, side, lease, place)
         regroup(side, 'runs', 'waits')
       end

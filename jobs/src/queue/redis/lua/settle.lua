@@ -13,7 +13,7 @@ end
 
 -- Frees the unique keys that these jobs hold, and counts them out of their groups. If one of them is a member of a batch it
 -- says so, and nothing has been done.
-local function part_with(ids, values)
+local function part_with(ids, sides)
   local names, alike, groups = {}, {}, {}
   local keyed = 0
   local function count_out(side, jobs)
@@ -21,20 +21,20 @@ local function part_with(ids, values)
     if group then groups[group] = (groups[group] or 0) + jobs end
   end
   for n = 1, #ids do
-    local until_what, second, third = until_of(values[n])
-    local lonely = second == 10 and third == 10
-    if lonely and until_what > 96 then
-      -- Nothing but a key that has no end: nine bytes are before it.
-      keyed = keyed + 1
-      names[keyed] = string.sub(values[n], 10, 5 + length_of(values[n]))
-    elseif until_what and not (lonely and until_what == 45) then
-      local side = side_of(values[n])
+    local side = sides[n]
+    if side then
       local seen = alike[side]
       if seen then
         alike[side] = seen + 1
       else
-        if is_batched(side) then return true end
-        if until_what == 45 then
+        local until_what, third, fourth = string.byte(side, 2, 4)
+        if until_what > 96 and third == 10 and fourth == 10 then
+          -- Nothing but a key that has no end.
+          keyed = keyed + 1
+          names[keyed] = string.sub(side, 5)
+        elseif is_batched(side) then
+          return true
+        elseif until_what == 45 then
           alike[side] = 1
         else
           keyed = keyed + 1
@@ -54,9 +54,9 @@ local function part_with(ids, values)
 end
 
 -- Removes jobs that have succeeded and of which there is nothing to remember, or retains them: a few commands for all of them.
-local function bury_light(ids, leases, values)
+local function bury_light(ids, leases, sides)
   if not retained then remove(ids) end
-  if keep or retained then keep_ends(ids, leases, values) end
+  if keep or retained then keep_ends(ids, leases, sides) end
   if not retained then return end
   local past, at = {}, string.format('%.0f', now)
   for n, id in ipairs(ids) do
@@ -67,7 +67,7 @@ local function bury_light(ids, leases, values)
 end
 
 -- Buries jobs that have succeeded.
-local function bury_done(ids, leases)
+local function bury_done(ids, leases, sides)
   if plain then return bury_light(ids, leases, {}) end
   local histories, told = fields_of('history', ids), fields_of('told', ids)
   if #histories + #told == 0 and not keep and not retained
@@ -75,30 +75,29 @@ local function bury_done(ids, leases)
     -- They differ in nothing but their priorities, which nobody asks for any more.
     return bury_light(ids, leases, {})
   end
-  local values = is_mixed() and redis.call('HMGET', Q .. 'jobs', unpack(ids)) or {}
-  if #histories > 0 or #told > 0 or part_with(ids, values) then
-    local all, owners, found, count = ids, leases, values, 0
-    ids, leases, values = {}, {}, {}
+  if #histories > 0 or #told > 0 or part_with(ids, sides) then
+    local all, owners, options, count = ids, leases, sides, 0
+    ids, leases, sides = {}, {}, {}
     for n, id in ipairs(all) do
-      if histories[n] or told[n] or is_batched(side_of(found[n])) then
-        bury(id, 'runs', 'succeeded', owners[n])
+      if histories[n] or told[n] or is_batched(options[n]) then
+        bury(id, options[n], 'runs', 'succeeded', owners[n])
       else
         count = count + 1
-        ids[count], leases[count], values[count] = id, owners[n], found[n] or false
+        ids[count], leases[count], sides[count] = id, owners[n], options[n]
       end
     end
     if count == 0 then return end
-    part_with(ids, values)
+    part_with(ids, sides)
   end
-  bury_light(ids, leases, values)
+  bury_light(ids, leases, sides)
 end
 
 local asked = not plain and redis.call('EXISTS', Q .. 'cancel') == 1 and redis.call('SMISMEMBER', Q .. 'cancel', unpack(ids)) or {}
 
-local ours, done, theirs, other, stale, stopped = ids, ids, owners, {}, {}, {}
+local ours, done, theirs, options, other, stale, stopped = ids, ids, owners, sides, {}, {}, {}
 -- Sorts the ends. That a job is named twice is looked for only if it must be: then only its first end counts.
 local function sort(twice)
-  ours, done, theirs, other, stale, stopped = {}, {}, {}, {}, {}, {}
+  ours, done, theirs, options, other, stale, stopped = {}, {}, {}, {}, {}, {}, {}
   local seen = {}
   for n, id in ipairs(ids) do
     if leases[n] ~= owners[n] or seen[id] then
@@ -110,7 +109,8 @@ local function sort(twice)
       if verdicts[n] then
         other[#other + 1] = n
       else
-        done[#done + 1], theirs[#theirs + 1] = id, owners[n]
+        local at = #done + 1
+        done[at], theirs[at], options[at] = id, owners[n], sides[n]
       end
     end
   end
@@ -127,23 +127,23 @@ if #stopped > 0 then redis.call('SREM', Q .. 'cancel', unpack(stopped)) end
 
 if #done > 0 then
   redis.call('HINCRBY', Q .. 'stats', 'succeeded', #done)
-  bury_done(done, theirs)
+  bury_done(done, theirs, options)
 end
 
 for _, n in ipairs(other) do
-  local id, verdict = ids[n], verdicts[n]
+  local id, side, verdict = ids[n], sides[n], verdicts[n]
   local what, rest = string.sub(verdict, 1, 1), string.sub(verdict, 2)
   local history = history_of(id)
   if what == 'O' then
     redis.call('HINCRBY', Q .. 'stats', 'succeeded', 1)
-    bury(id, 'runs', 'succeeded', leases[n], nil, rest)
+    bury(id, side, 'runs', 'succeeded', leases[n], nil, rest)
   elseif what == 'C' then
-    bury(id, 'runs', 'cancelled', leases[n], rest)
+    bury(id, side, 'runs', 'cancelled', leases[n], rest)
   elseif what == 'D' then
     local counts, reason, fingerprint, text = string.match(rest, '^(%d):([^:]*):(%x*):(.*)$')
     history.f, history.e = history.f + counts, text
     if counts == '1' then redis.call('HINCRBY', Q .. 'stats', 'failed', 1) end
-    die(id, leases[n], history, reason, fingerprint)
+    die(id, side, leases[n], history, reason, fingerprint)
   else
     if what == 'R' then
       local delay, text = string.match(rest, '^(%d+):(.*)$')
@@ -160,9 +160,8 @@ for _, n in ipairs(other) do
     end
     if what ~= 'S' then redis.call('HSET', Q .. 'history', id, cjson.encode(history)) end
     if asked[n] == 1 then
-      bury(id, 'runs', 'cancelled', leases[n])
+      bury(id, side, 'runs', 'cancelled', leases[n])
     else
-      local side = not plain and options_of(id)
       if what == 'H' then
         stand_again(id, side, leases[n], places and places[n])
       else
