@@ -6,7 +6,7 @@ use deskhand_jobs::queue::redis::RedisQueue;
 use deskhand_jobs::queue::{Endings, Pushed, Queue, Settled, Verdict};
 use deskhand_jobs::{Envelope, Group, GroupKey, Options, Priority, Unique, UniqueUntil, WorkerId};
 
-use crate::conformance::{claim, ids, job, settlement, worker};
+use crate::conformance::{claim, ids, job, settlement, with_args, worker};
 use crate::faults::server::RedisServer;
 use crate::fixtures::prefix;
 
@@ -111,22 +111,42 @@ async fn many_jobs_with_options_take_few_commands() {
 }
 
 #[tokio::test]
-async fn an_end_does_not_read_what_jobs_bring_along() {
+async fn an_end_does_not_read_large_arguments_again() {
     let Some(alone) = Alone::new().await else { return };
-    let jobs = [keyed(1), prioritised(0), keyed(2)];
+    for (size, expected) in [(10, 2), (2_000, 1)] {
+        let jobs = [keyed(1), prioritised(2), keyed(2), grouped(1)].map(|job| with_args(job, size));
+        alone.push(&jobs).await;
+        let claimed = claim(&alone.queue, alone.worker, 9).await;
+        assert_eq!(claimed.len(), jobs.len());
+        let snoozed = claimed.iter().position(|job| job.id == jobs[2].id).expect("claimed");
+        let end = |place| if place == snoozed { Verdict::Snooze { delay_ms: 0 } } else { Verdict::Succeeded };
+        let ends: Vec<_> = claimed.iter().enumerate().map(|(place, job)| settlement(job, end(place))).collect();
+        alone.calls().await;
+        alone.queue.settle(&ends).await.expect("settles");
+        let calls = alone.calls().await;
+        let groups = 6;
+        assert_eq!(calls.get("hmget"), Some(&(groups + expected)), "beside the groups and the leases: {calls:?}");
+        alone.run(&jobs[2..3]).await;
+        assert_eq!(alone.left().await, [] as [String; 0], "{size}");
+    }
+}
+
+#[tokio::test]
+async fn small_and_large_jobs_end_together() {
+    let Some(alone) = Alone::new().await else { return };
+    let made = |number: usize| {
+        let job = match number % 4 {
+            0 => keyed(number),
+            1 => grouped(number),
+            2 => job(Options::default()),
+            _ => prioritised(number),
+        };
+        with_args(job, if number % 3 == 0 { 3_000 } else { 3 })
+    };
+    let jobs = many(made);
     alone.push(&jobs).await;
-    let claimed = claim(&alone.queue, alone.worker, 9).await;
-    let ends = [
-        settlement(&claimed[0], Verdict::Succeeded),
-        settlement(&claimed[1], Verdict::Succeeded),
-        settlement(&claimed[2], Verdict::Snooze { delay_ms: 1_000 }),
-    ];
-    alone.calls().await;
-    alone.queue.settle(&ends).await.expect("settles");
-    let calls = alone.calls().await;
-    let read = |command: &str| calls.get(command).copied().unwrap_or(0);
-    // Of the snoozed one its history is looked up.
-    assert_eq!((read("hmget"), read("hget")), (1, 1), "beside the leases: {calls:?}");
+    alone.run(&jobs).await;
+    assert_eq!(alone.left().await, [] as [String; 0]);
 }
 
 #[tokio::test]

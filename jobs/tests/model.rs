@@ -23,7 +23,7 @@ use proptest::sample::Index;
 use serde_json::value::RawValue;
 
 use self::step::{LATER_MS, New, STEP_MS, Step, WORKERS, endings, limited_step, limits, unlimited_step};
-use crate::conformance::{ids, job};
+use crate::conformance::{ids, job, with_args};
 use crate::fixtures::{self, Store};
 
 /// The store under test and the model beside it, with what both have handed out.
@@ -108,6 +108,9 @@ impl Pair {
         let priority = Priority::from_rank(new.rank).expect("in range");
         let group = new.group.map(|(group, kind)| Group { key: group_key(group), limits: limits(kind) });
         let mut made = job(Options { priority, unique, group, ..Options::default() });
+        if new.large {
+            made = with_args(made, 2_000);
+        }
         if new.later {
             // The model's idea of now is the store's, to the millisecond or two of this line.
             made.run_at_ms = Some(self.model.now_ms() + LATER_MS as i64);

@@ -53,6 +53,12 @@ pub(crate) fn job(options: Options) -> Envelope {
     Envelope::raw(Kind::new("test.run").expect("a valid kind"), args, options).expect("small")
 }
 
+/// The same job with arguments of so many bytes.
+pub(crate) fn with_args(mut job: Envelope, size: usize) -> Envelope {
+    job.args = RawValue::from_string(format!("\"{}\"", "x".repeat(size))).expect("valid JSON");
+    job
+}
+
 pub(crate) fn plain() -> Envelope {
     job(Options::default())
 }

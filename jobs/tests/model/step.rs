@@ -51,7 +51,8 @@ pub(super) enum Step {
     Forget,
 }
 
-/// A new job: priority, unique key (until started, for a time, in place of others), due time, group and limits, batch and member.
+/// A new job: priority, unique key (until started, for a time, in place of others), due time, group and limits, batch and member,
+/// and whether its arguments are so large that Redis does not read them again at its end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct New {
     pub(super) rank: u8,
@@ -59,6 +60,7 @@ pub(super) struct New {
     pub(super) later: bool,
     pub(super) group: Option<(u8, u8)>,
     pub(super) batch: Option<(Index, Index)>,
+    pub(super) large: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -103,8 +105,8 @@ pub(super) fn limits(kind: u8) -> Limits {
 fn any_job(group: BoxedStrategy<Option<(u8, u8)>>) -> impl Strategy<Value = New> {
     let key = prop::option::of((0u8..2, any::<bool>(), any::<bool>(), any::<bool>()));
     let batch = prop::option::of((any::<Index>(), any::<Index>()));
-    let all = (0u8..4, key, any::<bool>(), group, batch);
-    all.prop_map(|(rank, key, later, group, batch)| New { rank, key, later, group, batch })
+    let all = (0u8..4, key, any::<bool>(), group, batch, any::<bool>());
+    all.prop_map(|(rank, key, later, group, batch, large)| New { rank, key, later, group, batch, large })
 }
 
 /// Takes no job's place: in a call in which somebody does, SQLite says of the others what is so at its end.
@@ -115,8 +117,8 @@ fn keeping(new: New) -> New {
 /// Jobs as they come by the thousand: ready at once, and if they have a key then mostly one of their own.
 fn common_job(group: BoxedStrategy<Option<(u8, u8)>>) -> impl Strategy<Value = New> {
     let key = prop::option::of((any::<u8>(), prop::bool::weighted(0.2), Just(false), Just(false)));
-    let all = (prop_oneof![Just(2u8), 0u8..4], key, group);
-    all.prop_map(|(rank, key, group)| New { rank, key, later: false, group, batch: None })
+    let all = (prop_oneof![Just(2u8), 0u8..4], key, group, prop::bool::weighted(0.3));
+    all.prop_map(|(rank, key, group, large)| New { rank, key, later: false, group, batch: None, large })
 }
 
 fn step(

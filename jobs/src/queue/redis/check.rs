@@ -20,7 +20,7 @@ const RULE: &str = "+@hash +@list +@set +@sortedset +@string -sort -sort_ro +eva
                     +pexpire +persist +time +ping +select +info +config|get +cluster|slots";
 
 /// The commands that scripts and this client send with a key, and how a user may load scripts.
-const COMMANDS: &str = "BZPOPMIN DEL EXISTS GET HDEL HEXISTS HGET HGETALL HINCRBY HKEYS HLEN HMGET HSCAN HSET HSETNX HVALS \
+const COMMANDS: &str = "BZPOPMIN DEL EXISTS GET HDEL HEXISTS HGET HGETALL HINCRBY HKEYS HLEN HMGET HSCAN HSET HSETNX \
                         LLEN LPOP LPOS LPUSH LRANGE LREM LSET LTRIM MGET PERSIST PEXPIRE RPUSH SADD SCARD SCRIPT|LOAD \
                         SET SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER SREM SSCAN TIME ZADD ZCARD ZCOUNT ZMSCORE \
                         ZPOPMIN ZRANGE ZRANGEBYSCORE ZREM ZSCAN ZSCORE";

@@ -183,11 +183,18 @@ local running
 local function running_of(group)
   if not running then
     running = {}
-    for _, entry in ipairs(redis.call('HVALS', Q .. 'running')) do
-      local _, side = lease_of(entry)
-      local name = group_of(side)
-      if name then running[name] = (running[name] or 0) + 1 end
+    local entries, ids = redis.call('HGETALL', Q .. 'running'), {}
+    local function count(values)
+      for _, side in ipairs(options_in(values)) do
+        local name = group_of(side)
+        if name then running[name] = (running[name] or 0) + 1 end
+      end
     end
+    for at = 1, #entries, 2 do
+      local _, head = lease_of(entries[at + 1])
+      if head then count({ head }) else ids[#ids + 1] = entries[at] end
+    end
+    for from = 1, #ids, 500 do count(redis.call('HMGET', Q .. 'jobs', unpack(ids, from, math.min(#ids, from + 499)))) end
   end
   return running[group] or 0
 end

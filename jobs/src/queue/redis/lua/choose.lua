@@ -128,9 +128,8 @@ local function take_loose(room)
   end
   local chosen = in_runs(lines, runs)
   local found, alike, counts = redis.call('HMGET', Q .. 'jobs', unpack(chosen)), {}, {}
-  local its = options_in(found)
-  for n = 1, #its do
-    local side = its[n]
+  for n = 1, #found do
+    local side = side_of(found[n])
     if side then alike[side] = (alike[side] or 0) + 1 end
   end
   for side, jobs in pairs(alike) do
@@ -155,7 +154,7 @@ local function take_loose(room)
     redis.call('HSET', Q .. 'waits', unpack(waits))
     redis.call('HSET', Q .. 'runs', unpack(runs))
   end
-  ids, values, sides = chosen, found, its
+  ids, values = chosen, found
   return true
 end
 

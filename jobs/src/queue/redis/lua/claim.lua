@@ -1,15 +1,21 @@
 -- Takes jobs that are not all plain; for arguments and answer see `claim_plain.lua`. All before is a function, which asks one queue.
+-- To read a payload of so many bytes once more costs as much as to write the options of its job.
+local LARGE = 1000
+
 entries_with = function(lease)
-  sides = sides or options_in(values)
-  local keyed, head, entries = redis.call('EXISTS', Q .. 'unique') == 1, lease .. '\n', {}
-  for n, side in ipairs(sides) do
-    if side then
-      local until_what = keyed and string.byte(side, 2)
-      if until_what == 115 or until_what == 83 then -- "s" or "S": it is held until now.
-        release(ids[n], side)
-        side = go_keyless(ids[n], side)
+  local keyed, entries = redis.call('EXISTS', Q .. 'unique') == 1, {}
+  for n, id in ipairs(ids) do
+    local value = values[n]
+    local until_what, large = keyed and until_of(value), value and #value > LARGE
+    -- "s" or "S": the key is held until now.
+    local started = until_what == 115 or until_what == 83
+    if started or large then
+      local side = side_of(value)
+      if started then
+        release(id, side)
+        side = go_keyless(id, side)
       end
-      entries[n] = head .. side
+      if large then entries[n] = lease .. '\n' .. value_of(side, '') end
     end
   end
   return entries

@@ -51,11 +51,12 @@ local function base()
   return epoch * 4096
 end
 
--- What a claim takes: the ids in their order, what "jobs" has of them and their options if these were read, id and place of those that
--- have had one, and whether there may be more than was looked at.
-local ids, values, sides, placed, more = {}, nil, nil, {}, false
+-- What a claim takes: the ids in their order, what "jobs" has of them if it was read, id and place of those that have had one, and
+-- whether there may be more than was looked at.
+local ids, values, placed, more = {}, nil, {}, false
 
--- Makes what "running" has of those jobs that are not plain; of use only if there may be such.
+-- Lets jobs go that hold their keys until they start, and makes what "running" has of those of which that is more than the lease; of use
+-- only if not all jobs are plain.
 local entries_with
 
 -- Hands out what was taken.

@@ -48,6 +48,13 @@ local function side_of(value)
   return length and string.sub(value, 6, 5 + length)
 end
 
+-- The byte that says until when the unique key holds, and the two behind it, without taking anything apart; nothing if the job is plain.
+local function until_of(value)
+  if not value then return nil end
+  local mark, _, _, _, _, _, until_what, second, third = string.byte(value, 1, 9)
+  if mark == 1 then return until_what, second, third end
+end
+
 local function payload_of(value)
   local length = length_of(value)
   return length and string.sub(value, 6 + length) or value
@@ -71,16 +78,23 @@ local function options_in(values)
   return sides
 end
 
--- Takes an entry of "running" apart: the lease, and the options or nothing.
+-- Takes an entry of "running" apart: the lease, and what stands behind it or nothing.
 local function lease_of(entry)
-  local lease, side = string.match(entry, '^([^\n]*)\n(.*)$')
-  return lease or entry, side
+  local lease, head = string.match(entry, '^([^\n]*)\n(.*)$')
+  return lease or entry, head
+end
+
+-- Reads the options of a running job, of which this stands behind its lease.
+local function options_behind(id, head)
+  if head then return side_of(head) end
+  return options_of(id)
 end
 
 local function set_options(id, side)
   local value, entry = redis.call('HGET', Q .. 'jobs', id), redis.call('HGET', Q .. 'running', id)
   if value then redis.call('HSET', Q .. 'jobs', id, value_of(side, payload_of(value))) end
-  if entry then redis.call('HSET', Q .. 'running', id, lease_of(entry) .. '\n' .. side) end
+  local lease, head = lease_of(entry or '')
+  if head then redis.call('HSET', Q .. 'running', id, lease .. '\n' .. value_of(side, '')) end
 end
 
 -- Removes jobs with all that is in them.

@@ -21,8 +21,8 @@
 -- limited:N  zset  id -> place                    ready, but at the last look its group might not start one;
 -- limited:N:GROUP  zset  id -> place              the same, of one group
 -- due      zset  id -> due time                   scheduled
--- running  hash  id -> lease                      a lease is "worker:epoch:claimed_at"; behind that of a job that is not plain stand "\n" and
---                                                 its options, so that an end does not read the payload before which they stand too
+-- running  hash  id -> lease                      a lease is "worker:epoch:claimed_at"; behind that of a job with a large payload stand "\n"
+--                                                 and what is before the payload, which may be nothing, so that its end does not read it
 -- dead     zset  id -> time of death
 -- groups   zset  group -> last time of death      what the dead do and died of: fingerprint of the error, ":", kind, which may be ""
 -- dead:G   zset  id -> time of death              the dead of the group G

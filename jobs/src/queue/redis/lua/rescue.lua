@@ -21,7 +21,8 @@ for _ = 1, 5 do
   for at = 1, #part[2], 2 do
     local id, entry = part[2][at], part[2][at + 1]
     if string.sub(entry, 1, #worker) == worker and not kept[id] then
-      local lease, side = lease_of(entry)
+      local lease, head = lease_of(entry)
+      local side = options_behind(id, head)
       taken = taken + 1
       redis.call('HDEL', Q .. 'running', id)
       local place = redis.call('HGET', Q .. 'place', id)

@@ -13,7 +13,7 @@ end
 
 -- Frees the unique keys that these jobs hold, and counts them out of their groups. If one of them is a member of a batch it
 -- says so, and nothing has been done.
-local function part_with(ids, sides)
+local function part_with(ids, values)
   local names, alike, groups = {}, {}, {}
   local keyed = 0
   local function count_out(side, jobs)
@@ -21,20 +21,20 @@ local function part_with(ids, sides)
     if group then groups[group] = (groups[group] or 0) + jobs end
   end
   for n = 1, #ids do
-    local side = sides[n]
-    if side then
+    local until_what, second, third = until_of(values[n])
+    local lonely = second == 10 and third == 10
+    if lonely and until_what > 96 then
+      -- Nothing but a key that has no end: nine bytes are before it.
+      keyed = keyed + 1
+      names[keyed] = string.sub(values[n], 10, 5 + length_of(values[n]))
+    elseif until_what and not (lonely and until_what == 45) then
+      local side = side_of(values[n])
       local seen = alike[side]
       if seen then
         alike[side] = seen + 1
       else
-        local until_what, third, fourth = string.byte(side, 2, 4)
-        if until_what > 96 and third == 10 and fourth == 10 then
-          -- Nothing but a key that has no end.
-          keyed = keyed + 1
-          names[keyed] = string.sub(side, 5)
-        elseif is_batched(side) then
-          return true
-        elseif until_what == 45 then
+        if is_batched(side) then return true end
+        if until_what == 45 then
           alike[side] = 1
         else
           keyed = keyed + 1
@@ -54,9 +54,9 @@ local function part_with(ids, sides)
 end
 
 -- Removes jobs that have succeeded and of which there is nothing to remember, or retains them: a few commands for all of them.
-local function bury_light(ids, leases, sides)
+local function bury_light(ids, leases, values)
   if not retained then remove(ids) end
-  if keep or retained then keep_ends(ids, leases, sides) end
+  if keep or retained then keep_ends(ids, leases, values) end
   if not retained then return end
   local past, at = {}, string.format('%.0f', now)
   for n, id in ipairs(ids) do
@@ -66,8 +66,22 @@ local function bury_light(ids, leases, sides)
   tidy(2 * #ids)
 end
 
+-- Reads what "jobs" has of these jobs, or of those with a large payload what is before that.
+local function values_of(ids, heads)
+  if not is_mixed() then return {} end
+  if not next(heads) then return redis.call('HMGET', Q .. 'jobs', unpack(ids)) end
+  local values, places, others = {}, {}, {}
+  for n, id in ipairs(ids) do
+    values[n] = heads[n] or false
+    if not heads[n] then places[#places + 1], others[#others + 1] = n, id end
+  end
+  local found = #others > 0 and redis.call('HMGET', Q .. 'jobs', unpack(others)) or {}
+  for at, n in ipairs(places) do values[n] = found[at] end
+  return values
+end
+
 -- Buries jobs that have succeeded.
-local function bury_done(ids, leases, sides)
+local function bury_done(ids, leases, heads)
   if plain then return bury_light(ids, leases, {}) end
   local histories, told = fields_of('history', ids), fields_of('told', ids)
   if #histories + #told == 0 and not keep and not retained
@@ -75,29 +89,31 @@ local function bury_done(ids, leases, sides)
     -- They differ in nothing but their priorities, which nobody asks for any more.
     return bury_light(ids, leases, {})
   end
-  if #histories > 0 or #told > 0 or part_with(ids, sides) then
-    local all, owners, options, count = ids, leases, sides, 0
-    ids, leases, sides = {}, {}, {}
+  local values = values_of(ids, heads)
+  if #histories > 0 or #told > 0 or part_with(ids, values) then
+    local all, owners, found, count = ids, leases, values, 0
+    ids, leases, values = {}, {}, {}
     for n, id in ipairs(all) do
-      if histories[n] or told[n] or is_batched(options[n]) then
-        bury(id, options[n], 'runs', 'succeeded', owners[n])
+      local side = side_of(found[n])
+      if histories[n] or told[n] or is_batched(side) then
+        bury(id, side, 'runs', 'succeeded', owners[n])
       else
         count = count + 1
-        ids[count], leases[count], sides[count] = id, owners[n], options[n]
+        ids[count], leases[count], values[count] = id, owners[n], found[n] or false
       end
     end
     if count == 0 then return end
-    part_with(ids, sides)
+    part_with(ids, values)
   end
-  bury_light(ids, leases, sides)
+  bury_light(ids, leases, values)
 end
 
 local asked = not plain and redis.call('EXISTS', Q .. 'cancel') == 1 and redis.call('SMISMEMBER', Q .. 'cancel', unpack(ids)) or {}
 
-local ours, done, theirs, options, other, stale, stopped = ids, ids, owners, sides, {}, {}, {}
+local ours, done, theirs, their_heads, other, stale, stopped = ids, ids, owners, heads, {}, {}, {}
 -- Sorts the ends. That a job is named twice is looked for only if it must be: then only its first end counts.
 local function sort(twice)
-  ours, done, theirs, options, other, stale, stopped = {}, {}, {}, {}, {}, {}, {}
+  ours, done, theirs, their_heads, other, stale, stopped = {}, {}, {}, {}, {}, {}, {}
   local seen = {}
   for n, id in ipairs(ids) do
     if leases[n] ~= owners[n] or seen[id] then
@@ -110,7 +126,7 @@ local function sort(twice)
         other[#other + 1] = n
       else
         local at = #done + 1
-        done[at], theirs[at], options[at] = id, owners[n], sides[n]
+        done[at], theirs[at], their_heads[at] = id, owners[n], heads[n]
       end
     end
   end
@@ -127,13 +143,13 @@ if #stopped > 0 then redis.call('SREM', Q .. 'cancel', unpack(stopped)) end
 
 if #done > 0 then
   redis.call('HINCRBY', Q .. 'stats', 'succeeded', #done)
-  bury_done(done, theirs, options)
+  bury_done(done, theirs, their_heads)
 end
 
 for _, n in ipairs(other) do
-  local id, side, verdict = ids[n], sides[n], verdicts[n]
+  local id, verdict = ids[n], verdicts[n]
   local what, rest = string.sub(verdict, 1, 1), string.sub(verdict, 2)
-  local history = history_of(id)
+  local history, side = history_of(id), not plain and options_behind(id, heads[n]) or nil
   if what == 'O' then
     redis.call('HINCRBY', Q .. 'stats', 'succeeded', 1)
     bury(id, side, 'runs', 'succeeded', leases[n], nil, rest)

@@ -22,31 +22,26 @@ for n = at, #ARGV, 3 do
   count = count + 1
   ids[count], owners[count], verdicts[count] = ARGV[n], ARGV[n + 1], ARGV[n + 2]
 end
-local leases, sides = redis.call('HMGET', Q .. 'running', unpack(ids)), {}
+local leases = redis.call('HMGET', Q .. 'running', unpack(ids))
 -- What most queues have nothing of, in one look.
 local plain = redis.call('EXISTS', Q .. 'cancel', Q .. 'history', Q .. 'mixed', Q .. 'told', Q .. 'place', Q .. 'limit') == 0
+-- What stands behind the leases.
+local heads = {}
 if not plain then
-  -- Takes options from behind the leases. Those of many jobs are alike, but not if they have a unique key.
-  local known, holders = {}, {}
   for n = 1, count do
     local entry, owner = leases[n], owners[n]
-    if entry and entry ~= owner then
-      local side = holders[entry] == owner and known[entry]
-      if not side and string.byte(entry, #owner + 1) == 10 and string.find(entry, owner, 1, true) == 1 then
-        side = string.sub(entry, #owner + 2)
-        if string.byte(side, 2) == 45 then known[entry], holders[entry] = side, owner end
-      end
-      if side then leases[n], sides[n] = owner, side end
+    if entry and entry ~= owner and string.find(entry, owner .. '\n', 1, true) == 1 then
+      leases[n], heads[n] = owner, string.sub(entry, #owner + 2)
     end
   end
 end
 
--- Keeps a record of each of these jobs, which have succeeded.
-local function keep_ends(ids, leases, sides)
+-- Keeps a record of each of these jobs, which have succeeded; "values" is what "jobs" had of those that are not plain.
+local function keep_ends(ids, leases, values)
   local records, at = {}, string.format('%.0f', now)
   local text, lease, rank
   for n, id in ipairs(ids) do
-    local its = sides[n] and string.sub(sides[n], 1, 1)
+    local its = values[n] and string.byte(values[n]) == 1 and string.sub(values[n], 6, 6) or nil
     -- Most often it is that of the job before.
     if leases[n] ~= lease or its ~= rank or not text then
       lease, rank = leases[n], its
