@@ -141,7 +141,7 @@ async fn small_and_large_jobs_end_together() {
             2 => job(Options::default()),
             _ => prioritised(number),
         };
-        with_args(job, if number % 3 == 0 { 3_000 } else { 3 })
+        with_args(job, if number.is_multiple_of(3) { 3_000 } else { 3 })
     };
     let jobs = many(made);
     alone.push(&jobs).await;

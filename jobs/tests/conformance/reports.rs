@@ -4,9 +4,9 @@ use deskhand_jobs::queue::{
     Claimed, DeadReason, Endings, LEASE, LogLine, MAX_LINE_BYTES, MAX_LOG_LINES, Progress, Queue, Report, Settled,
     State, Verdict,
 };
-use deskhand_jobs::{JobId, QueueName};
+use deskhand_jobs::{JobId, Options, Priority, QueueName};
 
-use super::{claim, on_every_store, plain, settle, worker, worker_of};
+use super::{claim, job, on_every_store, plain, settle, with_args, worker, worker_of};
 use crate::fixtures::Store;
 
 const ENDINGS: Endings = Endings::Keep;
@@ -14,6 +14,7 @@ const ENDINGS: Endings = Endings::Keep;
 on_every_store!(
     a_running_job_shows_how_far_it_is_and_what_it_noted,
     the_ending_keeps_what_was_told,
+    a_job_with_large_arguments_tells_as_others_do,
     a_stale_report_changes_nothing,
     a_report_that_comes_again_changes_nothing,
     a_log_keeps_its_last_lines,
@@ -93,6 +94,16 @@ async fn the_ending_keeps_what_was_told(store: Store) {
         assert_eq!((progress, log), (Some(at(7, Some(7))), vec![line(1, 0)]));
         super::forget_all(q).await;
     }
+}
+
+async fn a_job_with_large_arguments_tells_as_others_do(store: Store) {
+    let q = &*store.queue;
+    let urgent = job(Options { priority: Priority::High, ..Options::default() });
+    q.push(&[with_args(urgent, 5_000)]).await.expect("pushes");
+    let me = worker(q).await;
+    let job = claim(q, me, 1).await.pop().expect("the job");
+    assert_eq!(tell(q, report(&job, Some((3, None)), 0, vec![line(1, 1)])).await, Settled::Applied);
+    assert_eq!(seen(q, job.id).await, (State::Running, Some(at(3, None)), vec![line(1, 1)]));
 }
 
 async fn a_stale_report_changes_nothing(store: Store) {

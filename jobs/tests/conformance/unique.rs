@@ -3,7 +3,7 @@
 use deskhand_jobs::queue::{Endings, Pushed, Queue, Settled, State, Verdict};
 use deskhand_jobs::{Envelope, Options, Priority, Unique, UniqueUntil};
 
-use super::{claim, ids, job, on_every_store, plain, settle, worker};
+use super::{claim, ids, job, on_every_store, plain, settle, with_args, worker};
 use crate::fixtures::Store;
 
 const ENDINGS: Endings = Endings::Keep;
@@ -61,14 +61,17 @@ async fn the_time_counts_from_the_push_and_not_from_a_retry(store: Store) {
 
 async fn who_lost_the_key_does_not_free_it_for_others(store: Store) {
     let q = &*store.queue;
-    let (first, second, third) = (keyed(key().for_ms(1_000)), keyed(key()), keyed(key()));
-    push(q, &first).await;
     let me = worker(q).await;
-    let running = claim(q, me, 1).await;
-    store.pass(2_000).await;
-    assert_eq!(push(q, &second).await, Pushed::Created);
-    assert_eq!(settle(q, &running[0], Verdict::Succeeded).await, Settled::Applied);
-    assert_eq!(push(q, &third).await, Pushed::Conflict { holder: second.id });
+    for size in [10, 5_000] {
+        let (first, second, third) = (keyed(key().for_ms(1_000)), keyed(key()), keyed(key()));
+        push(q, &with_args(first, size)).await;
+        let running = claim(q, me, 1).await;
+        store.pass(2_000).await;
+        assert_eq!(push(q, &second).await, Pushed::Created);
+        assert_eq!(settle(q, &running[0], Verdict::Succeeded).await, Settled::Applied);
+        assert_eq!(push(q, &third).await, Pushed::Conflict { holder: second.id });
+        settle(q, &claim(q, me, 1).await[0], Verdict::Succeeded).await;
+    }
 }
 
 async fn a_key_with_a_time_is_free_at_the_end_of_its_job_all_the_same(store: Store) {

@@ -1,6 +1,7 @@
 //! A Redis server of one test, to be killed.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) struct RedisServer {
@@ -102,10 +103,15 @@ impl Drop for RedisServer {
     }
 }
 
-/// Finds a port that nobody listens on.
+/// Finds a port that nobody listens on and no other test of this process is given. It is below those that connections take for
+/// themselves, one of which would take it before the server does.
 pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 10_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let seed = std::process::id().wrapping_mul(2_654_435_761) % COUNT;
+    let mut ports = (0..COUNT).map(|_| (FIRST + (seed + GIVEN.fetch_add(1, Ordering::Relaxed)) % COUNT) as u16);
+    ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
 fn launch(port: u16, directory: &std::path::Path, settings: &[String]) -> Child {
