@@ -20,8 +20,10 @@ if switches[2] then
   if room <= 0 then return { 0, -1, now, '' } end
 end
 
-local aside = is_mixed()
-local found = redis.call('ZRANGEBYSCORE', Q .. 'due', '-inf', now, 'WITHSCORES', 'LIMIT', 0, 500)
+-- What most queues have nothing of, in one look.
+local quiet = redis.call('EXISTS', Q .. 'mixed', Q .. 'due', Q .. 'back:2', Q .. 'since', Q .. 'history') == 0
+local aside = not quiet and is_mixed()
+local found = quiet and {} or redis.call('ZRANGEBYSCORE', Q .. 'due', '-inf', now, 'WITHSCORES', 'LIMIT', 0, 500)
 local due, late = {}, {}
 for at = 1, #found, 2 do
   due[#due + 1] = found[at]
@@ -68,7 +70,7 @@ local function hand_out()
     local form = redis.call('EXISTS', Q .. 'running') == 1 and '%s:%.0f:%.0f' or '%s:%036.0f:%.0f'
     local lease = string.format(form, worker, base() / 4096, now)
     reply[4] = lease
-    if redis.call('EXISTS', Q .. 'since') == 1 then redis.call('HDEL', Q .. 'since', unpack(ids)) end
+    if not quiet and redis.call('EXISTS', Q .. 'since') == 1 then redis.call('HDEL', Q .. 'since', unpack(ids)) end
     values = values or redis.call('HMGET', Q .. 'jobs', unpack(ids))
     local entries = aside and entries_with(lease) or {}
     local owned, size, alike = {}, #ids[1], true
@@ -81,14 +83,14 @@ local function hand_out()
     if #placed > 0 then redis.call('HSET', Q .. 'place', unpack(placed)) end
     reply[6] = alike and table.concat(ids) or ids
     reply[7] = values
-    reply[8] = redis.call('EXISTS', Q .. 'history') == 1 and redis.call('HMGET', Q .. 'history', unpack(ids)) or {}
+    reply[8] = not quiet and redis.call('EXISTS', Q .. 'history') == 1 and redis.call('HMGET', Q .. 'history', unpack(ids)) or {}
   end
 
   if more or (#ids >= room and not full) then
     -- There may be more than this worker asked for: the next one must not sleep.
     wake()
   end
-  if not more and #ids < tonumber(ARGV[4]) then
+  if not quiet and not more and #ids < tonumber(ARGV[4]) then
     local first = redis.call('ZRANGE', Q .. 'due', 0, 0, 'WITHSCORES')
     local token = aside and redis.call('ZRANGE', Q .. 'tokens', 0, 0, 'WITHSCORES') or {}
     local at = math.min(first[2] or math.huge, token[2] or math.huge)
@@ -98,7 +100,7 @@ local function hand_out()
 end
 
 more = #due == 500
-if not aside and redis.call('EXISTS', Q .. 'back:2') == 0 then
+if quiet or not aside and redis.call('EXISTS', Q .. 'back:2') == 0 then
   -- None of them was handed back. Should some be, those of one claim will stand in the order of their ids, which is worth no number
   -- for each.
   ids = redis.call('LPOP', Q .. 'ready:2', room) or {}

@@ -49,8 +49,6 @@
 -- turns    string, how many jobs each priority has let pass;  limit  string, how many jobs may run at once
 -- paused   string, exists while the queue is paused;  stats  hash of totals
 local Q = KEYS[1]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
 local keep = ARGV[2] == '1'
 local retained = string.find(ARGV[2], ':', 1, true)
 

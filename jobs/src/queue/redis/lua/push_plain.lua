@@ -22,8 +22,18 @@ for at = first, #ARGV, 2 do
   count = count + 1
   ids[count] = ARGV[at]
 end
-local there = redis.call('HMGET', Q .. 'jobs', unpack(ids))
+
+-- Puts plain jobs that are written in their line.
+local function line_up()
+  redis.call('RPUSH', Q .. 'ready:2', unpack(ids))
+  wake()
+  redis.call('HINCRBY', Q .. 'stats', 'pushed', count)
+  return 0
+end
+
 local over = keep and redis.call('EXISTS', Q .. 'ended') == 1 and redis.call('HMGET', Q .. 'ended', unpack(ids)) or {}
+if plain and count == 1 and not over[1] and redis.call('HSETNX', Q .. 'jobs', ids[1], ARGV[first + 1]) == 1 then return line_up() end
+local there = redis.call('HMGET', Q .. 'jobs', unpack(ids))
 local fresh = true
 for n = 1, count do
   if there[n] or over[n] then
@@ -39,9 +49,4 @@ local function write_new()
   return false
 end
 
-if plain and fresh and write_new() then
-  redis.call('RPUSH', Q .. 'ready:2', unpack(ids))
-  wake()
-  redis.call('HINCRBY', Q .. 'stats', 'pushed', count)
-  return 0
-end
+if plain and fresh and write_new() then return line_up() end
