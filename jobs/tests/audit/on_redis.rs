@@ -110,11 +110,14 @@ async fn a_slot_that_no_job_has_is_given_back() {
 async fn options_that_nobody_would_look_at_are_looked_at_again() {
     let Some(mut bench) = Bench::new().await else { return };
     let first = bench.push(job(Options { priority: Priority::High, ..Options::default() })).await;
+    bench.push(unique("held")).await;
     bench.write("DEL", "mixed", &[]).await;
     let me = worker(&bench.queue).await;
-    assert!(claim(&bench.queue, me, 9).await.is_empty());
+    assert_eq!(claim(&bench.queue, me, 9).await.len(), 1, "those of the usual priority");
     bench.expect(&[(DriftKind::Count, None, "mixed")]).await;
     assert_eq!(claim(&bench.queue, me, 9).await[0].id, first);
+    let again = bench.queue.push(&[unique("held")]).await.expect("pushes");
+    assert!(matches!(again[..], [Pushed::Conflict { .. }]), "what is right stays: {again:?}");
 }
 
 #[tokio::test]

@@ -10,7 +10,17 @@ use deskhand_jobs::{JobId, QueueName};
 use super::{Running, Runs, count, until};
 use crate::fixtures::{prefix, redis_url, whole_id};
 
-const GARBAGE: [&[u8]; 5] = [b"\xff\xfe\x00", b"", b"{", b"null", b"{\"k\":\"UPPER\",\"a\":1}"];
+/// The last three begin as a job on Redis does whose options stand before its payload.
+const GARBAGE: [&[u8]; 8] = [
+    b"\xff\xfe\x00",
+    b"",
+    b"{",
+    b"null",
+    b"{\"k\":\"UPPER\",\"a\":1}",
+    b"\x01",
+    b"\x01\0\0\0\x022s",
+    b"\x01\0\0\xff\xff2sg\nb\nk{}",
+];
 
 /// A worker ends all of these as dead, with their bytes as they were, and then runs a good job.
 async fn die_of_it(queue: &Arc<dyn Queue>, ids: &[JobId]) {
@@ -48,7 +58,9 @@ async fn garbage_in_redis_is_dead_and_no_id_is_passed_over() {
     for (id, garbage) in ids.iter().zip(GARBAGE) {
         write.hset(key("jobs"), id.as_bytes(), garbage).rpush(key("ready:2"), id.as_bytes());
     }
-    // An id without a job, and what is no id at all, in a list and among the scheduled.
+    // An id that is kept in fewer bytes, one without a job, and what is no id at all, in a list and among the scheduled.
+    let long = JobId::new();
+    write.hset(key("jobs"), long.as_bytes(), "{}").rpush(key("ready:2"), long.as_bytes());
     let nobody = whole_id();
     write.rpush(key("ready:2"), nobody.as_bytes()).rpush(key("ready:2"), "no id").zadd(key("due"), "nor this", 1);
     let () = write.query_async(&mut connection).await.expect("it obeys");

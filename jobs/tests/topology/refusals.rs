@@ -34,11 +34,20 @@ async fn a_replica_is_refused_with_the_address_of_its_master() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn queues_of_another_layout_are_refused_and_left_alone() {
     let Some(server) = RedisServer::start() else { return };
-    server.say(&["SADD", "test:queues", "default"]).await;
+    server.say(&["SADD", "test:queues", "default", "empty", "layout 1"]).await;
+    server.say(&["HSET", "test:{q:default}:jobs", "an id", "a payload"]).await;
     let text = refusal(&server.url()).await;
-    assert!(text.contains("queue.prefix") && text.contains("docs/upgrades.md"), "{text}");
+    assert!(
+        text.contains("queue default") && text.contains("queue.prefix") && text.contains("docs/upgrades.md"),
+        "{text}"
+    );
     let left: usize = server.ask(&["DBSIZE"]).await;
-    assert_eq!(left, 1);
+    assert_eq!(left, 2);
+    server.say(&["DEL", "test:{q:default}:jobs"]).await;
+    let queue = RedisQueue::open(&server.url(), "test", Endings::Drop).await.expect("they have been run");
+    server.say(&["HSET", "test:{q:empty}:jobs", "an id", "a payload"]).await;
+    let refused = queue.push(&[plain()]).await;
+    assert!(matches!(refused, Err(Error::Refused { .. })), "the other release is still there: {refused:?}");
     server.say(&["FLUSHALL"]).await;
     for _ in 0..2 {
         let queue =

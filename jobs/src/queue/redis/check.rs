@@ -9,6 +9,7 @@ use super::address::Layout;
 use super::connection::Connection;
 use super::failure::{classify, way};
 use super::server::Server;
+use crate::id::QueueName;
 use crate::queue::{Error, Health, Result};
 
 /// How jobs are kept, as the set of queues says it among their names; no queue can be called so. Whoever changes the layout of the keys
@@ -42,18 +43,27 @@ impl Connection {
         healths.into_iter().next().ok_or_else(|| self.away("the cluster has no master".to_owned()))
     }
 
-    /// Refuses queues that a program with another layout has left: their jobs would be run again and again.
+    /// Refuses queues in which a program with another layout has left jobs: they would be run again and again.
     pub(super) async fn check_layout(&self) -> Result<()> {
         let known: Vec<String> = match self.command(redis::cmd("SMEMBERS").arg(self.registry_key())).await {
             Err(error) if self.is_partial(&error) => return Ok(()),
             answer => answer?,
         };
-        if known.is_empty() || known.iter().any(|name| name == LAYOUT) {
+        if known.iter().any(|name| name == LAYOUT) {
             return Ok(());
         }
-        let message = "its queues are kept as another release of this program does: let that one finish their jobs, or take another \
-                       queue.prefix; where a database knows the jobs, remove all keys of the prefix (docs/upgrades.md)";
-        Err(Error::Refused { store: self.store.clone(), message: message.to_owned() })
+        for queue in known.into_iter().filter_map(|name| QueueName::new(name).ok()) {
+            let has_jobs: bool = self.command(redis::cmd("EXISTS").arg(self.key(&queue, "jobs"))).await?;
+            if has_jobs {
+                let message = format!(
+                    "queue {queue} has jobs that are kept as another release of this program does: let that one finish them and discard \
+                     the dead, or take another queue.prefix; where a database knows the jobs, remove all keys of the prefix \
+                     (docs/upgrades.md)"
+                );
+                return Err(Error::Refused { store: self.store.clone(), message });
+            }
+        }
+        Ok(())
     }
 
     async fn check_server(&self, seen: u64, server: &Server) -> Result<Health> {

@@ -161,8 +161,13 @@ impl RedisQueue {
     async fn list_queue(&self, queue: &QueueName) -> Result<()> {
         let registry = self.connection.registry_key();
         // Asked first, because a server without memory lets nobody add, but a worker must be able to come and drain it.
-        let known: bool = self.connection.command(redis::cmd("SISMEMBER").arg(&registry).arg(queue.as_str())).await?;
-        if known {
+        let mut command = redis::cmd("SMISMEMBER");
+        let [known, ours]: [bool; 2] =
+            self.connection.command(command.arg(&registry).arg(queue.as_str()).arg(LAYOUT)).await?;
+        if !ours {
+            // At the start the master that has the set may have been away.
+            self.connection.check_layout().await?;
+        } else if known {
             return Ok(());
         }
         self.connection.command(redis::cmd("SADD").arg(&registry).arg(queue.as_str()).arg(LAYOUT)).await

@@ -115,7 +115,11 @@ fn value_of(job: &Envelope, options: &str) -> Vec<u8> {
 /// Takes off what the scripts keep before a payload.
 pub(super) fn payload_of(mut value: Bytes) -> Bytes {
     if let [NOT_PLAIN, a, b, c, d, ..] = value[..] {
-        value.advance((MARK + u32::from_be_bytes([a, b, c, d]) as usize).min(value.len()));
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        // What is no such thing was written by nobody here: it stays as it is.
+        if length >= PLAIN.len() && value.len() >= MARK + length {
+            value.advance(MARK + length);
+        }
     }
     value
 }

@@ -10,6 +10,9 @@
 --          found is three for each: kind, id or "", what besides
 local look, cursor, repair = ARGV[3], ARGV[4], ARGV[5] == '1'
 local ids, found, looked = {}, {}, 0
+-- Without the mark all options would be taken for none, and what they say for wrong.
+local marked = is_mixed()
+mixed = true
 
 -- Whoever leaves one of these places leaves its group too.
 local function drop(place, id)
@@ -58,10 +61,10 @@ end
 local unmarked = false
 local function look_at_job(id, value)
   -- Its options would not be looked at.
-  if side_of(value) and not unmarked and not is_mixed() then
+  if side_of(value) and not unmarked and not marked then
     unmarked = true
     note('count', '', 'mixed')
-    if repair then mix() end
+    if repair then redis.call('SET', Q .. 'mixed', 1) end
   end
   if not is_id(id) then
     note('dangling', '', 'jobs')

@@ -11,7 +11,7 @@ entries_with = function(lease)
     local started = until_what == 115 or until_what == 83
     if started or large then
       local side = side_of(value)
-      if started then
+      if started and side then
         release(id, side)
         side = go_keyless(id, side)
       end

@@ -36,7 +36,7 @@ if #due > 0 then
   local lists = {}
   for n, id in ipairs(due) do
     -- The first of its options.
-    local rank = kept[n] and string.byte(kept[n]) == 1 and string.sub(kept[n], 6, 6) or '2'
+    local rank = kept[n] and string.byte(kept[n]) == 1 and string.match(kept[n], '^[0-3]', 6) or '2'
     local list = lists[rank] or {}
     lists[rank] = list
     list[#list + 1] = id

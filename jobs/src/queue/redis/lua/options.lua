@@ -36,10 +36,12 @@ local function knower(read)
   end
 end
 
--- Returns the length of the options before a payload; nothing if the job is plain.
+-- Returns the length of the options before a payload; nothing if the job is plain, or if nobody here has written it.
 local function length_of(value)
   local mark, a, b, c, d = string.byte(value, 1, 5)
-  if mark == 1 then return ((a * 256 + b) * 256 + c) * 256 + d end
+  if mark ~= 1 or not d then return nil end
+  local length = ((a * 256 + b) * 256 + c) * 256 + d
+  if length >= 4 and #value >= 5 + length then return length end
 end
 
 -- Takes a value of "jobs" apart: the options, or nothing if the job is plain; the payload.
@@ -107,17 +109,19 @@ local function remove(ids)
 end
 
 local function rank_of(side)
-  return side and string.sub(side, 1, 1) or '2'
+  return side and string.match(side, '^[0-3]') or '2'
 end
 
 -- Takes options apart: priority, until when the unique key holds, group, batch, unique key. What there is not is "".
 local function parts_of(side)
-  return string.match(side, '^(.)(.)([^\n]*)\n([^\n]*)\n(.*)$')
+  local rank, until_what, group, batch, key = string.match(side, '^(.)(.)([^\n]*)\n([^\n]*)\n(.*)$')
+  return rank or '2', until_what or '-', group or '', batch or '', key or ''
 end
 
 -- Returns the unique key and until when it holds at most; false for the time if there is no such end.
 local function key_of(side)
   local _, ends = string.find(side, '\n[^\n]*\n', 3)
+  if not ends then return '', false end
   local key, until_what = string.sub(side, ends + 1), string.sub(side, 2, 2)
   if until_what == 's' or until_what == 'f' then return key, false end
   local latest, name = string.match(key, '^(%d+):(.*)$')

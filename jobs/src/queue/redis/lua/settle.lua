@@ -26,8 +26,8 @@ local function part_with(ids, values)
     if lonely and until_what > 96 then
       -- Nothing but a key that has no end: nine bytes are before it.
       keyed = keyed + 1
-      names[keyed] = string.sub(values[n], 10, 5 + length_of(values[n]))
-    elseif until_what and not (lonely and until_what == 45) then
+      names[keyed] = string.sub(values[n], 10, 5 + (length_of(values[n]) or 0))
+    elseif until_what and not (lonely and until_what == 45) and length_of(values[n]) then
       local side = side_of(values[n])
       local seen = alike[side]
       if seen then
