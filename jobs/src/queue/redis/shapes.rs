@@ -214,7 +214,9 @@ mod tests {
             assert_eq!(value, [marked, job.encode()].concat());
             assert_eq!(payload_of(value), job.encode());
         }
-        assert_eq!(payload_of(Bytes::from_static(&[1, 0, 0, 0, 9, 1])), "", "nothing of ours");
+        for foreign in [&[1][..], &[1, 0, 0, 0, 9, 1], &[1, 0, 0, 0, 2, b'2', b's']] {
+            assert_eq!(payload_of(Bytes::from_static(foreign)), foreign, "nothing of ours");
+        }
     }
 
     #[test]
