@@ -27,12 +27,12 @@ local function part_with(ids, values)
       -- Nothing but a key that has no end: nine bytes are before it.
       keyed = keyed + 1
       names[keyed] = string.sub(values[n], 10, 5 + (length_of(values[n]) or 0))
-    elseif until_what and not (lonely and until_what == 45) and length_of(values[n]) then
-      local side = side_of(values[n])
-      local seen = alike[side]
+    else
+      local side = until_what and not (lonely and until_what == 45) and side_of(values[n])
+      local seen = side and alike[side]
       if seen then
         alike[side] = seen + 1
-      else
+      elseif side then
         if is_batched(side) then return true end
         if until_what == 45 then
           alike[side] = 1
